@@ -1,0 +1,3 @@
+#ifndef CRSO_H
+#define CRSO_H
+#endif

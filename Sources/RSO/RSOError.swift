@@ -1,0 +1,22 @@
+/// Anything that went wrong with what a user gave: a file, an option, a network, a checkpoint.
+///
+/// It reads `subject: problem (hint)`, for example
+/// `train-images-idx3-ubyte: expected magic 2051, found 2049 (a labels file? are the two paths swapped?)`.
+public struct RSOError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The file, option, layer or parameter it is about.
+  public let subject: String
+  /// What was expected and what was found.
+  public let problem: String
+  /// What to do about it.
+  public let hint: String?
+
+  public init(_ subject: String, _ problem: String, hint: String? = nil) {
+    self.subject = subject
+    self.problem = problem
+    self.hint = hint
+  }
+
+  public var description: String {
+    "\(subject): \(problem)" + (hint.map { " (\($0))" } ?? "")
+  }
+}
