@@ -1,0 +1,32 @@
+import Foundation
+
+/// What a search computes on.
+public enum Device: Hashable, Sendable {
+  /// The fast engine. `threads` `nil`: one per core.
+  case cpu(threads: Int? = nil)
+  /// The definition, in double precision; for checks on small networks and few samples.
+  case reference
+
+  func engine(network: Network, data: Dataset, parameters: Parameters) throws -> any Engine {
+    guard network.input == data.train.shape else {
+      throw RSOError(
+        "network", "expects images of \(network.input), found \(data.train.shape) in \(data.name)")
+    }
+    guard network.classes >= data.classes else {
+      throw RSOError(
+        "network", "gives \(network.classes) classes, found \(data.classes) in \(data.name)")
+    }
+    switch self {
+    case .reference:
+      try ReferenceEngine.check(network)
+      return ReferenceEngine(network: network, data: data, parameters: parameters)
+    case .cpu(let threads):
+      let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+      guard (1...1024).contains(threads) else {
+        throw RSOError("--threads", "expected 1 to 1024, found \(threads)")
+      }
+      try CPUEngine.check(network)
+      return CPUEngine(network: network, data: data, parameters: parameters, threads: threads)
+    }
+  }
+}

@@ -1,0 +1,68 @@
+/// Judges proposals. It knows nothing of the search: not how a proposal was drawn nor what follows.
+///
+/// A conformer computes the forward pass of REFERENCE (docs/method.md): running statistics of batch
+/// norm, taken from one pass over the first `statisticsSamples` training samples, up to the value that
+/// a sweep is computed from, the mini-batch's own statistics above it. It passes
+/// `EngineConformanceTests`, which compares it with `ReferenceEngine`. The same inputs give the same
+/// bits, whatever the number of threads.
+package protocol Engine {
+  /// What can be computed; asked before any work is given.
+  ///
+  /// - Throws: `RSOError` naming the layer and the engine.
+  static func check(_ network: Network) throws
+
+  /// The weights. Setting them ends the sweep.
+  var parameters: Parameters { get set }
+
+  /// Freezes what lies below the tensor in slot `parameter` for the samples of `order`.
+  ///
+  /// Sweeps of one group (`SweepPlan.group`) that follow one another with the same order share what was
+  /// cached. Draws nothing.
+  mutating func beginSweep(of parameter: Int, order: SampleOrder) throws
+
+  /// Judges the proposals one after another: each sees the decisions before it.
+  ///
+  /// `parameters` holds every chosen value afterwards. One decision for each proposal.
+  mutating func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision]
+
+  /// Renews the running statistics of batch norm and evaluates a split with them.
+  mutating func evaluate(_ split: EvaluatedSplit) throws -> Evaluation
+
+  /// The running statistics of batch norm that the last sweep or evaluation used.
+  var statistics: BatchNormStatistics { get }
+}
+
+/// Training samples whose batch statistics become batch norm's running statistics.
+package let statisticsSamples = 2000
+
+/// A split to evaluate.
+public enum EvaluatedSplit: String, Codable, Sendable { case train, test }
+
+/// Loss and accuracy over a split.
+public struct Evaluation: Hashable, Codable, Sendable {
+  /// Samples evaluated.
+  public var count: Int
+  /// Softmax cross entropy, summed.
+  public var loss: Double
+  /// `confusion[label][predicted]`: number of samples.
+  public var confusion: [[Int]]
+
+  public var correct: Int { confusion.indices.reduce(0) { $0 + confusion[$1][$1] } }
+  /// Share of samples whose largest logit is the label's, 0 to 1.
+  public var accuracy: Double { Double(correct) / Double(count) }
+  public var meanLoss: Double { loss / Double(count) }
+}
+
+/// Mean and biased variance per channel of every batch norm layer, by node index.
+public struct BatchNormStatistics: Hashable, Sendable {
+  public struct Moments: Hashable, Sendable {
+    public var mean: [Double]
+    public var variance: [Double]
+    public init(mean: [Double], variance: [Double]) {
+      self.mean = mean
+      self.variance = variance
+    }
+  }
+  public var moments: [Int: Moments] = [:]
+  public init() {}
+}

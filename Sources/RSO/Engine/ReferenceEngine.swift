@@ -1,0 +1,240 @@
+import Foundation
+
+/// The definition: plain loops in double precision, the whole forward pass for every candidate. Slow,
+/// short, and what every other engine is tested against.
+package struct ReferenceEngine: Engine {
+  package static func check(_ network: Network) throws {}
+
+  package var parameters: Parameters { didSet { sweep = nil } }
+  package private(set) var statistics = BatchNormStatistics()
+  private let network: Network
+  private let data: Dataset
+  private var sweep: SweepState?
+
+  /// What stays the same while the elements of one tensor are tested.
+  private struct SweepState {
+    var slot: Parameters.Slot
+    var cachedValue: Int
+    var order: SampleOrder
+    /// Activations of the cached value, in the order of `order`.
+    var cache: [[Double]]
+  }
+
+  package init(network: Network, data: Dataset, parameters: Parameters) {
+    self.network = network
+    self.data = data
+    self.parameters = parameters
+  }
+
+  package mutating func beginSweep(of parameter: Int, order: SampleOrder) throws {
+    let slot = parameters.slots[parameter]
+    let cachedValue = SweepPlan(network: network, sweeping: slot.node).cachedValue
+    renewStatistics()
+    let images = order.samples.map { image(Int($0), of: data.train) }
+    let cache = forward(images, from: 0, to: cachedValue, norm: .running)
+    sweep = SweepState(slot: slot, cachedValue: cachedValue, order: order, cache: cache)
+  }
+
+  package mutating func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
+    guard var sweep else { throw RSOError("judge", "no sweep was begun") }
+    defer { self.sweep = sweep }
+    let size = sweep.order.batchSize
+    return try proposals.map { proposal in
+      let range = proposal.batch * size..<(proposal.batch + 1) * size
+      let inputs = Array(sweep.cache[range])
+      let labels = sweep.order.batch(proposal.batch).map { Int(data.train.labels[Int($0)]) }
+      let element = sweep.slot.offset + proposal.element
+      let losses = proposal.candidates.map { candidate in
+        parameters.values[element] = candidate
+        let logits = forward(
+          inputs, from: sweep.cachedValue, to: network.nodes.count, norm: .batch)
+        return zip(logits, labels).reduce(0) { $0 + Self.crossEntropy($1.0, label: $1.1) }
+      }
+      let decision = try Decision(
+        losses: losses, parameter: sweep.slot.name, element: proposal.element)
+      parameters.values[element] = proposal.candidates[decision.choice]
+      return decision
+    }
+  }
+
+  package mutating func evaluate(_ split: EvaluatedSplit) throws -> Evaluation {
+    renewStatistics()
+    let data = split == .train ? data.train : data.test
+    var result = Evaluation(
+      count: data.count, loss: 0,
+      confusion: Array(
+        repeating: Array(repeating: 0, count: network.classes), count: network.classes))
+    for index in 0..<data.count {
+      let logits = forward(
+        [image(index, of: data)], from: 0, to: network.nodes.count, norm: .running)[0]
+      let label = Int(data.labels[index])
+      result.loss += Self.crossEntropy(logits, label: label)
+      let predicted = logits.indices.reduce(0) { logits[$1] > logits[$0] ? $1 : $0 }
+      result.confusion[label][predicted] += 1
+    }
+    return result
+  }
+
+  /// −log softmax(logits)[label].
+  static func crossEntropy(_ logits: [Double], label: Int) -> Double {
+    let largest = logits.reduce(-.infinity, Double.maximum)
+    return largest + log(logits.reduce(0) { $0 + exp($1 - largest) }) - logits[label]
+  }
+
+  private func image(_ index: Int, of split: Split) -> [Double] {
+    let area = split.shape.area
+    return (0..<split.shape.count).map { i in
+      let pixel = Double(split.images[index * split.shape.count + i])
+      return Double(Float(pixel / 255 - Double(data.mean[i / area])))
+    }
+  }
+
+  private mutating func renewStatistics() {
+    let count = min(statisticsSamples, data.train.count)
+    let images = (0..<count).map { image($0, of: data.train) }
+    var found = BatchNormStatistics()
+    _ = forward(images, from: 0, to: network.nodes.count, norm: .batch) { node, moments in
+      found.moments[node] = moments
+    }
+    statistics = found
+  }
+}
+
+// MARK: The forward pass
+
+extension ReferenceEngine {
+  private enum Norm { case batch, running }
+
+  /// The value `to` of every sample, from the value `from`: samples in, samples out.
+  private func forward(
+    _ samples: [[Double]], from: Int, to: Int, norm: Norm,
+    record: (Int, BatchNormStatistics.Moments) -> Void = { _, _ in }
+  ) -> [[Double]] {
+    var values: [Int: [[Double]]] = [from: samples]
+    for node in from..<max(from, to) {
+      // Nodes between two values that read below `from` do not exist: nothing above it does.
+      let inputs = network.inputs[node].compactMap { values[$0] }
+      let shape = network.shapes[network.inputs[node][0]]
+      let output = network.shapes[node + 1]
+      let weights = weights(of: node)
+      switch network.nodes[node].layer {
+      case .batchNorm(let epsilon):
+        let moments =
+          norm == .running ? statistics.moments[node] : Self.moments(inputs[0], shape)
+        guard let moments else { return [] }
+        record(node, moments)
+        values[node + 1] = inputs[0].map { x in
+          (0..<shape.count).map { i in
+            let c = i / shape.area
+            let unit = (x[i] - moments.mean[c]) / (moments.variance[c] + epsilon).squareRoot()
+            return unit * weights.scale[c] + weights.shift[c]
+          }
+        }
+      case .add: values[node + 1] = zip(inputs[0], inputs[1]).map { zip($0, $1).map { $0 + $1 } }
+      case let layer:
+        values[node + 1] = inputs[0].map { x in
+          Self.apply(layer, x, shape, output, weights.weight, weights.bias)
+        }
+      }
+    }
+    return values[to] ?? []
+  }
+
+  private func weights(
+    of node: Int
+  ) -> (weight: [Double], bias: [Double], scale: [Double], shift: [Double]) {
+    func values(_ role: Parameters.Role) -> [Double] {
+      parameters.slot(node: node, role).map { parameters.values[$0.range].map(Double.init) } ?? []
+    }
+    return (values(.weight), values(.bias), values(.scale), values(.shift))
+  }
+
+  /// Mean and biased variance of every channel over samples and positions.
+  static func moments(_ samples: [[Double]], _ shape: Shape) -> BatchNormStatistics.Moments {
+    let count = Double(samples.count * shape.area)
+    func mean(_ c: Int, _ term: (Double) -> Double) -> Double {
+      let range = c * shape.area..<(c + 1) * shape.area
+      return samples.reduce(0) { $0 + $1[range].reduce(0) { $0 + term($1) } } / count
+    }
+    let means = (0..<shape.channels).map { mean($0) { $0 } }
+    let variances = (0..<shape.channels).map { c in
+      mean(c) { ($0 - means[c]) * ($0 - means[c]) }
+    }
+    return .init(mean: means, variance: variances)
+  }
+
+  /// One layer on one sample `x` `[C, H, W]`.
+  private static func apply(
+    _ layer: Layer, _ x: [Double], _ shape: Shape, _ output: Shape, _ weight: [Double],
+    _ bias: [Double]
+  ) -> [Double] {
+    var y = [Double](repeating: 0, count: output.count)
+    /// Calls `term` for the index of every input under the window of output position `p`, and the
+    /// index of the tap.
+    func window(_ p: Int, _ kernel: Int, _ stride: Int, _ padding: Int, term: (Int, Int) -> Void) {
+      let (row, column) = (p / output.width * stride - padding, p % output.width * stride - padding)
+      for ky in 0..<kernel where 0..<shape.height ~= row + ky {
+        for kx in 0..<kernel where 0..<shape.width ~= column + kx {
+          term((row + ky) * shape.width + column + kx, ky * kernel + kx)
+        }
+      }
+    }
+    switch layer {
+    case .conv2d(_, let kernel, let stride, let padding, _):
+      let taps = kernel * kernel
+      for o in 0..<output.channels {
+        for p in 0..<output.area {
+          var sum = bias.isEmpty ? 0 : bias[o]
+          for c in 0..<shape.channels {
+            window(p, kernel, stride, padding) { i, tap in
+              sum += weight[(o * shape.channels + c) * taps + tap] * x[c * shape.area + i]
+            }
+          }
+          y[o * output.area + p] = sum
+        }
+      }
+    case .linear:
+      for o in 0..<output.channels {
+        y[o] = bias.isEmpty ? 0 : bias[o]
+        for c in 0..<shape.count { y[o] += weight[o * shape.count + c] * x[c] }
+      }
+    case .averagePool(let kernel, let stride, let padding):
+      for i in 0..<output.count {
+        let base = i / output.area * shape.area
+        window(i % output.area, kernel, stride, padding) { j, _ in
+          y[i] += x[base + j] / Double(kernel * kernel)
+        }
+      }
+    case .maxPool(let kernel, let stride, let padding):
+      for i in 0..<output.count {
+        let base = i / output.area * shape.area
+        y[i] = -.infinity
+        window(i % output.area, kernel, stride, padding) { j, _ in y[i] = max(y[i], x[base + j]) }
+      }
+    case .globalMaxPool:
+      for c in 0..<shape.channels {
+        y[c] = x[c * shape.area..<(c + 1) * shape.area].reduce(-.infinity) { max($0, $1) }
+      }
+    case .globalAveragePool:
+      for c in 0..<shape.channels {
+        y[c] = x[c * shape.area..<(c + 1) * shape.area].reduce(0, +) / Double(shape.area)
+      }
+    case .activation(let activation): y = x.map(activation.callAsFunction)
+    case .flatten, .batchNorm, .add: y = x
+    }
+    return y
+  }
+}
+
+extension Activation {
+  /// The function, in double precision.
+  func callAsFunction(_ x: Double) -> Double {
+    switch self {
+    case .relu: max(x, 0)
+    case .leakyReLU: x < 0 ? 0.01 * x : x
+    case .sigmoid: 1 / (1 + exp(-x))
+    case .tanh: Foundation.tanh(x)
+    case .sign: x < 0 ? -1 : 1
+    }
+  }
+}

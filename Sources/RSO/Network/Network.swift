@@ -1,0 +1,185 @@
+/// A network: named layers in a small graph, as a value, with every shape inferred and checked.
+///
+/// Each node reads the node before it unless it names another; `add` reads one more. It holds no
+/// weights (see `Parameters`) and no data.
+///
+///     let network = try Network(input: Shape(channels: 1, height: 28, width: 28)) {
+///       .conv2d("conv0", channels: 16, kernel: 3, padding: 1)
+///       .batchNorm("bn0")
+///       .relu("relu0")
+///       .globalMaxPool("pool")
+///       .linear("fc", features: 10)
+///     }
+public struct Network: Hashable, Sendable {
+  /// One named layer and where it reads.
+  public struct Node: Hashable, Sendable {
+    public var name: String
+    public var layer: Layer
+    /// The node it reads; `nil`: the one before. `"input"` names the images.
+    public var input: String?
+    /// Standard deviation of the initial weights, where it is not He's √(2 / fan-in).
+    public var initialDeviation: Double?
+    /// Standard deviation σ of the weights' proposals, where it is not that of He's initialisation.
+    public var proposalDeviation: Double?
+
+    public init(
+      _ name: String, _ layer: Layer, input: String? = nil,
+      initialDeviation: Double? = nil, proposalDeviation: Double? = nil
+    ) {
+      self.name = name
+      self.layer = layer
+      self.input = input
+      self.initialDeviation = initialDeviation
+      self.proposalDeviation = proposalDeviation
+    }
+  }
+
+  /// The shape of one sample.
+  public let input: Shape
+  public let nodes: [Node]
+  /// `shapes[0]` is the input's, `shapes[i + 1]` that of what node `i` makes. Values are numbered so
+  /// everywhere: value 0 is the input, value `i + 1` the output of node `i`.
+  public let shapes: [Shape]
+  /// The values that node `i` reads: one, or two for `add` (its own input first).
+  public let inputs: [[Int]]
+
+  /// The number of classes: the network's last output, flat.
+  public var classes: Int { shapes[shapes.count - 1].channels }
+
+  /// - Throws: `RSOError` naming the layer whose name, input or shape is wrong.
+  public init(input: Shape, nodes: [Node]) throws {
+    guard input.channels > 0, input.height > 0, input.width > 0 else {
+      throw RSOError("input", "expected a shape of at least 1×1×1, found \(input)")
+    }
+    var values = ["input": 0]
+    var shapes = [input]
+    var inputs: [[Int]] = []
+    for (index, node) in nodes.enumerated() {
+      let name = node.name
+      guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "_.-".contains($0) })
+      else {
+        throw RSOError(
+          "layer \(index)", "expected a name of letters, digits, '_', '-' and '.', found '\(name)'")
+      }
+      guard values[name] == nil else { throw RSOError(name, "the name is used twice") }
+      func value(_ other: String) throws -> Int {
+        guard let value = values[other] else {
+          throw RSOError(name, "reads '\(other)', which is not the name of an earlier layer")
+        }
+        return value
+      }
+      var reads = [try node.input.map(value) ?? index]
+      let shape = shapes[reads[0]]
+      if case .add(let other) = node.layer {
+        reads.append(try value(other))
+        guard shapes[reads[1]] == shape else {
+          throw RSOError(
+            name, "adds \(shapes[reads[1]]) of '\(other)' to \(shape)",
+            hint: "pass the shortcut through a 1×1 convolution of the right channels and stride")
+        }
+      }
+      shapes.append(try node.layer.outputShape(of: shape, name: name))
+      inputs.append(reads)
+      values[name] = index + 1
+    }
+    guard let output = shapes.last, !nodes.isEmpty, output.area == 1, output.channels >= 2 else {
+      throw RSOError(
+        nodes.last?.name ?? "network",
+        "expected the last layer to give two or more classes, found \(shapes[shapes.count - 1])",
+        hint: "end with a linear layer of as many features as there are classes")
+    }
+    // A value that nothing reads would be searched without any effect on the loss.
+    let read = Set(inputs.joined())
+    for (index, node) in nodes.enumerated().dropLast() where !read.contains(index + 1) {
+      throw RSOError(node.name, "no later layer reads it", hint: "name it as an input, or drop it")
+    }
+    self.input = input
+    self.nodes = nodes
+    self.shapes = shapes
+    self.inputs = inputs
+  }
+
+  public init(input: Shape, @Builder _ nodes: () -> [Node]) throws {
+    try self.init(input: input, nodes: nodes())
+  }
+
+  /// Multiply-adds of convolutions and linear layers of one forward pass of one sample, per node.
+  public var multiplyAdds: [Int] {
+    nodes.indices.map { index in
+      let output = shapes[index + 1]
+      let channels = shapes[inputs[index][0]].channels
+      return switch nodes[index].layer {
+      case .conv2d(_, let kernel, _, _, _): output.count * channels * kernel * kernel
+      case .linear: output.count * channels
+      default: 0
+      }
+    }
+  }
+}
+
+extension Network {
+  /// Collects nodes; loops and conditions are allowed.
+  @resultBuilder
+  public enum Builder {
+    public static func buildExpression(_ node: Node) -> [Node] { [node] }
+    public static func buildExpression(_ nodes: [Node]) -> [Node] { nodes }
+    public static func buildBlock(_ parts: [Node]...) -> [Node] { parts.flatMap { $0 } }
+    public static func buildArray(_ parts: [[Node]]) -> [Node] { parts.flatMap { $0 } }
+    public static func buildOptional(_ part: [Node]?) -> [Node] { part ?? [] }
+    public static func buildEither(first part: [Node]) -> [Node] { part }
+    public static func buildEither(second part: [Node]) -> [Node] { part }
+  }
+}
+
+extension Network.Node {
+  public static func conv2d(
+    _ name: String, channels: Int, kernel: Int, stride: Int = 1, padding: Int = 0,
+    bias: Bool = false, input: String? = nil
+  ) -> Self {
+    Self(
+      name,
+      .conv2d(channels: channels, kernel: kernel, stride: stride, padding: padding, bias: bias),
+      input: input)
+  }
+  public static func linear(
+    _ name: String, features: Int, bias: Bool = false, input: String? = nil
+  ) -> Self {
+    Self(name, .linear(features: features, bias: bias), input: input)
+  }
+  public static func batchNorm(
+    _ name: String, epsilon: Double = 1e-3, input: String? = nil
+  ) -> Self {
+    Self(name, .batchNorm(epsilon: epsilon), input: input)
+  }
+  public static func activation(
+    _ name: String, _ activation: Activation, input: String? = nil
+  ) -> Self {
+    Self(name, .activation(activation), input: input)
+  }
+  public static func relu(_ name: String, input: String? = nil) -> Self {
+    Self(name, .activation(.relu), input: input)
+  }
+  public static func averagePool(
+    _ name: String, kernel: Int, stride: Int? = nil, padding: Int = 0, input: String? = nil
+  ) -> Self {
+    Self(
+      name, .averagePool(kernel: kernel, stride: stride ?? kernel, padding: padding), input: input)
+  }
+  public static func maxPool(
+    _ name: String, kernel: Int, stride: Int? = nil, padding: Int = 0, input: String? = nil
+  ) -> Self {
+    Self(name, .maxPool(kernel: kernel, stride: stride ?? kernel, padding: padding), input: input)
+  }
+  public static func globalMaxPool(_ name: String, input: String? = nil) -> Self {
+    Self(name, .globalMaxPool, input: input)
+  }
+  public static func globalAveragePool(_ name: String, input: String? = nil) -> Self {
+    Self(name, .globalAveragePool, input: input)
+  }
+  public static func flatten(_ name: String, input: String? = nil) -> Self {
+    Self(name, .flatten, input: input)
+  }
+  public static func add(_ name: String, _ other: String, input: String? = nil) -> Self {
+    Self(name, .add(other), input: input)
+  }
+}

@@ -1,0 +1,180 @@
+import Foundation
+
+/// JSON: `{"input": {"channels": 1, "height": 28, "width": 28}, "layers": [{"name": "conv0",
+/// "type": "conv2d", "channels": 16, "kernel": 3, "padding": 1}, …]}`.
+///
+/// A key that the layer does not have is an error, so that a misspelt option is never ignored.
+extension Network: Codable {
+  private enum Keys: String, CodingKey { case input, layers }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: Keys.self)
+    try self.init(
+      input: container.decode(Shape.self, forKey: .input),
+      nodes: container.decode([Node].self, forKey: .layers))
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: Keys.self)
+    try container.encode(input, forKey: .input)
+    try container.encode(nodes, forKey: .layers)
+  }
+
+  /// Reads a network from JSON.
+  ///
+  /// - Parameter name: what errors call it, usually the file's path.
+  public init(json: Data, name: String) throws {
+    do {
+      self = try JSONDecoder().decode(Network.self, from: json)
+    } catch let error as RSOError {
+      throw RSOError("\(name), layer \(error.subject)", error.problem, hint: error.hint)
+    } catch let error as DecodingError {
+      throw RSOError(name, error.summary, hint: "`rso describe --json` prints an example of a network")
+    }
+  }
+
+  /// The network as JSON with sorted keys: the same network gives the same bytes.
+  public func json() throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return try encoder.encode(self)
+  }
+}
+
+extension Network.Node: Codable {
+  private enum Keys: String, CodingKey, CaseIterable {
+    case name, type, input, channels, features, kernel, stride, padding, bias, epsilon, of
+    case initialDeviation, proposalDeviation
+  }
+
+  private struct AnyKey: CodingKey {
+    var stringValue: String
+    var intValue: Int? { nil }
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+  }
+
+  /// The keys of each kind of layer beside `name`, `type` and `input`.
+  private static func keys(of type: String) -> [Keys]? {
+    switch type {
+    case "conv2d":
+      [.channels, .kernel, .stride, .padding, .bias, .initialDeviation, .proposalDeviation]
+    case "linear": [.features, .bias, .initialDeviation, .proposalDeviation]
+    case "batchNorm": [.epsilon]
+    case "averagePool", "maxPool": [.kernel, .stride, .padding]
+    case "add": [.of]
+    case "globalMaxPool", "globalAveragePool", "flatten": []
+    default: Activation(rawValue: type) == nil ? nil : []
+    }
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: Keys.self)
+    name = try container.decode(String.self, forKey: .name)
+    let type = try container.decode(String.self, forKey: .type)
+    guard let own = Self.keys(of: type) else {
+      let known = [
+        "conv2d", "linear", "batchNorm", "averagePool", "maxPool", "globalMaxPool",
+        "globalAveragePool", "flatten", "add",
+      ]
+      throw RSOError(
+        name, "unknown type '\(type)'",
+        hint: "known: " + (known + Activation.allCases.map(\.rawValue)).joined(separator: ", "))
+    }
+    let allowed = Set((own + [.name, .type, .input]).map(\.rawValue))
+    for key in try decoder.container(keyedBy: AnyKey.self).allKeys
+    where !allowed.contains(key.stringValue) {
+      throw RSOError(
+        name, "a \(type) has no '\(key.stringValue)'",
+        hint: "it has " + allowed.sorted().joined(separator: ", "))
+    }
+    func integer(_ key: Keys, _ other: Int? = nil) throws -> Int {
+      if let other { return try container.decodeIfPresent(Int.self, forKey: key) ?? other }
+      return try container.decode(Int.self, forKey: key)
+    }
+    let bias = try container.decodeIfPresent(Bool.self, forKey: .bias) ?? false
+    switch type {
+    case "conv2d":
+      layer = try .conv2d(
+        channels: integer(.channels), kernel: integer(.kernel), stride: integer(.stride, 1),
+        padding: integer(.padding, 0), bias: bias)
+    case "linear": layer = try .linear(features: integer(.features), bias: bias)
+    case "batchNorm":
+      layer = try .batchNorm(
+        epsilon: container.decodeIfPresent(Double.self, forKey: .epsilon) ?? 1e-3)
+    case "averagePool", "maxPool":
+      let kernel = try integer(.kernel)
+      let stride = try integer(.stride, kernel)
+      let padding = try integer(.padding, 0)
+      layer =
+        type == "maxPool"
+        ? .maxPool(kernel: kernel, stride: stride, padding: padding)
+        : .averagePool(kernel: kernel, stride: stride, padding: padding)
+    case "globalMaxPool": layer = .globalMaxPool
+    case "globalAveragePool": layer = .globalAveragePool
+    case "flatten": layer = .flatten
+    case "add": layer = try .add(container.decode(String.self, forKey: .of))
+    default: layer = .activation(Activation(rawValue: type) ?? .relu)
+    }
+    input = try container.decodeIfPresent(String.self, forKey: .input)
+    initialDeviation = try Self.deviation(container, .initialDeviation, name)
+    proposalDeviation = try Self.deviation(container, .proposalDeviation, name)
+  }
+
+  private static func deviation(
+    _ container: KeyedDecodingContainer<Keys>, _ key: Keys, _ name: String
+  ) throws -> Double? {
+    guard let value = try container.decodeIfPresent(Double.self, forKey: key) else { return nil }
+    guard value > 0, value.isFinite else {
+      throw RSOError(name, "expected a \(key.rawValue) above 0, found \(value)")
+    }
+    return value
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: Keys.self)
+    try container.encode(name, forKey: .name)
+    try container.encode(layer.kind, forKey: .type)
+    try container.encodeIfPresent(input, forKey: .input)
+    try container.encodeIfPresent(initialDeviation, forKey: .initialDeviation)
+    try container.encodeIfPresent(proposalDeviation, forKey: .proposalDeviation)
+    switch layer {
+    case .conv2d(let channels, let kernel, let stride, let padding, let bias):
+      try container.encode(channels, forKey: .channels)
+      try container.encode(kernel, forKey: .kernel)
+      try container.encode(stride, forKey: .stride)
+      try container.encode(padding, forKey: .padding)
+      try container.encode(bias, forKey: .bias)
+    case .linear(let features, let bias):
+      try container.encode(features, forKey: .features)
+      try container.encode(bias, forKey: .bias)
+    case .batchNorm(let epsilon): try container.encode(epsilon, forKey: .epsilon)
+    case .averagePool(let kernel, let stride, let padding),
+      .maxPool(let kernel, let stride, let padding):
+      try container.encode(kernel, forKey: .kernel)
+      try container.encode(stride, forKey: .stride)
+      try container.encode(padding, forKey: .padding)
+    case .add(let other): try container.encode(other, forKey: .of)
+    case .activation, .globalMaxPool, .globalAveragePool, .flatten: break
+    }
+  }
+}
+
+extension DecodingError {
+  /// What was wrong and where, in one line.
+  var summary: String {
+    func path(_ context: Context) -> String {
+      let path = context.codingPath.map { key in
+        key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue)"
+      }.joined()
+      return path.isEmpty ? "the file" : String(path.drop { $0 == "." })
+    }
+    return switch self {
+    case .keyNotFound(let key, let context): "\(path(context)) has no '\(key.stringValue)'"
+    case .typeMismatch(let type, let context): "\(path(context)) is not \(type)"
+    case .valueNotFound(_, let context): "\(path(context)) is null"
+    case .dataCorrupted(let context): "\(path(context)) is not valid JSON: \(context.debugDescription)"
+    @unknown default: "\(self)"
+    }
+  }
+}

@@ -1,0 +1,112 @@
+/// All weights of a network: one flat buffer and named slots, in the order of the layers.
+///
+/// Names are those of a PyTorch `state_dict`: `conv3.weight` `[out, in, rows, columns]`,
+/// `fc.weight` `[out, in]`, `bn3.weight` (scale γ) and `bn3.bias` (shift β) `[channels]`.
+public struct Parameters: Hashable, Sendable {
+  /// What a slot is to its layer.
+  public enum Role: String, Sendable {
+    /// The weights of a convolution or a linear layer.
+    case weight
+    /// What a convolution or a linear layer adds to every output channel.
+    case bias
+    /// Batch norm's factor γ.
+    case scale
+    /// Batch norm's summand β.
+    case shift
+  }
+
+  /// One tensor's place in the buffer.
+  public struct Slot: Hashable, Sendable {
+    public let name: String
+    /// Row-major; the output channel comes first.
+    public let shape: [Int]
+    public let role: Role
+    /// The index of the layer in `Network.nodes`.
+    public let node: Int
+    /// The index of the tensor's first element in `values`.
+    public let offset: Int
+    public let count: Int
+    /// Standard deviation of the initial values (0: `initialMean` everywhere).
+    public let initialDeviation: Double
+    public let initialMean: Float
+    /// Standard deviation σ of the proposals before annealing.
+    public let proposalDeviation: Double
+
+    public var range: Range<Int> { offset..<offset + count }
+    /// Elements that belong to one output channel.
+    public var elementsPerChannel: Int { count / shape[0] }
+  }
+
+  public let slots: [Slot]
+  /// Every element of every tensor.
+  public var values: [Float]
+
+  /// The slots of `network`, all values zero.
+  public init(zerosFor network: Network) {
+    var slots: [Slot] = []
+    var offset = 0
+    func add(
+      _ suffix: String, _ role: Role, _ node: Int, _ shape: [Int], initial: Double, mean: Float = 0,
+      proposal: Double
+    ) {
+      let count = shape.reduce(1, *)
+      slots.append(
+        Slot(
+          name: "\(network.nodes[node].name).\(suffix)", shape: shape, role: role, node: node,
+          offset: offset, count: count, initialDeviation: initial, initialMean: mean,
+          proposalDeviation: proposal))
+      offset += count
+    }
+    // The paper's width for γ and β; the paper has no biases, and they do what β does.
+    let shiftDeviation = 0.167
+    for (index, node) in network.nodes.enumerated() {
+      let channels = network.shapes[network.inputs[index][0]].channels
+      func weights(_ shape: [Int], bias: Bool) {
+        let he = (2 / Double(shape.dropFirst().reduce(1, *))).squareRoot()
+        add(
+          "weight", .weight, index, shape, initial: node.initialDeviation ?? he,
+          proposal: node.proposalDeviation ?? he)
+        if bias {
+          add("bias", .bias, index, [shape[0]], initial: 0, proposal: shiftDeviation)
+        }
+      }
+      switch node.layer {
+      case .conv2d(let outputs, let kernel, _, _, let bias):
+        weights([outputs, channels, kernel, kernel], bias: bias)
+      case .linear(let features, let bias): weights([features, channels], bias: bias)
+      case .batchNorm:
+        add(
+          "weight", .scale, index, [channels], initial: 0, mean: 1, proposal: shiftDeviation)
+        add("bias", .shift, index, [channels], initial: 0, proposal: shiftDeviation)
+      case .activation, .averagePool, .maxPool, .globalMaxPool, .globalAveragePool, .flatten, .add:
+        break
+      }
+    }
+    self.slots = slots
+    values = [Float](repeating: 0, count: offset)
+  }
+
+  /// He initialisation: convolutions and linear layers from N(0, 2 / fan-in), γ = 1, β = 0.
+  public init(initialFor network: Network, seed: UInt64) {
+    self.init(zerosFor: network)
+    let philox = Philox(seed: seed)
+    for (tensor, slot) in slots.enumerated() {
+      for element in 0..<slot.count {
+        var value = slot.initialMean
+        if slot.initialDeviation > 0 {
+          let normal = philox.normal(.initialisation, cycle: 0, tensor: tensor, element: element)
+          value = Float(slot.initialDeviation * normal)
+        }
+        values[slot.offset + element] = value
+      }
+    }
+  }
+
+  /// The index of the slot of that name.
+  public func slot(named name: String) -> Int? { slots.firstIndex { $0.name == name } }
+
+  /// The slot of the layer at `node` that plays `role`.
+  func slot(node: Int, _ role: Role) -> Slot? {
+    slots.first { $0.node == node && $0.role == role }
+  }
+}

@@ -1,0 +1,67 @@
+import Foundation
+
+/// Philox4x32-10, a counter-based generator: every draw is a pure function of the seed and of what it
+/// is for, so there is no state to save and draws agree on any device and for any thread count.
+///
+/// Source: Salmon, Moraes, Dror, Shaw, *Parallel Random Numbers: As Easy as 1, 2, 3*, SC 2011.
+public struct Philox: Hashable, Sendable {
+  /// What a draw is for; draws of different purposes are independent.
+  public enum Purpose: UInt32, Sendable {
+    case initialisation, proposal, sampleOrder, elementOrder
+  }
+
+  public let seed: UInt64
+
+  public init(seed: UInt64) { self.seed = seed }
+
+  /// Ten rounds over one 128-bit counter under a 64-bit key.
+  public static func block(
+    counter: SIMD4<UInt32>, key: SIMD2<UInt32>
+  ) -> SIMD4<UInt32> {
+    var c = counter
+    var k = key
+    for _ in 0..<10 {
+      let a = c.x.multipliedFullWidth(by: 0xD251_1F53)
+      let b = c.z.multipliedFullWidth(by: 0xCD9E_8D57)
+      c = SIMD4(b.high ^ c.y ^ k.x, b.low, a.high ^ c.w ^ k.y, a.low)
+      k &+= SIMD2(0x9E37_79B9, 0xBB67_AE85)
+    }
+    return c
+  }
+
+  /// Two independent 64-bit words.
+  func words(
+    _ purpose: Purpose, cycle: Int, tensor: Int, element: Int
+  ) -> (UInt64, UInt64) {
+    // 40 bits of element, 8 of purpose, 32 of cycle, 32 of tensor: more than any run reaches.
+    let counter = SIMD4(
+      UInt32(truncatingIfNeeded: element),
+      UInt32(truncatingIfNeeded: element >> 32) & 0xFF | purpose.rawValue << 8,
+      UInt32(truncatingIfNeeded: cycle), UInt32(truncatingIfNeeded: tensor))
+    let key = SIMD2(UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32))
+    let r = Self.block(counter: counter, key: key)
+    return (UInt64(r.x) << 32 | UInt64(r.y), UInt64(r.z) << 32 | UInt64(r.w))
+  }
+
+  /// A standard normal draw (Box and Muller's cosine branch, in double precision).
+  public func normal(_ purpose: Purpose, cycle: Int, tensor: Int, element: Int) -> Double {
+    let (a, b) = words(purpose, cycle: cycle, tensor: tensor, element: element)
+    // 53 bits each; the first lies in (0, 1], so that its logarithm is finite.
+    let u = (Double(a >> 11) + 1) * 0x1p-53
+    let v = Double(b >> 11) * 0x1p-53
+    return (-2 * log(u)).squareRoot() * cos(2 * .pi * v)
+  }
+
+  /// A random permutation of `0 ..< count` (Fisher and Yates).
+  public func permutation(
+    _ purpose: Purpose, cycle: Int, tensor: Int, count: Int
+  ) -> [Int32] {
+    var order = (0..<Int32(count)).map { $0 }
+    for last in stride(from: count - 1, to: 0, by: -1) {
+      let (word, _) = words(purpose, cycle: cycle, tensor: tensor, element: last)
+      // The high half of word · (last + 1): uniform to 2⁻⁶⁴ · count.
+      order.swapAt(last, Int(word.multipliedFullWidth(by: UInt64(last + 1)).high))
+    }
+    return order
+  }
+}

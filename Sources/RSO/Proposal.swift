@@ -1,0 +1,55 @@
+/// A change of one element to be judged on one mini-batch.
+public struct Proposal: Hashable, Sendable {
+  /// Row-major index into the swept tensor.
+  public var element: Int
+  /// The number of the mini-batch in the sweep's order.
+  public var batch: Int
+  /// The values to choose from; the first is the one that is kept when none is better.
+  ///
+  /// In the paper `[w, w + Δ, w − Δ]`, with `w` already decayed.
+  public var candidates: [Float]
+  /// The Δ that was drawn.
+  public var delta: Float
+}
+
+/// What became of a proposal.
+public struct Decision: Hashable, Sendable {
+  /// Loss of every candidate, summed over the mini-batch; NaN counts as infinite.
+  public var losses: [Double]
+  /// The index of the smallest loss, the first of equals.
+  public var choice: Int
+
+  /// - Throws: `RSOError` when the kept value's own loss is no number: nothing can be compared then.
+  package init(losses: [Double], parameter: String, element: Int) throws {
+    guard !losses[0].isNaN else {
+      throw RSOError(
+        "\(parameter)[\(element)]", "the loss of the value it has is NaN before any change",
+        hint: "the weights or the data hold infinities or NaN; start from a sound model")
+    }
+    let comparable = losses.map { $0.isNaN ? .infinity : $0 }
+    self.losses = comparable
+    choice = comparable.indices.dropFirst().reduce(0) {
+      comparable[$1] < comparable[$0] ? $1 : $0
+    }
+  }
+}
+
+/// The training samples of a sweep, cut into mini-batches.
+public struct SampleOrder: Hashable, Sendable {
+  /// Training samples, mini-batch after mini-batch; whole mini-batches only.
+  public let samples: [Int32]
+  public let batchSize: Int
+
+  public var batches: Int { samples.count / batchSize }
+
+  /// - Parameter samples: a permutation; what is left after the last whole mini-batch is dropped.
+  public init(_ samples: [Int32], batchSize: Int) {
+    self.batchSize = batchSize
+    self.samples = Array(samples.prefix(samples.count / batchSize * batchSize))
+  }
+
+  /// The samples of one mini-batch.
+  public func batch(_ index: Int) -> ArraySlice<Int32> {
+    samples[index * batchSize..<(index + 1) * batchSize]
+  }
+}

@@ -1,0 +1,155 @@
+import Foundation
+
+/// RSO, random search optimisation: training a deep network without gradients, by changing one weight
+/// at a time and keeping the best of `w`, `w + Δ`, `w − Δ` on a mini-batch.
+///
+/// Rohun Tripathi and Bharat Singh, *RSO: A Gradient Free Sampling Based Approach For Training Deep
+/// Neural Networks*, 2020, arXiv 2005.05955. Where the paper and its authors' script differ, the script
+/// is followed. Deviations: draws come from a counter-based generator, so a run resumes anywhere; a
+/// batch that does not divide the training set is allowed, and what is left of it sits out the sweep.
+///
+///     var search = try RandomSearch(network: .mnist(), data: .mnist(), settings: SearchSettings())
+///     try search.run { event in
+///       if case .swept(let report) = event { print(report.parameter, report.test.accuracy) }
+///       return .goOn
+///     }
+public struct RandomSearch {
+  public let network: Network
+  public let data: Dataset
+  public let settings: SearchSettings
+  /// The sweeps of every cycle.
+  public let sweeps: [Sweep]
+  /// What is swept next.
+  public private(set) var position: Position
+  private var engine: any Engine
+
+  /// Where a search is: the sweep that comes next.
+  public struct Position: Hashable, Codable, Sendable {
+    public var cycle = 0
+    /// Index into `sweeps`.
+    public var sweep = 0
+    public init(cycle: Int = 0, sweep: Int = 0) {
+      self.cycle = cycle
+      self.sweep = sweep
+    }
+  }
+
+  /// - Parameters:
+  ///   - parameters: the weights to start from; `nil`: He initialisation from the seed.
+  ///   - position: where to go on; the beginning unless a run is resumed.
+  /// - Throws: `RSOError` naming the setting or the layer that is wrong.
+  public init(
+    network: Network, data: Dataset, settings: SearchSettings, device: Device = .cpu(),
+    parameters: Parameters? = nil, position: Position = Position()
+  ) throws {
+    try settings.validate(samples: data.train.count, network: network)
+    let parameters = parameters ?? Parameters(initialFor: network, seed: settings.seed)
+    self.network = network
+    self.data = data
+    self.settings = settings
+    self.position = position
+    sweeps = settings.sweeps(of: parameters, in: network)
+    engine = try device.engine(network: network, data: data, parameters: parameters)
+  }
+
+  /// The weights as they are now.
+  public var parameters: Parameters { engine.parameters }
+
+  /// The trained network: weights and the running statistics of the last evaluation.
+  public var model: Model {
+    Model(
+      network: network, parameters: engine.parameters, statistics: engine.statistics,
+      mean: data.mean)
+  }
+
+  /// Whether every cycle is done.
+  public var isFinished: Bool { position.cycle >= settings.cycles || sweeps.isEmpty }
+
+  /// Searches until every cycle is done or `observe` answers `.stop`.
+  ///
+  /// Stopping within a sweep leaves the weights changed so far in place and `position` at that sweep.
+  ///
+  /// - Complexity: per cycle, O(elements · batch · work above the swept layer).
+  public mutating func run(_ observe: (Event) throws -> Answer) throws {
+    while !isFinished {
+      let (cycle, sweep) = (position.cycle, sweeps[position.sweep])
+      let start = ContinuousClock.now
+      guard let (kept, loss) = try self.sweep(sweep, cycle: cycle, observe) else { return }
+      let searched = ContinuousClock.now - start
+      let test = try engine.evaluate(.test)
+      let report = SweepReport(
+        cycle: cycle, sweep: position.sweep,
+        parameter: engine.parameters.slots[sweep.parameter].name, keptShare: kept, meanLoss: loss,
+        test: test, seconds: searched / .seconds(1),
+        evaluationSeconds: (ContinuousClock.now - start - searched) / .seconds(1))
+      position.sweep += 1
+      if position.sweep == sweeps.count { position = Position(cycle: cycle + 1) }
+      if try observe(.swept(report)) == .stop { return }
+    }
+  }
+
+  /// Tests every element of one tensor; `nil` when stopped on the way.
+  private mutating func sweep(
+    _ sweep: Sweep, cycle: Int, _ observe: (Event) throws -> Answer
+  ) throws -> (keptShare: Double, meanLoss: Double)? {
+    let slot = engine.parameters.slots[sweep.parameter]
+    let order = sampleOrder(sweep, cycle: cycle)
+    try engine.beginSweep(of: sweep.parameter, order: order)
+
+    let proposals = proposals(sweep, cycle: cycle, batches: order.batches)
+    var changed = 0
+    var loss = 0.0
+    for start in stride(from: 0, to: proposals.count, by: Self.runLength) {
+      let run = proposals[start..<min(start + Self.runLength, proposals.count)]
+      let decisions = try engine.judge(run)
+      for decision in decisions {
+        changed += decision.choice == 0 ? 0 : 1
+        loss += decision.losses[decision.choice]
+      }
+      let judged = Event.Judged(
+        cycle: cycle, sweep: position.sweep, parameter: slot.name, proposals: run,
+        decisions: decisions, done: run.endIndex, count: slot.count,
+        keptShare: Double(changed) / Double(run.endIndex),
+        meanLoss: loss / Double(run.endIndex * order.batchSize))
+      if try observe(.judged(judged)) == .stop { return nil }
+    }
+    return (
+      Double(changed) / Double(slot.count), loss / Double(slot.count * order.batchSize)
+    )
+  }
+
+  /// Proposals judged between two calls of the observer: often enough to watch and to stop.
+  private static let runLength = 32
+
+  /// The shuffled training set of a sweep; one order for all tensors of a group.
+  public func sampleOrder(_ sweep: Sweep, cycle: Int) -> SampleOrder {
+    let samples = Philox(seed: settings.seed).permutation(
+      .sampleOrder, cycle: cycle, tensor: sweep.key(sweep.group), count: data.train.count)
+    return SampleOrder(samples, batchSize: settings.batchSize)
+  }
+
+  /// A proposal for every element of one tensor, each on the next mini-batch. Drawn beforehand: no draw
+  /// depends on a decision, since every element is tested once in a sweep.
+  func proposals(_ sweep: Sweep, cycle: Int, batches: Int) -> [Proposal] {
+    let philox = Philox(seed: settings.seed)
+    let slot = engine.parameters.slots[sweep.parameter]
+    let values = engine.parameters.values[slot.range]
+    let σ = settings.deviation(of: slot.proposalDeviation, cycle: cycle)
+    let key = sweep.key(sweep.parameter)
+
+    let elements =
+      switch settings.elementOrder {
+      case .rowMajor: (0..<Int32(slot.count)).map { $0 }
+      case .shuffled:
+        philox.permutation(.elementOrder, cycle: cycle, tensor: key, count: slot.count)
+      }
+    return elements.enumerated().map { turn, element in
+      let w = values[slot.offset + Int(element)] * Float(1 - settings.weightDecay)
+      let normal = philox.normal(.proposal, cycle: cycle, tensor: key, element: Int(element))
+      let delta = Float(σ * normal)
+      return Proposal(
+        element: Int(element), batch: turn % batches, candidates: [w, w + delta, w - delta],
+        delta: delta)
+    }
+  }
+}
