@@ -5,10 +5,17 @@ import Foundation
 package struct ReferenceEngine: Engine {
   package static func check(_ network: Network) throws {}
 
-  package var parameters: Parameters { didSet { sweep = nil } }
+  package var parameters: Parameters {
+    get { current }
+    set {
+      current = newValue
+      sweep = nil
+    }
+  }
   package private(set) var statistics = BatchNormStatistics()
   private let network: Network
   private let data: Dataset
+  private var current: Parameters
   private var sweep: SweepState?
 
   /// What stays the same while the elements of one tensor are tested.
@@ -23,11 +30,11 @@ package struct ReferenceEngine: Engine {
   package init(network: Network, data: Dataset, parameters: Parameters) {
     self.network = network
     self.data = data
-    self.parameters = parameters
+    current = parameters
   }
 
   package mutating func beginSweep(of parameter: Int, order: SampleOrder) throws {
-    let slot = parameters.slots[parameter]
+    let slot = current.slots[parameter]
     let cachedValue = SweepPlan(network: network, sweeping: slot.node).cachedValue
     renewStatistics()
     let images = order.samples.map { image(Int($0), of: data.train) }
@@ -36,8 +43,7 @@ package struct ReferenceEngine: Engine {
   }
 
   package mutating func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
-    guard var sweep else { throw RSOError("judge", "no sweep was begun") }
-    defer { self.sweep = sweep }
+    guard let sweep else { throw RSOError("judge", "no sweep was begun") }
     let size = sweep.order.batchSize
     return try proposals.map { proposal in
       let range = proposal.batch * size..<(proposal.batch + 1) * size
@@ -45,14 +51,14 @@ package struct ReferenceEngine: Engine {
       let labels = sweep.order.batch(proposal.batch).map { Int(data.train.labels[Int($0)]) }
       let element = sweep.slot.offset + proposal.element
       let losses = proposal.candidates.map { candidate in
-        parameters.values[element] = candidate
+        current.values[element] = candidate
         let logits = forward(
           inputs, from: sweep.cachedValue, to: network.nodes.count, norm: .batch)
         return zip(logits, labels).reduce(0) { $0 + Self.crossEntropy($1.0, label: $1.1) }
       }
       let decision = try Decision(
         losses: losses, parameter: sweep.slot.name, element: proposal.element)
-      parameters.values[element] = proposal.candidates[decision.choice]
+      current.values[element] = proposal.candidates[decision.choice]
       return decision
     }
   }
@@ -144,7 +150,7 @@ extension ReferenceEngine {
     of node: Int
   ) -> (weight: [Double], bias: [Double], scale: [Double], shift: [Double]) {
     func values(_ role: Parameters.Role) -> [Double] {
-      parameters.slot(node: node, role).map { parameters.values[$0.range].map(Double.init) } ?? []
+      current.slot(node: node, role).map { current.values[$0.range].map(Double.init) } ?? []
     }
     return (values(.weight), values(.bias), values(.scale), values(.shift))
   }
