@@ -1,0 +1,86 @@
+import CRSO
+
+/// Batch norm in a pass: the sums it needs, and the affine map that it comes down to.
+final class Norm {
+  /// Index of the layer.
+  let node: Int
+  let channels: Int
+  let epsilon: Double
+  /// The segment from which on the map is known; 0: it uses running statistics.
+  let level: Int
+  /// Statistics are taken for each candidate.
+  let results: Int
+
+  /// `[results][channels]`, γ and β.
+  let gamma: Buffer<Float>
+  let beta: Buffer<Float>
+  /// `[channels]`, subtracted before squares are summed, so that the variance does not cancel.
+  let shift: Buffer<Float>
+  /// `[results][channels]`, y = scale · x + offset.
+  let scale: Buffer<Float>
+  let offset: Buffer<Float>
+  /// `[chunks][results][channels][2]`
+  let sums: Buffer<Double>
+  /// `[results][channels]`
+  private(set) var mean: [Double]
+  private(set) var variance: [Double]
+  /// Values that every channel's sums run over.
+  var population = 0
+
+  init(
+    node: Int, channels: Int, epsilon: Double, level: Int, results: Int, chunkCapacity: Int
+  ) throws {
+    self.node = node
+    self.channels = channels
+    self.epsilon = epsilon
+    self.level = level
+    self.results = results
+    gamma = try Buffer(results * channels)
+    beta = try Buffer(results * channels)
+    shift = try Buffer(channels)
+    scale = try Buffer(results * channels)
+    offset = try Buffer(results * channels)
+    sums = try Buffer(level == 0 ? 0 : chunkCapacity * results * channels * 2)
+    mean = Array(repeating: 0, count: results * channels)
+    variance = mean
+  }
+
+  func clear(chunks: Int) {
+    sums.pointer.update(repeating: 0, count: chunks * results * channels * 2)
+  }
+
+  /// Adds the chunks' sums in order and derives the map.
+  func settle(chunks: Int) {
+    let count = results * channels
+    let n = Double(population)
+    for i in 0..<count {
+      var sum = 0.0
+      var squares = 0.0
+      for chunk in 0..<chunks {
+        sum += sums.pointer[(chunk * count + i) * 2]
+        squares += sums.pointer[(chunk * count + i) * 2 + 1]
+      }
+      let shifted = sum / n
+      mean[i] = Double(shift.pointer[i % channels]) + shifted
+      // Rounding can take a variance of zero below it; NaN stays NaN.
+      let difference = squares / n - shifted * shifted
+      variance[i] = difference < 0 ? 0 : difference
+    }
+    derive()
+  }
+
+  /// Uses statistics from elsewhere.
+  func use(_ moments: BatchNormStatistics.Moments) {
+    mean = moments.mean
+    variance = moments.variance
+    derive()
+  }
+
+  private func derive() {
+    for i in 0..<results * channels {
+      let factor = Double(gamma.pointer[i]) / (variance[i] + epsilon).squareRoot()
+      scale.pointer[i] = Float(factor)
+      offset.pointer[i] = Float(Double(beta.pointer[i]) - mean[i] * factor)
+    }
+  }
+}

@@ -1,0 +1,358 @@
+import CRSO
+
+/// A forward pass over blocks of 16 samples, built from steps and cut into segments.
+///
+/// Batch norm on the mini-batch's statistics is the only thing that needs all samples, so the steps fall
+/// into segments between such batch norms. Within a segment a block goes through every step while it is
+/// in cache. What a later segment needs is kept in memory where it was dear to compute and computed
+/// again where it was cheap.
+///
+/// A pass works on several lanes at once: the candidates of one block, or three blocks.
+final class Pass {
+  enum Lanes: Hashable {
+    /// Lanes are consecutive blocks; nothing depends on a candidate.
+    case samples
+    /// Lanes are the candidates of one block.
+    case candidates(Int)
+  }
+
+  typealias ValueID = Int
+
+  /// What a step computes from `x` and, where it reads two, `b`.
+  enum Operation {
+    /// Images by the numbers in `Input.samples`.
+    case load
+    /// From `b` where there is one, else from the bias. Reads the first `inputs` channels of `x`.
+    case convolution(
+      rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, inputs: Int)
+    /// `b + δ[lane] · x` shifted by the tap.
+    case shift(rso_window, delta: UnsafePointer<Float>, tap: UnsafePointer<Int32>)
+    /// `x + δ[lane]`, one channel.
+    case offset(one: UnsafePointer<Float>, delta: UnsafePointer<Float>)
+    case normalize(norm: Int, rso_activation)
+    case normalizeExtremes(norm: Int)
+    case activate(rso_activation)
+    case add
+    case averagePool(rso_window)
+    case maxPool(rso_window)
+    case globalMax
+    case globalAverage
+    case extremes
+    /// Group `u` of channels of `y` is group `groups[u]` of `x`.
+    case gather(groups: UnsafePointer<Int32>, count: Int)
+    /// Group `groups[u]` of channels of `y` becomes group `u` of `x`; negative: none.
+    case scatter(groups: UnsafePointer<Int32>, count: Int)
+    /// `b` with group `groups[0]` of channels replaced by `x`.
+    case replace(groups: UnsafePointer<Int32>)
+    case moments(norm: Int)
+    case crossEntropy
+  }
+
+  struct Value {
+    var shape: Shape
+    /// Whether lanes differ: always for `.samples`.
+    var perLane: Bool
+    /// Memory given from outside, or kept between segments; `nil`: scratch.
+    var memory: UnsafeMutablePointer<Float>?
+    /// Floats between blocks in memory.
+    var blockStride: Int
+    var isBound: Bool
+    /// The first segment in which it can be computed.
+    var level: Int
+    var producer: Int?
+  }
+
+  struct Step {
+    var operation: Operation
+    var x: ValueID?
+    var b: ValueID?
+    var y: ValueID?
+    var level: Int
+  }
+
+  /// What a run reads beside its values.
+  struct Input {
+    /// Blocks of samples.
+    var blocks: Int
+    /// Samples in each block: 16, or fewer in the last of a mini-batch.
+    var valid: UnsafePointer<Int32>
+    /// `[blocks][16]` class of each sample, for the loss.
+    var labels: UnsafePointer<Int32>?
+    /// `[blocks][16]` number of each sample or −1, for `load`.
+    var samples: UnsafePointer<Int32>?
+    var images: UnsafePointer<UInt8>?
+    /// `[channels][256]` what a pixel becomes.
+    var pixels: UnsafePointer<Float>?
+    /// `[blocks][16]` receives the predicted class.
+    var predicted: UnsafeMutablePointer<Int32>?
+  }
+
+  let lanes: Lanes
+  let kernels: rso_kernels
+  /// Room for the partial sums of that many blocks.
+  let blockCapacity: Int
+  private(set) var values: [Value] = []
+  private(set) var steps: [Step] = []
+  var norms: [Norm] = []
+  private var segments: [Segment] = []
+  private var scratchSize = 0
+  /// What the steps point to, kept alive.
+  private var owned: [AnyObject] = []
+  private var scratch: [Buffer<Float>] = []
+  /// `[chunks][lanes]` partial losses of the last run.
+  private var losses: Buffer<Double>?
+
+  init(lanes: Lanes, kernels: Kernels, blockCapacity: Int) {
+    self.lanes = lanes
+    self.kernels = kernels.table.pointee
+    self.blockCapacity = blockCapacity
+  }
+
+  /// Number of results of a statistic or a loss: one per candidate.
+  var results: Int { if case .candidates(let count) = lanes { count } else { 1 } }
+
+  /// Work is dealt out, and sums are added up, by fixed chunks of three blocks.
+  static let blocksPerChunk = 3
+  var chunkCapacity: Int { (blockCapacity + Self.blocksPerChunk - 1) / Self.blocksPerChunk }
+
+  /// Floats between values of that shape in memory; the odd 64 bytes keep lanes out of one another's
+  /// cache sets.
+  static func stride(_ shape: Shape) -> Int { (shape.count + 1) * Kernels.block }
+
+  func own<Element>(_ buffer: Buffer<Element>) -> UnsafeMutablePointer<Element> {
+    owned.append(buffer)
+    return buffer.pointer
+  }
+}
+
+// MARK: Building
+
+extension Pass {
+  /// A value whose memory is bound before each run: `[blocks]`, or `[blocks][candidates]` if `perLane`.
+  func bound(_ shape: Shape, perLane: Bool? = nil, level: Int = 0) -> ValueID {
+    let perLane = perLane ?? (lanes == .samples)
+    values.append(
+      Value(
+        shape: shape, perLane: perLane, blockStride: Self.stride(shape), isBound: true,
+        level: level))
+    return values.count - 1
+  }
+
+  func bind(_ value: ValueID, _ memory: UnsafeMutablePointer<Float>, blockStride: Int? = nil) {
+    values[value].memory = memory
+    if let blockStride { values[value].blockStride = blockStride }
+  }
+
+  /// Appends a step that makes a new value, or `into` one that is bound.
+  @discardableResult
+  func append(
+    _ operation: Operation, _ x: ValueID? = nil, _ b: ValueID? = nil, shape: Shape,
+    into bound: ValueID? = nil
+  ) -> ValueID {
+    var level = max(x.map { values[$0].level } ?? 0, b.map { values[$0].level } ?? 0)
+    switch operation {
+    case .normalize(let norm, _), .normalizeExtremes(let norm):
+      level = max(level, norms[norm].level)
+    default: break
+    }
+    let y: ValueID
+    if let bound {
+      y = bound
+      values[y].level = level
+    } else {
+      values.append(
+        Value(
+          shape: shape, perLane: true, blockStride: Self.stride(shape) * results, isBound: false,
+          level: level))
+      y = values.count - 1
+    }
+    values[y].producer = steps.count
+    steps.append(Step(operation: operation, x: x, b: b, y: y, level: level))
+    return y
+  }
+
+  /// Appends a step that only sums over samples.
+  func appendSum(_ operation: Operation, of x: ValueID) {
+    steps.append(Step(operation: operation, x: x, level: values[x].level))
+  }
+
+  /// Multiply-adds, or the like, that one value of the output costs.
+  private func cost(_ step: Step) -> Double {
+    switch step.operation {
+    case .convolution(let window, _, _, let inputs):
+      Double(inputs) * Double(window.kernel * window.kernel)
+    case .averagePool(let window), .maxPool(let window): Double(window.kernel * window.kernel)
+    default: 1
+    }
+  }
+
+  /// Cuts the steps into segments and gives every value its place. Call once, after the last step.
+  func compile() throws {
+    // A value dearer than this is not computed twice.
+    let cheap = 16.0
+    var work = values.map { _ in 0.0 }
+    for step in steps {
+      guard let y = step.y else { continue }
+      let count = Double(values[y].shape.count)
+      let inherited = [step.x, step.b].compactMap { $0 }
+        .reduce(0.0) { $0 + (work[$1] > cheap * Double(values[$1].shape.count) ? 0 : work[$1]) }
+      work[y] = values[y].isBound ? 0 : cost(step) * count + inherited
+    }
+    // From the last step to the first: where is a value needed, and so, is it kept?
+    var lastLevel = values.map(\.level)
+    for step in steps.reversed() {
+      var level = step.level
+      if let y = step.y, !values[y].isBound {
+        let kept =
+          lastLevel[y] > values[y].level && work[y] > cheap * Double(values[y].shape.count)
+        if kept {
+          let floats = values[y].blockStride * blockCapacity
+          values[y].memory = own(try Buffer<Float>(floats))
+        } else {
+          level = max(level, lastLevel[y])
+        }
+      }
+      for input in [step.x, step.b] {
+        if let input { lastLevel[input] = max(lastLevel[input], level) }
+      }
+    }
+    for level in 0...(steps.map(\.level).max() ?? 0) { segments.append(segment(level)) }
+    losses = try Buffer<Double>(chunkCapacity * results)
+  }
+
+  private func isInMemory(_ value: ValueID) -> Bool {
+    values[value].isBound || values[value].memory != nil
+  }
+
+  private func segment(_ level: Int) -> Segment {
+    var included = Set<Int>()
+    func include(_ step: Int) {
+      guard included.insert(step).inserted else { return }
+      for input in [steps[step].x, steps[step].b] {
+        guard let input, let producer = values[input].producer else { continue }
+        if isInMemory(input) && steps[producer].level < level { continue }
+        include(producer)
+      }
+    }
+    for (index, step) in steps.enumerated() where step.level == level {
+      if step.y.map(isInMemory) ?? true { include(index) }
+    }
+    let order = included.sorted()
+
+    // Scratch: a value lives from its step to its last reader; the first gap that is large enough.
+    var lastReader: [ValueID: Int] = [:]
+    for index in order {
+      for input in [steps[index].x, steps[index].b] {
+        if let input { lastReader[input] = index }
+      }
+    }
+    var live: [(value: ValueID, range: Range<Int>)] = []
+    func place(_ value: ValueID) -> Range<Int> {
+      let size = Self.stride(values[value].shape) * max(3, results)
+      var start = 0
+      for other in live.map(\.range).sorted(by: { $0.lowerBound < $1.lowerBound })
+      where other.lowerBound < start + size { start = max(start, other.upperBound) }
+      scratchSize = max(scratchSize, start + size)
+      return start..<start + size
+    }
+    var instructions: [Instruction] = []
+    for index in order {
+      let step = steps[index]
+      func operand(_ value: ValueID?) -> Operand {
+        guard let value else { return Operand() }
+        if isInMemory(value) { return Operand(value: value) }
+        let place = live.first { $0.value == value }?.range.lowerBound ?? 0
+        return Operand(scratch: place, laneStride: Self.stride(values[value].shape))
+      }
+      let (x, b) = (operand(step.x), operand(step.b))
+      func release() { live.removeAll { (lastReader[$0.value] ?? index) <= index } }
+      if step.operation.mayOverwriteInput { release() }
+      var y = Operand()
+      if let value = step.y {
+        if !isInMemory(value) { live.append((value, place(value))) }
+        y = operand(value)
+      }
+      release()
+      let shape = (step.x ?? step.y).map { values[$0].shape } ?? Shape(channels: 0)
+      instructions.append(
+        Instruction(
+          operation: step.operation, x: x, b: b, y: y, shape: shape,
+          outputs: step.y.map { values[$0].shape.channels } ?? 0))
+    }
+    return Segment(instructions: instructions)
+  }
+}
+
+extension Pass.Operation {
+  /// Whether `y` may take the place of `x`.
+  fileprivate var mayOverwriteInput: Bool {
+    switch self {
+    case .normalize, .activate, .offset: true
+    default: false
+    }
+  }
+}
+
+// MARK: Running
+
+extension Pass {
+  /// Where an instruction finds a value.
+  struct Operand {
+    /// Index into `values`; −1: scratch.
+    var value = -1
+    var scratch = 0
+    var laneStride = 0
+    init() {}
+    init(value: Int) { self.value = value }
+    init(scratch: Int, laneStride: Int) {
+      self.scratch = scratch
+      self.laneStride = laneStride
+    }
+  }
+
+  struct Instruction {
+    var operation: Operation
+    var x: Operand
+    var b: Operand
+    var y: Operand
+    /// Of `x`, or of `y` where nothing is read.
+    var shape: Shape
+    /// Channels of `y`.
+    var outputs: Int
+  }
+
+  fileprivate struct Segment {
+    var instructions: [Instruction]
+  }
+
+  /// Runs every segment; returns the summed loss per result, if a step computes one.
+  ///
+  /// - Parameter settled: called when the statistics of a norm are known, before they are used.
+  @discardableResult
+  func run(
+    _ input: Input, _ workers: Workers, settled: (Norm) -> Void = { _ in }
+  ) throws -> [Double] {
+    while scratch.count < workers.threads { scratch.append(try Buffer(scratchSize)) }
+    let chunks = (input.blocks + Self.blocksPerChunk - 1) / Self.blocksPerChunk
+    guard let losses else { return [] }
+    losses.pointer.update(repeating: 0, count: chunks * results)
+
+    for (level, segment) in segments.enumerated() {
+      for norm in norms where norm.level == level + 1 { norm.clear(chunks: chunks) }
+      let context = try Context(pass: self, input: input, losses: losses.pointer)
+      let scratch = scratch.map(\.pointer)
+      segment.instructions.withUnsafeBufferPointer { instructions in
+        workers.run(chunks) { chunk, thread in
+          context.run(instructions, chunk: chunk, scratch: scratch[thread])
+        }
+      }
+      for norm in norms where norm.level == level + 1 {
+        norm.settle(chunks: chunks)
+        settled(norm)
+      }
+    }
+    return (0..<results).map { result in
+      (0..<chunks).reduce(0) { $0 + losses.pointer[$1 * results + result] }
+    }
+  }
+}

@@ -1,0 +1,188 @@
+import CRSO
+
+extension Pass {
+  /// What one segment's run reads, as plain pointers: nothing is counted or copied per block.
+  struct Context {
+    private let values: UnsafeMutablePointer<Value>
+    private let norms: UnsafeMutablePointer<NormPointers>
+    private let owner: (Buffer<Value>, Buffer<NormPointers>)
+    private let input: Input
+    private let losses: UnsafeMutablePointer<Double>
+    private let kernels: rso_kernels
+    private let candidates: Int?
+
+    private struct NormPointers {
+      var scale: UnsafePointer<Float>
+      var offset: UnsafePointer<Float>
+      var shift: UnsafePointer<Float>
+      var sums: UnsafeMutablePointer<Double>
+      var channels: Int
+      /// Between lanes of scale and offset.
+      var lane: Int
+    }
+
+    init(pass: Pass, input: Input, losses: UnsafeMutablePointer<Double>) throws {
+      owner = (
+        try Buffer(pass.values),
+        try Buffer(
+          pass.norms.map {
+            NormPointers(
+              scale: UnsafePointer($0.scale.pointer), offset: UnsafePointer($0.offset.pointer),
+              shift: UnsafePointer($0.shift.pointer), sums: $0.sums.pointer,
+              channels: $0.channels, lane: $0.results == 1 ? 0 : $0.channels)
+          })
+      )
+      values = owner.0.pointer
+      norms = owner.1.pointer
+      self.input = input
+      self.losses = losses
+      kernels = pass.kernels
+      if case .candidates(let count) = pass.lanes { candidates = count } else { candidates = nil }
+    }
+
+    /// Takes the blocks of one chunk through the instructions.
+    func run(
+      _ instructions: UnsafeBufferPointer<Instruction>, chunk: Int,
+      scratch: UnsafeMutablePointer<Float>
+    ) {
+      let first = chunk * Pass.blocksPerChunk
+      let end = min(first + Pass.blocksPerChunk, input.blocks)
+      if let candidates {
+        for block in first..<end {
+          for instruction in instructions {
+            execute(instruction, Place(chunk, block, candidates, scratch))
+          }
+        }
+      } else {
+        for instruction in instructions {
+          execute(instruction, Place(chunk, first, end - first, scratch))
+        }
+      }
+    }
+
+    /// The lanes at hand.
+    private struct Place {
+      let chunk: Int
+      let block: Int
+      let lanes: Int
+      let scratch: UnsafeMutablePointer<Float>
+      init(_ chunk: Int, _ block: Int, _ lanes: Int, _ scratch: UnsafeMutablePointer<Float>) {
+        self.chunk = chunk
+        self.block = block
+        self.lanes = lanes
+        self.scratch = scratch
+      }
+    }
+
+    @inline(__always)
+    private func find(
+      _ operand: Operand, _ place: Place
+    ) -> (pointer: UnsafeMutablePointer<Float>?, lane: Int) {
+      if operand.value < 0 { return (place.scratch + operand.scratch, operand.laneStride) }
+      let value = values + operand.value
+      let pointer = value.pointee.memory.map { $0 + place.block * value.pointee.blockStride }
+      if candidates == nil { return (pointer, value.pointee.blockStride) }
+      return (pointer, value.pointee.perLane ? Pass.stride(value.pointee.shape) : 0)
+    }
+
+    private func execute(_ i: Instruction, _ place: Place) {
+      let (x, xLane) = find(i.x, place)
+      let (b, bLane) = find(i.b, place)
+      let (y, yLane) = find(i.y, place)
+      let hasB = i.b.value >= 0 || i.b.laneStride > 0
+      let area = i.shape.area
+      var map = rso_map(
+        x: x, y: y, x_lane: xLane, y_lane: yLane, lanes: Int32(place.lanes),
+        channels: Int32(i.shape.channels), area: Int32(area))
+      let block = Kernels.block
+
+      switch i.operation {
+      case .load:
+        guard let images = input.images, let samples = input.samples, let y else { return }
+        for lane in 0..<place.lanes {
+          rso_load_images(
+            images, samples + (place.block + lane) * block, input.pixels,
+            Int32(i.shape.channels), Int32(area), y + lane * yLane)
+        }
+      case .convolution(let window, let weights, let bias, let inputs):
+        var convolution = rso_convolution(
+          x: x, w: weights, bias: bias, init: hasB ? UnsafePointer(b) : nil, y: y, x_lane: xLane,
+          y_lane: yLane, init_lane: bLane, window: window, lanes: Int32(place.lanes),
+          in_channels: Int32(inputs), out_channels: Int32(i.outputs))
+        kernels.convolution(&convolution)
+      case .shift(var window, let delta, let tap):
+        kernels.shift_add(&map, b, bLane, delta, &window, tap.pointee)
+      case .offset(let one, let delta):
+        // The deltas are one apart; the factor is the same 1 for every lane.
+        for lane in 0..<place.lanes {
+          var single = map
+          single.x = UnsafePointer(x.map { $0 + lane * xLane })
+          single.y = y.map { $0 + lane * yLane }
+          single.lanes = 1
+          kernels.normalize(&single, one, delta + lane, 0, rso_identity)
+        }
+      case .normalize(let norm, let activation):
+        kernels.normalize(&map, norms[norm].scale, norms[norm].offset, norms[norm].lane, activation)
+      case .normalizeExtremes(let norm):
+        map.channels /= 2
+        kernels.normalize_extremes(&map, norms[norm].scale, norms[norm].offset, norms[norm].lane)
+      case .activate(let activation): kernels.activate(&map, activation)
+      case .add: kernels.add(&map, b, bLane)
+      case .averagePool(var window): kernels.average_pool(&map, &window)
+      case .maxPool(var window): kernels.max_pool(&map, &window)
+      case .globalMax: kernels.global_max(&map)
+      case .globalAverage: kernels.global_average(&map)
+      case .extremes: kernels.extremes(&map)
+      case .gather(let groups, let count):
+        let size = i.outputs * area / count * block
+        copy(place.lanes, count) { lane, u in
+          guard let x, let y else { return nil }
+          return (y + lane * yLane + u * size, x + lane * xLane + Int(groups[u]) * size, size)
+        }
+      case .scatter(let groups, let count):
+        let size = i.shape.count / count * block
+        copy(place.lanes, count) { lane, u in
+          guard let x, let y, groups[u] >= 0 else { return nil }
+          return (y + lane * yLane + Int(groups[u]) * size, x + lane * xLane + u * size, size)
+        }
+      case .replace(let groups):
+        let size = i.shape.count * block
+        copy(place.lanes, 1) { lane, _ in
+          guard let x, let y, let b else { return nil }
+          let total = i.outputs * area * block
+          (y + lane * yLane).update(from: b + lane * bLane, count: total)
+          return (y + lane * yLane + Int(groups[0]) * size, x + lane * xLane, size)
+        }
+      case .moments(let norm):
+        let n = norms[norm]
+        let results = candidates ?? 1
+        kernels.moments(
+          &map, n.shift, valid(place), n.sums + place.chunk * results * n.channels * 2,
+          candidates == nil ? 0 : n.channels * 2)
+      case .crossEntropy:
+        guard let labels = input.labels else { return }
+        kernels.cross_entropy(
+          &map, labels + place.block * block, candidates == nil ? block : 0, valid(place),
+          losses + place.chunk * (candidates ?? 1), candidates == nil ? 0 : 1,
+          input.predicted.map { $0 + place.block * block })
+      }
+    }
+
+    /// `[lanes]` number of samples in each.
+    private func valid(_ place: Place) -> UnsafePointer<Int32> {
+      input.valid + place.block * (candidates ?? 1)
+    }
+
+    @inline(__always)
+    private func copy(
+      _ lanes: Int, _ count: Int,
+      _ piece: (Int, Int) -> (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, Int)?
+    ) {
+      for lane in 0..<lanes {
+        for u in 0..<count {
+          if let (to, from, size) = piece(lane, u) { to.update(from: from, count: size) }
+        }
+      }
+    }
+  }
+}
