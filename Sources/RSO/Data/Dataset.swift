@@ -1,0 +1,176 @@
+import Foundation
+
+/// Labelled images: those to train on, or those to test with.
+public struct Split: Sendable {
+  /// Pixels `[N, C, H, W]`, as they stand in the file.
+  public let images: [UInt8]
+  /// `[N]`, each from 0.
+  public let labels: [Int32]
+  /// Of one image.
+  public let shape: Shape
+  /// The files they came from, for errors.
+  let names: (images: String, labels: String)
+
+  public var count: Int { labels.count }
+
+  /// - Parameters:
+  ///   - images: `[N, C, H, W]`, with H and W at most 64.
+  ///   - labels: `[N]`, each in 0...255.
+  ///   - names: what errors call the two.
+  /// - Throws: `RSOError` if there are none, their numbers differ, or a size or a label is out of range.
+  public init(
+    images: [UInt8], labels: [Int32], shape: Shape,
+    names: (images: String, labels: String) = ("images", "labels")
+  ) throws {
+    guard shape.channels >= 1, 1...64 ~= shape.height, 1...64 ~= shape.width else {
+      throw RSOError(
+        names.images,
+        "expected images of 1×1 to 64×64 pixels and 1 channel or more, "
+          + "found \(shape.channels)×\(shape.height)×\(shape.width)")
+    }
+    guard let size = product(of: [shape.channels, shape.height, shape.width]),
+      images.count.isMultiple(of: size), !images.isEmpty
+    else {
+      throw RSOError(
+        names.images, "expected whole images of \(shape), found \(images.count) bytes")
+    }
+    guard labels.count == images.count / size else {
+      throw RSOError(
+        names.labels,
+        "expected \(images.count / size) labels, as many as images in \(names.images), "
+          + "found \(labels.count)")
+    }
+    self.images = images
+    self.labels = labels
+    self.shape = shape
+    self.names = names
+    try checkLabels(classes: 256)
+  }
+
+  private init(_ split: Split, count: Int) {
+    images = Array(split.images.prefix(count * split.shape.count))
+    labels = Array(split.labels.prefix(count))
+    shape = split.shape
+    names = split.names
+  }
+
+  /// The first `n` samples, or all where `n` is `nil` or there are no more.
+  public func prefix(_ n: Int?) -> Split {
+    guard let n, n < count else { return self }
+    return Split(self, count: max(n, 0))
+  }
+
+  /// Writes one image as a network reads it: pixel / 255 − mean of its channel.
+  ///
+  /// - Parameters:
+  ///   - index: the image, in `0..<count`.
+  ///   - mean: `[C]`
+  ///   - destination: `[C · H · W]` elements, `stride` apart.
+  package func read(
+    _ index: Int, mean: [Float], into destination: UnsafeMutablePointer<Float>, stride: Int = 1
+  ) {
+    let area = shape.area
+    images.withUnsafeBufferPointer { images in
+      var from = index * shape.count
+      var to = 0
+      for mean in mean {
+        for _ in 0..<area {
+          destination[to] = Float(images[from]) / 255 - mean
+          from += 1
+          to += stride
+        }
+      }
+    }
+  }
+
+  fileprivate func checkLabels(classes: Int) throws {
+    guard let index = labels.firstIndex(where: { !(0..<classes ~= Int($0)) }) else { return }
+    throw RSOError(
+      names.labels, "expected labels 0 to \(classes - 1), found \(labels[index]) at index \(index)")
+  }
+
+  /// The first `limit` samples, as an option asks for them.
+  fileprivate func limited(to limit: Int?, option: String) throws -> Split {
+    if let limit, !(1...count ~= limit) {
+      throw RSOError(
+        option, "expected 1 to \(count), found \(limit)",
+        hint: "\(names.images) holds \(count) images")
+    }
+    return prefix(limit)
+  }
+}
+
+/// Images to train on and images to test with.
+public struct Dataset: Sendable {
+  public let name: String
+  public let train: Split
+  public let test: Split
+  /// Labels are in `0..<classes`.
+  public let classes: Int
+  /// `[C]`, the mean of pixel / 255 over the training images that are used.
+  public let mean: [Float]
+
+  /// - Parameters:
+  ///   - classes: at most 256; where `nil`, 1 + the largest label of both splits, whatever the limits.
+  ///   - trainLimit: how many training images to use, from the first; `nil` uses all.
+  ///   - testLimit: how many test images to use, from the first; `nil` uses all.
+  /// - Throws: `RSOError` if the splits' shapes differ, or a label or a limit is out of range.
+  /// - Complexity: O(bytes of the training images used), for the mean.
+  public init(
+    name: String, train: Split, test: Split, classes: Int? = nil,
+    trainLimit: Int? = nil, testLimit: Int? = nil
+  ) throws {
+    guard train.shape == test.shape else {
+      throw RSOError(
+        test.names.images,
+        "expected images of \(train.shape) as in \(train.names.images), found \(test.shape)")
+    }
+    if let classes {
+      guard 1...256 ~= classes else {
+        throw RSOError(name, "expected 1 to 256 classes, found \(classes)")
+      }
+      try train.checkLabels(classes: classes)
+      try test.checkLabels(classes: classes)
+    }
+    let labels = [train.labels, test.labels].joined()
+    self.name = name
+    self.classes = classes ?? 1 + Int(labels.max() ?? 0)
+    self.train = try train.limited(to: trainLimit, option: "--train-limit")
+    self.test = try test.limited(to: testLimit, option: "--test-limit")
+    mean = Self.mean(of: self.train)
+  }
+
+  /// MNIST, which is built in: 60,000 and 10,000 images of 28×28 pixels in 10 classes.
+  public static func mnist(trainLimit: Int? = nil, testLimit: Int? = nil) throws -> Dataset {
+    let folder = try BuiltInData.folder("mnist")
+    return try Dataset(
+      name: "mnist", train: IDX.split("train", in: folder), test: IDX.split("t10k", in: folder),
+      classes: 10, trainLimit: trainLimit, testLimit: testLimit)
+  }
+
+  /// A folder of four IDX files under MNIST's names (`train-images-idx3-ubyte`, …), plain or `.gz`.
+  ///
+  /// Images are grey (`idx3`) or have any number of channels (`idx4`, `[N, C, H, W]`), up to 64×64 pixels.
+  public static func idx(
+    directory: URL, classes: Int? = nil, trainLimit: Int? = nil, testLimit: Int? = nil
+  ) throws -> Dataset {
+    try Dataset(
+      name: directory.standardizedFileURL.lastPathComponent,
+      train: IDX.split("train", in: directory), test: IDX.split("t10k", in: directory),
+      classes: classes, trainLimit: trainLimit, testLimit: testLimit)
+  }
+
+  /// Summed as integers, so exact whatever the order, and divided once.
+  private static func mean(of split: Split) -> [Float] {
+    let (channels, area) = (split.shape.channels, split.shape.area)
+    var sums = [Int](repeating: 0, count: channels)
+    split.images.withUnsafeBufferPointer { images in
+      for start in stride(from: 0, to: images.count, by: area) {
+        var sum = 0
+        for index in start..<(start + area) { sum &+= Int(images[index]) }
+        sums[start / area % channels] += sum
+      }
+    }
+    return sums.map { Float(Double($0) / Double(255 * area * split.count)) }
+  }
+}

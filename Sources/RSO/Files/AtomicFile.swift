@@ -1,0 +1,173 @@
+import Foundation
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Replaces a file as a whole: a reader, or a run after a crash, finds the old content or the new, never a part.
+package enum AtomicFile {
+  /// Writes a temporary file beside `url`, syncs it, renames it over `url` and syncs the folder.
+  ///
+  /// A symbolic link is followed, and a device (`/dev/null`, say) is refused, never replaced.
+  /// - Throws: `RSOError` with the path and the system's reason; the temporary is then gone, and `url` is
+  ///   as it was unless only the folder could not be synced.
+  package static func write(_ data: Data, to url: URL) throws {
+    let target = url.resolvingSymlinksInPath()
+    let folder = target.deletingLastPathComponent()
+    var status = stat()
+    if stat(target.path, &status) == 0, ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT) {
+      throw RSOError(url.path, "expected a regular file, found a device, a pipe or a socket")
+    }
+    let suffix = String(UInt64.random(in: 0 ... .max), radix: 36)
+    let temporary = folder.appendingPathComponent(".\(target.lastPathComponent).\(suffix).tmp")
+    let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
+    let file = try checkFile(url, "cannot be written") { open(temporary.path, flags, 0o666) }
+    do {
+      defer { close(file) }
+      try data.withUnsafeBytes { try writeAll($0, to: file, at: url) }
+      try synchronizeFile(file, at: url)
+      try checkFile(url, "cannot be replaced") { rename(temporary.path, target.path) }
+    } catch {
+      unlink(temporary.path)
+      throw error
+    }
+    let directory = try checkFile(folder, "cannot be synced") {
+      open(folder.path, O_RDONLY | O_CLOEXEC)
+    }
+    defer { close(directory) }
+    try synchronizeFile(directory, at: folder)
+  }
+}
+
+/// A file of lines that grows at its end: metrics, a trace.
+///
+/// Lines wait in a buffer of 64 KiB until it is full, or until `flush()` or `synchronize()`. After an error nothing is
+/// lost: what was not written stays in the buffer, and the next flush goes on from there.
+package final class AppendingFile {
+  private static let capacity = 65536
+  private let url: URL
+  private let file: Int32
+  private var buffer: [UInt8] = []
+  /// Bytes in the file, with those that still wait in the buffer. A checkpoint notes it, for `keeping` on resume.
+  package private(set) var length: Int
+
+  /// Opens `url` for appending and creates it where there is none.
+  ///
+  /// - Parameter length: how many bytes of the file to keep; `nil` keeps all.
+  /// - Throws: `RSOError` if it cannot be opened, or holds fewer bytes than are to be kept.
+  package init(_ url: URL, keeping length: Int? = nil) throws {
+    guard length ?? 0 >= 0 else {
+      throw RSOError(url.path, "expected a length to keep of at least 0, found \(length ?? 0)")
+    }
+    let flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC
+    let file = try checkFile(url, "cannot be written") { open(url.path, flags, 0o666) }
+    do {
+      var status = stat()
+      try checkFile(url, "cannot be written") { fstat(file, &status) }
+      let found = Int(status.st_size)
+      self.length = length ?? found
+      if let length, length != found {
+        guard length < found else {
+          throw RSOError(
+            url.path, "expected at least \(length) bytes, found \(found)",
+            hint: "was it changed since the checkpoint was written?")
+        }
+        try checkFile(url, "cannot be cut to \(length) bytes") { ftruncate(file, off_t(length)) }
+      }
+    } catch {
+      close(file)
+      throw error
+    }
+    self.url = url
+    self.file = file
+  }
+
+  deinit {
+    try? flush()
+    close(file)
+  }
+
+  /// Appends `line` and a line feed.
+  package func append(_ line: String) throws {
+    buffer.append(contentsOf: line.utf8)
+    buffer.append(UInt8(ascii: "\n"))
+    length += line.utf8.count + 1
+    if buffer.count >= Self.capacity { try flush() }
+  }
+
+  /// Hands what waits in the buffer to the system.
+  package func flush() throws {
+    var written = 0
+    defer { buffer.removeFirst(written) }
+    try buffer.withUnsafeBytes { try writeAll($0, to: file, at: url, written: &written) }
+  }
+
+  /// Flushes, and waits until all of it is on the disk.
+  package func synchronize() throws {
+    try flush()
+    try synchronizeFile(file, at: url)
+  }
+}
+
+/// The whole content of a file.
+package func readFile(_ url: URL) throws -> [UInt8] {
+  let file = try checkFile(url, "cannot be read") { open(url.path, O_RDONLY | O_CLOEXEC) }
+  defer { close(file) }
+  var bytes: [UInt8] = []
+  var chunk = [UInt8](repeating: 0, count: 1 << 20)
+  while true {
+    let count = try chunk.withUnsafeMutableBytes { chunk in
+      try checkFile(url, "cannot be read") { read(file, chunk.baseAddress, chunk.count) }
+    }
+    if count == 0 { return bytes }
+    bytes.append(contentsOf: chunk[..<count])
+  }
+}
+
+private func writeAll(_ bytes: UnsafeRawBufferPointer, to file: Int32, at url: URL) throws {
+  var written = 0
+  try writeAll(bytes, to: file, at: url, written: &written)
+}
+
+private func writeAll(
+  _ bytes: UnsafeRawBufferPointer, to file: Int32, at url: URL, written: inout Int
+) throws {
+  while written < bytes.count {
+    let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
+    written += try checkFile(url, "cannot be written") {
+      write(file, rest.baseAddress, rest.count)
+    }
+  }
+}
+
+/// Pipes, devices and some network folders cannot be synced (`EINVAL`), and need not be.
+private func synchronizeFile(_ file: Int32, at url: URL) throws {
+  try checkFile(url, "cannot be synced") { fsync(file) == 0 || errno == EINVAL ? 0 : -1 }
+}
+
+/// The funnel for the C library's file functions: repeats a call that a signal interrupted, and makes an error of −1
+/// that names the file, the system's reason and, where there is one, the way out.
+@discardableResult
+private func checkFile<Result: SignedInteger>(
+  _ url: URL, _ problem: String, _ call: () -> Result
+) throws -> Result {
+  while true {
+    let result = call()
+    if result >= 0 { return result }
+    let code = errno
+    if code == EINTR { continue }
+    let hint: String? =
+      switch code {
+      case ENOSPC, EDQUOT: "the disk is full: make room, then run it again"
+      case EACCES, EPERM, EROFS: "check its permissions, or choose another folder"
+      case ENOENT: "check the path: does the folder exist?"
+      case ENOTDIR: "a part of the path is a file, not a folder"
+      default: nil
+      }
+    throw RSOError(url.path, "\(problem): \(String(cString: strerror(code)))", hint: hint)
+  }
+}
