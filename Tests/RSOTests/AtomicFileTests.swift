@@ -63,10 +63,15 @@ struct AtomicFileTests {
     }
   }
 
-  @Test func neverReplacesADevice() {
-    #expect(
-      errorText { try AtomicFile.write(Data(), to: URL(fileURLWithPath: "/dev/null")) }
-        == "/dev/null: expected a regular file, found a device, a pipe or a socket")
+  /// A named pipe stands in for `/dev/null`, which a broken program run as root would replace.
+  @Test func neverReplacesADevice() throws {
+    try withTemporaryFolder { folder in
+      let pipe = folder.appendingPathComponent("pipe")
+      #expect(mkfifo(pipe.path, 0o600) == 0)
+      #expect(
+        errorText { try AtomicFile.write(Data(), to: pipe) }
+          == "\(pipe.path): expected a regular file, found a device, a pipe or a socket")
+    }
   }
 
   /// A folder in the place of the file fails at the last step, the renaming.
