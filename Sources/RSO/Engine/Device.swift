@@ -26,7 +26,7 @@ public enum Device: Hashable, Sendable {
         throw RSOError("--threads", "expected 1 to 1024, found \(threads)")
       }
       try CPUEngine.check(network)
-      return CPUEngine(network: network, data: data, parameters: parameters, threads: threads)
+      return try CPUEngine(network: network, data: data, parameters: parameters, threads: threads)
     }
   }
 }

@@ -4,11 +4,11 @@
 /// weights (see `Parameters`) and no data.
 ///
 ///     let network = try Network(input: Shape(channels: 1, height: 28, width: 28)) {
-///       .conv2d("conv0", channels: 16, kernel: 3, padding: 1)
-///       .batchNorm("bn0")
-///       .relu("relu0")
-///       .globalMaxPool("pool")
-///       .linear("fc", features: 10)
+///       Node.conv2d("conv0", channels: 16, kernel: 3, padding: 1)
+///       Node.batchNorm("bn0")
+///       Node.relu("relu0")
+///       Node.globalMaxPool("pool")
+///       Node.linear("fc", features: 10)
 ///     }
 public struct Network: Hashable, Sendable {
   /// One named layer and where it reads.
@@ -183,3 +183,7 @@ extension Network.Node {
     Self(name, .add(other), input: input)
   }
 }
+
+/// The word for a layer in a network's builder: `Node.relu("relu0")`. (A line cannot begin with a dot
+/// there: it would go on with the line before.)
+public typealias Node = Network.Node

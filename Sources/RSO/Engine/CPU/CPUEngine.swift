@@ -1,13 +1,181 @@
-package struct CPUEngine: Engine {
+import CRSO
+
+/// The fast engine: executes a `SweepPlan` exactly, in single precision, with SIMD kernels and threads.
+///
+/// Sums run over fixed chunks of 48 samples and are added up in order in double precision, so the number
+/// of threads does not change a bit.
+package final class CPUEngine: Engine {
   package static func check(_ network: Network) throws {}
-  package var parameters: Parameters
-  package var statistics = BatchNormStatistics()
-  package init(network: Network, data: Dataset, parameters: Parameters, threads: Int) {
-    self.parameters = parameters
+
+  package private(set) var statistics = BatchNormStatistics()
+  /// The network as it is computed: average pooling folded into the convolution before it.
+  private let network: Network
+  private let data: Dataset
+  private let kernels: Kernels
+  private let workers: Workers
+  private var current: Parameters
+  private let images: (train: Buffer<UInt8>, test: Buffer<UInt8>)
+  private let pixels: Buffer<Float>
+
+  private var statisticsPass: (built: NetworkPass, batches: Batches)?
+  private var evaluationPasses: [EvaluatedSplit: (built: NetworkPass, batches: Batches)] = [:]
+  private var cache: Cache?
+  private var sweep: CPUSweep?
+
+  /// Activations of one value for the samples of one order.
+  private struct Cache {
+    var value: Int
+    var group: Int?
+    var order: SampleOrder
+    var batches: Batches
+    var buffer: Buffer<Float>
+    var isCurrent: Bool
   }
-  package mutating func beginSweep(of parameter: Int, order: SampleOrder) throws {}
-  package mutating func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] { [] }
-  package mutating func evaluate(_ split: EvaluatedSplit) throws -> Evaluation {
-    Evaluation(count: 0, loss: 0, confusion: [])
+
+  package init(
+    network: Network, data: Dataset, parameters: Parameters, threads: Int,
+    kernels: Kernels = Kernels.available[0]
+  ) throws {
+    self.network = network.foldingAveragePools()
+    self.data = data
+    self.kernels = kernels
+    workers = Workers(threads: threads)
+    current = parameters
+    images = (try Buffer(data.train.images), try Buffer(data.test.images))
+    pixels = try Buffer(
+      data.mean.flatMap { mean in
+        (0..<256).map { Float(Double($0) / 255 - Double(mean)) }
+      })
+  }
+
+  package var parameters: Parameters {
+    get { current }
+    set {
+      current = newValue
+      sweep = nil
+      cache?.isCurrent = false
+    }
+  }
+
+  package func beginSweep(of parameter: Int, order: SampleOrder) throws {
+    sweep = nil
+    let slot = current.slots[parameter]
+    let plan = SweepPlan(network: network, sweeping: slot.node)
+    let isCached =
+      cache.map {
+        $0.isCurrent && $0.value == plan.cachedValue && $0.group == plan.group
+          && $0.order == order
+      } ?? false
+    if !isCached { try renewCache(plan, order) }
+    guard let cache else { return }
+    sweep = try CPUSweep(
+      network: network, plan: plan, slot: slot, parameters: current, statistics: statistics,
+      batches: cache.batches, cache: cache.buffer, kernels: kernels, workers: workers)
+  }
+
+  package func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
+    guard let sweep else { throw RSOError("judge", "no sweep was begun") }
+    return try proposals.map { try sweep.judge($0, &current) }
+  }
+
+  package func evaluate(_ split: EvaluatedSplit) throws -> Evaluation {
+    try renewStatistics()
+    let samples = split == .train ? data.train : data.test
+    let (built, batches) = try evaluationPasses[split] ?? {
+      let batches = try Batches(
+        (0..<Int32(samples.count)).map { $0 }, size: samples.count, labels: samples.labels)
+      let built = try inputPass(to: network.nodes.count, batches, usesRunningStatistics: true)
+      if let logits = built.values[network.nodes.count] {
+        built.pass.appendSum(.crossEntropy, of: logits)
+      }
+      try built.pass.compile()
+      return (built, batches)
+    }()
+    evaluationPasses[split] = (built, batches)
+    built.load(current)
+    built.use(statistics)
+    var input = try imageInput(
+      batches.input(0, results: 1), split == .train ? images.train : images.test)
+    let predicted = try Buffer<Int32>(batches.samples.count)
+    input.predicted = predicted.pointer
+    let loss = try built.pass.run(input, workers)[0]
+    var confusion = Array(
+      repeating: Array(repeating: 0, count: network.classes), count: network.classes)
+    for index in 0..<samples.count {
+      confusion[Int(samples.labels[index])][Int(predicted.pointer[index])] += 1
+    }
+    return Evaluation(count: samples.count, loss: loss, confusion: confusion)
+  }
+
+  /// A pass from the images to `value`.
+  private func inputPass(
+    to value: Int, _ batches: Batches, blocks: Int? = nil, usesRunningStatistics: Bool
+  ) throws -> NetworkPass {
+    let built = NetworkPass(
+      network, lanes: .samples, kernels: kernels, blockCapacity: blocks ?? batches.blocks,
+      usesRunningStatistics: usesRunningStatistics)
+    built.values[0] = built.pass.append(.load, shape: network.input)
+    try built.append(0..<value)
+    return built
+  }
+
+  private func imageInput(_ input: Pass.Input, _ images: Buffer<UInt8>) -> Pass.Input {
+    var input = input
+    input.images = UnsafePointer(images.pointer)
+    input.pixels = UnsafePointer(pixels.pointer)
+    return input
+  }
+
+  /// Takes the running statistics from the first samples, in one pass on their own statistics.
+  private func renewStatistics() throws {
+    let (built, batches) = try statisticsPass ?? {
+      let count = min(statisticsSamples, data.train.count)
+      let batches = try Batches(
+        (0..<Int32(count)).map { $0 }, size: count, labels: data.train.labels)
+      let built = try inputPass(
+        to: network.nodes.count, batches, usesRunningStatistics: false)
+      try built.pass.compile()
+      return (built, batches)
+    }()
+    statisticsPass = (built, batches)
+    built.load(current)
+    var found = BatchNormStatistics()
+    try built.pass.run(imageInput(batches.input(0, results: 1), images.train), workers) { norm in
+      found.moments[norm.node] = .init(mean: norm.mean, variance: norm.variance)
+    }
+    statistics = found
+  }
+
+  private func renewCache(_ plan: SweepPlan, _ order: SampleOrder) throws {
+    try renewStatistics()
+    let batches = try Batches(
+      order.samples, size: order.batchSize, labels: data.train.labels)
+    let shape = network.shapes[plan.cachedValue]
+    let floats = Pass.stride(shape) * batches.count * batches.blocks
+    // The largest buffer so far serves again: handing gigabytes back and forth costs seconds.
+    let old = cache?.buffer
+    cache = nil
+    let buffer = try old.flatMap { $0.count >= floats ? $0 : nil } ?? Buffer<Float>(floats)
+
+    let built = NetworkPass(
+      network, lanes: .samples, kernels: kernels,
+      blockCapacity: batches.blocks * batches.count, usesRunningStatistics: true)
+    let target = built.pass.bound(shape)
+    built.pass.bind(target, buffer.pointer)
+    if plan.cachedValue == 0 {
+      built.pass.append(.load, shape: shape, into: target)
+    } else {
+      built.values[0] = built.pass.append(.load, shape: network.input)
+      try built.append(0..<plan.cachedValue)
+      built.pass.append(
+        .activate(rso_identity), built.values[plan.cachedValue], shape: shape, into: target)
+    }
+    try built.pass.compile()
+    built.load(current)
+    built.use(statistics)
+    try built.pass.run(imageInput(batches.everything(), images.train), workers)
+    cache = Cache(
+      value: plan.cachedValue, group: plan.group, order: order, batches: batches, buffer: buffer,
+      isCurrent: true)
   }
 }

@@ -24,17 +24,19 @@ final class Norm {
   /// `[results][channels]`
   private(set) var mean: [Double]
   private(set) var variance: [Double]
-  /// Values that every channel's sums run over.
-  var population = 0
+  /// Values per sample and channel.
+  private let area: Int
 
   init(
-    node: Int, channels: Int, epsilon: Double, level: Int, results: Int, chunkCapacity: Int
+    node: Int, channels: Int, epsilon: Double, level: Int, results: Int, chunkCapacity: Int,
+    area: Int
   ) throws {
     self.node = node
     self.channels = channels
     self.epsilon = epsilon
     self.level = level
     self.results = results
+    self.area = area
     gamma = try Buffer(results * channels)
     beta = try Buffer(results * channels)
     shift = try Buffer(channels)
@@ -50,9 +52,9 @@ final class Norm {
   }
 
   /// Adds the chunks' sums in order and derives the map.
-  func settle(chunks: Int) {
+  func settle(chunks: Int, samples: Int) {
     let count = results * channels
-    let n = Double(population)
+    let n = Double(samples * area)
     for i in 0..<count {
       var sum = 0.0
       var squares = 0.0

@@ -72,7 +72,8 @@ final class Pass {
 
   /// What a run reads beside its values.
   struct Input {
-    /// Blocks of samples.
+    /// Samples, and blocks of them.
+    var count: Int
     var blocks: Int
     /// Samples in each block: 16, or fewer in the last of a mini-batch.
     var valid: UnsafePointer<Int32>
@@ -138,7 +139,7 @@ extension Pass {
     return values.count - 1
   }
 
-  func bind(_ value: ValueID, _ memory: UnsafeMutablePointer<Float>, blockStride: Int? = nil) {
+  func bind(_ value: ValueID, _ memory: UnsafeMutablePointer<Float>?, blockStride: Int? = nil) {
     values[value].memory = memory
     if let blockStride { values[value].blockStride = blockStride }
   }
@@ -347,7 +348,7 @@ extension Pass {
         }
       }
       for norm in norms where norm.level == level + 1 {
-        norm.settle(chunks: chunks)
+        norm.settle(chunks: chunks, samples: input.count)
         settled(norm)
       }
     }

@@ -1,0 +1,60 @@
+/// Samples cut into mini-batches and blocks of 16, each mini-batch padded to whole blocks.
+final class Batches {
+  /// Mini-batches, and the blocks of each.
+  let count: Int
+  let blocks: Int
+  let size: Int
+  /// `[count][blocks][16]`: number of each sample, −1 in the padding.
+  let samples: Buffer<Int32>
+  /// The same for the class of each sample, 0 in the padding.
+  let labels: Buffer<Int32>
+  /// `[blocks]` and `[blocks][results]` number of samples.
+  private var valid: [Int: Buffer<Int32>] = [:]
+
+  /// - Parameter order: whole mini-batches of `size` samples.
+  init(_ order: [Int32], size: Int, labels: [Int32]) throws {
+    self.size = size
+    count = order.count / size
+    blocks = (size + Kernels.block - 1) / Kernels.block
+    samples = try Buffer(count * blocks * Kernels.block)
+    self.labels = try Buffer(samples.count)
+    samples.pointer.update(repeating: -1, count: samples.count)
+    for (index, sample) in order.enumerated() {
+      let place = index / size * blocks * Kernels.block + index % size
+      samples.pointer[place] = sample
+      self.labels.pointer[place] = labels[Int(sample)]
+    }
+    for results in [1, 3] { valid[results] = try validity(results) }
+  }
+
+  private func validity(_ results: Int) throws -> Buffer<Int32> {
+    try Buffer(
+      (0..<blocks).flatMap { block in
+        Array(
+          repeating: Int32(min(Kernels.block, size - block * Kernels.block)), count: results)
+      })
+  }
+
+  var chunks: Int { (blocks + Pass.blocksPerChunk - 1) / Pass.blocksPerChunk }
+
+  func blocksOf(chunk: Int) -> Range<Int> {
+    chunk * Pass.blocksPerChunk..<min((chunk + 1) * Pass.blocksPerChunk, blocks)
+  }
+
+  /// What a pass over one mini-batch reads.
+  func input(_ batch: Int, results: Int) throws -> Pass.Input {
+    let validity = try valid[results] ?? self.validity(results)
+    valid[results] = validity
+    return Pass.Input(
+      count: size, blocks: blocks, valid: UnsafePointer(validity.pointer),
+      labels: UnsafePointer(labels.pointer + batch * blocks * Kernels.block),
+      samples: UnsafePointer(samples.pointer + batch * blocks * Kernels.block))
+  }
+
+  /// All mini-batches at once, for a pass that takes no statistics or losses.
+  func everything() -> Pass.Input {
+    Pass.Input(
+      count: count * size, blocks: count * blocks,
+      valid: UnsafePointer(labels.pointer), samples: UnsafePointer(samples.pointer))
+  }
+}

@@ -1,0 +1,271 @@
+import CRSO
+
+/// The tests of one tensor's elements on the CPU: what is kept for every mini-batch, and how a proposal
+/// is judged with it.
+final class CPUSweep {
+  private let network: Network
+  private let lone: LoneChannel
+  private let batches: Batches
+  private let cache: Buffer<Float>
+  private let statistics: BatchNormStatistics
+  private let kernels: Kernels
+  private let workers: Workers
+  private var history: SweepHistory
+
+  private var judgePass: JudgePass?
+  private var refreshPasses: [RefreshKey: RefreshPass] = [:]
+  private struct RefreshKey: Hashable {
+    var count: Int
+    var fresh: Bool
+  }
+
+  /// Kept for all mini-batches, `[batches][blocks]`: the rests by mixing node, the placed values, the
+  /// fixed values by number, and the root's channel under test.
+  private var rests: [Int: Buffer<Float>] = [:]
+  private var fulls: [Int: Buffer<Float>] = [:]
+  private var fixed: [Int: Buffer<Float>] = [:]
+  private let tested: Buffer<Float>?
+  /// What each mini-batch's kept values are good for: all channels but `channel`, at `time`.
+  private var kept: [(channel: Int, time: Int)?]
+  private let fixedPass: NetworkPass?
+  private var fixedTargets: [Int: Pass.ValueID] = [:]
+  private var loadedChannel: Int?
+
+  init(
+    network: Network, plan: SweepPlan, slot: Parameters.Slot, parameters: Parameters,
+    statistics: BatchNormStatistics, batches: Batches, cache: Buffer<Float>, kernels: Kernels,
+    workers: Workers
+  ) throws {
+    let lone = LoneChannel(network: network, plan: plan)
+    self.network = network
+    self.lone = lone
+    self.batches = batches
+    self.cache = cache
+    self.statistics = statistics
+    self.kernels = kernels
+    self.workers = workers
+    history = SweepHistory(
+      slot: slot, channels: lone.channels, values: parameters.values[slot.range])
+    kept = Array(repeating: nil, count: batches.count)
+
+    func room(_ shape: Shape) throws -> Buffer<Float> {
+      try Buffer(Pass.stride(shape) * batches.blocks * batches.count)
+    }
+    for node in lone.mixing { rests[node] = try room(network.shapes[node + 1]) }
+    for value in lone.placed { fulls[value] = try room(network.shapes[value]) }
+    tested = try lone.root.map { try room(lone.shape($0 + 1)) }
+
+    // The root's input belongs to what is fixed, whether or not anything else reads it.
+    var needed = Set(lone.fixed)
+    if let root = lone.root { needed.insert(network.inputs[root][0]) }
+    needed.remove(plan.cachedValue)
+    if needed.isEmpty {
+      fixedPass = nil
+    } else {
+      let built = NetworkPass(
+        network, lanes: .samples, kernels: kernels, blockCapacity: batches.blocks)
+      let input = built.pass.bound(network.shapes[plan.cachedValue])
+      built.values[plan.cachedValue] = input
+      fixedTargets[plan.cachedValue] = input
+      try built.append(network.nodes.indices.filter { plan.roles[$0] == .fixed })
+      for value in needed.sorted() {
+        let shape = network.shapes[value]
+        fixed[value] = try room(shape)
+        let target = built.pass.bound(shape)
+        fixedTargets[value] = target
+        built.pass.append(
+          .activate(rso_identity), built.values[value], shape: shape, into: target)
+      }
+      try built.pass.compile()
+      built.load(parameters)
+      built.use(statistics)
+      fixedPass = built
+    }
+  }
+
+  /// Judges one proposal and takes its decision into `parameters`.
+  func judge(_ proposal: Proposal, _ parameters: inout Parameters) throws -> Decision {
+    let slot = history.slot
+    let batch = proposal.batch
+    let channel = history.channel(of: proposal.element)
+    try refresh(batch: batch, channel: channel, parameters)
+
+    let judge = try judgePass ?? makeJudge(proposal.candidates.count, parameters)
+    if loadedChannel != channel || slot.node != lone.root {
+      judge.load(channel: channel, parameters, statistics)
+      loadedChannel = channel
+    }
+    judge.propose(
+      proposal, old: parameters.values[slot.offset + proposal.element],
+      perChannel: history.perChannel)
+    bind(judge, batch: batch, channel: channel, element: proposal.element)
+    let losses = try judge.built.pass.run(
+      batches.input(batch, results: judge.built.pass.results), workers)
+
+    let decision = try Decision(
+      losses: losses, parameter: slot.name, element: proposal.element)
+    parameters.values[slot.offset + proposal.element] = proposal.candidates[decision.choice]
+    history.record(proposal.element)
+    return decision
+  }
+
+  private func makeJudge(_ candidates: Int, _ parameters: Parameters) throws -> JudgePass {
+    let judge = try JudgePass(
+      lone, sweeping: history.slot, candidates: candidates, kernels: kernels,
+      blocks: batches.blocks)
+    judge.built.load(parameters)
+    judge.built.use(statistics)
+    judgePass = judge
+    return judge
+  }
+
+  private func bind(_ judge: JudgePass, batch: Int, channel: Int, element: Int) {
+    let pass = judge.built.pass
+    for (node, value) in judge.rests { pass.bind(value, at(rests[node], batch, node + 1)) }
+    for (network, value) in judge.fulls { pass.bind(value, at(fulls[network], batch, network)) }
+    for (network, value) in judge.wholeExternals {
+      pass.bind(value, at(external(network), batch, network))
+    }
+    /// One lone channel of a value that holds them all.
+    func view(_ value: Int, first: Int) -> UnsafeMutablePointer<Float>? {
+      at(external(value), batch, value).map {
+        $0 + first * network.shapes[value].area * Kernels.block
+      }
+    }
+    for (network, value) in judge.loneExternals {
+      pass.bind(
+        value, view(network, first: channel * lone.unit(network)),
+        blockStride: Pass.stride(self.network.shapes[network]))
+    }
+    if let root = lone.root, let value = judge.tested {
+      pass.bind(value, testedChannel(batch, root))
+      if let value = judge.changed {
+        let input = network.inputs[root][0]
+        let taps = history.perChannel / network.shapes[input].channels
+        pass.bind(
+          value, view(input, first: element % history.perChannel / taps),
+          blockStride: Pass.stride(network.shapes[input]))
+      }
+    }
+  }
+
+  private func external(_ value: Int) -> Buffer<Float>? {
+    value == lone.plan.cachedValue ? cache : fixed[value]
+  }
+
+  private func at(
+    _ buffer: Buffer<Float>?, _ batch: Int, _ value: Int
+  ) -> UnsafeMutablePointer<Float>? {
+    buffer.map { $0.pointer + batch * batches.blocks * Pass.stride(network.shapes[value]) }
+  }
+
+  private func testedChannel(_ batch: Int, _ root: Int) -> UnsafeMutablePointer<Float>? {
+    tested.map { $0.pointer + batch * batches.blocks * Pass.stride(lone.shape(root + 1)) }
+  }
+}
+
+// MARK: Keeping a mini-batch's rest up to date
+
+extension CPUSweep {
+  /// Makes what is kept for `batch` hold all channels but `channel`, as they are now.
+  private func refresh(batch: Int, channel: Int, _ parameters: Parameters) throws {
+    let now = history.now
+    defer { kept[batch] = (channel, now) }
+    guard let state = kept[batch] else {
+      try computeFixed(batch)
+      return try update(batch, fresh: true, units: allUnits(but: channel, now), parameters)
+    }
+    var stale = history.changedChannels(since: state.time)
+    stale.insert(state.channel)
+    stale.remove(channel)
+    if state.channel == channel {
+      stale.remove(channel)
+      if stale.isEmpty { return replay(batch, channel, since: state.time, parameters) }
+    }
+    // What the rest holds of a channel was computed with the weights of `state.time`.
+    var units: [RefreshPass.Unit] = []
+    for c in stale.sorted() {
+      if c != state.channel {
+        units.append(RefreshPass.Unit(channel: c, time: state.time, sign: -1))
+      }
+      units.append(RefreshPass.Unit(channel: c, time: now, sign: 1))
+    }
+    if channel != state.channel {
+      units.append(RefreshPass.Unit(channel: channel, time: state.time, sign: -1))
+    }
+    units.append(RefreshPass.Unit(channel: channel, time: now, sign: 0))
+    if units.count >= lone.channels {
+      try update(batch, fresh: true, units: allUnits(but: channel, now), parameters)
+    } else {
+      try update(batch, fresh: false, units: units, parameters)
+    }
+  }
+
+  private func allUnits(but channel: Int, _ now: Int) -> [RefreshPass.Unit] {
+    (0..<lone.channels).filter { $0 != channel }.map {
+      RefreshPass.Unit(channel: $0, time: now, sign: 1)
+    } + [RefreshPass.Unit(channel: channel, time: now, sign: 0)]
+  }
+
+  private func update(
+    _ batch: Int, fresh: Bool, units: [RefreshPass.Unit], _ parameters: Parameters
+  ) throws {
+    let key = RefreshKey(count: units.count, fresh: fresh)
+    let refresh =
+      try refreshPasses[key]
+      ?? RefreshPass(
+        lone, count: units.count, fresh: fresh, kernels: kernels, blocks: batches.blocks)
+    refreshPasses[key] = refresh
+    refresh.load(units, history, parameters, statistics)
+    let pass = refresh.built.pass
+    for (value, id) in refresh.externals {
+      if let memory = at(external(value), batch, value) { pass.bind(id, memory) }
+    }
+    for (node, id) in refresh.rests { pass.bind(id, at(rests[node], batch, node + 1)) }
+    for (value, id) in refresh.fulls { pass.bind(id, at(fulls[value], batch, value)) }
+    if let root = lone.root, let id = refresh.tested { pass.bind(id, testedChannel(batch, root)) }
+    try pass.run(batches.input(batch, results: 1), workers)
+  }
+
+  /// Brings the channel under test up to date: `z += δ · shifted input` for every change since `time`.
+  private func replay(_ batch: Int, _ channel: Int, since time: Int, _ parameters: Parameters) {
+    guard let root = lone.root, history.slot.node == root, history.slot.role == .weight else {
+      return
+    }
+    let changes = history.changes(of: channel, since: time, in: parameters)
+    let input = network.inputs[root][0]
+    guard !changes.isEmpty, let z = testedChannel(batch, root),
+      let x = at(external(input), batch, input)
+    else { return }
+    let window = lone.window(of: root)
+    let taps = Int(window.kernel * window.kernel)
+    let shape = lone.shape(root + 1)
+    let area = network.shapes[input].area
+    let (xStride, zStride) = (Pass.stride(network.shapes[input]), Pass.stride(shape))
+    let kernels = kernels.table.pointee
+    workers.run(batches.chunks) { chunk, _ in
+      let blocks = batches.blocksOf(chunk: chunk)
+      for (element, delta) in changes {
+        let index = element % history.perChannel
+        var map = rso_map(
+          x: x + blocks.lowerBound * xStride + index / taps * area * Kernels.block,
+          y: z + blocks.lowerBound * zStride, x_lane: xStride, y_lane: zStride,
+          lanes: Int32(blocks.count), channels: 1, area: Int32(area))
+        var window = window
+        withUnsafePointer(to: (delta, delta, delta)) { deltas in
+          deltas.withMemoryRebound(to: Float.self, capacity: Pass.blocksPerChunk) {
+            kernels.shift_add(&map, map.y, zStride, $0, &window, Int32(index % taps))
+          }
+        }
+      }
+    }
+  }
+
+  private func computeFixed(_ batch: Int) throws {
+    guard let fixedPass else { return }
+    for (value, id) in fixedTargets {
+      if let memory = at(external(value), batch, value) { fixedPass.pass.bind(id, memory) }
+    }
+    try fixedPass.pass.run(batches.input(batch, results: 1), workers)
+  }
+}

@@ -1,0 +1,157 @@
+import CRSO
+
+/// Computes the candidates' losses on one mini-batch: the lone channel, the rank-one update at the mixing
+/// layer, and whole layers only from there on.
+final class JudgePass {
+  let built: NetworkPass
+  private let lone: LoneChannel
+  private let swept: Parameters.Slot
+  private let candidates: Int
+  /// `[candidates]` what the element changes by, and the tap of the kernel that it is.
+  private let delta: Buffer<Float>
+  private let tap: Buffer<Int32>
+  /// The channel under test.
+  private let group: Buffer<Int32>
+  private var columns: [(node: Int, weights: PackedWeights)] = []
+
+  /// Values to bind before a run, as in `RefreshPass`.
+  private(set) var rests: [Int: Pass.ValueID] = [:]
+  private(set) var fulls: [Int: Pass.ValueID] = [:]
+  private(set) var tested: Pass.ValueID?
+  /// What is fixed and read whole, and read one channel at a time.
+  private(set) var wholeExternals: [Int: Pass.ValueID] = [:]
+  private(set) var loneExternals: [Int: Pass.ValueID] = [:]
+  /// The channel of the root's input that a changed weight multiplies.
+  private(set) var changed: Pass.ValueID?
+
+  init(
+    _ lone: LoneChannel, sweeping swept: Parameters.Slot, candidates: Int, kernels: Kernels,
+    blocks: Int
+  ) throws {
+    self.lone = lone
+    self.swept = swept
+    self.candidates = candidates
+    let network = lone.network
+    built = NetworkPass(
+      network, lanes: .candidates(candidates), kernels: kernels, blockCapacity: blocks)
+    let pass = built.pass
+    delta = try Buffer(candidates)
+    tap = try Buffer(1)
+    group = try Buffer(1)
+    let groups = UnsafePointer(pass.own(group))
+    let deltas = UnsafePointer(pass.own(delta))
+
+    if let root = lone.root {
+      let z = pass.bound(lone.shape(root + 1))
+      tested = z
+      var value = z
+      if swept.node == root, swept.role == .weight {
+        let input = network.shapes[network.inputs[root][0]]
+        let x = pass.bound(Shape(channels: 1, height: input.height, width: input.width))
+        changed = x
+        value = pass.append(
+          .shift(lone.window(of: root), delta: deltas, tap: UnsafePointer(pass.own(tap))), x, z,
+          shape: lone.shape(root + 1))
+      } else if swept.node == root {
+        let one = try Buffer<Float>([1])
+        value = pass.append(
+          .offset(one: UnsafePointer(pass.own(one)), delta: deltas), z, shape: lone.shape(root + 1))
+      }
+      built.values[root + 1] = value
+    }
+    for node in lone.nodes where !built.covered.contains(node) {
+      let inputs = network.inputs[node].map { value -> Pass.ValueID in
+        if let alone = built.values[value] { return alone }
+        let view = loneExternals[value] ?? pass.bound(lone.shape(value))
+        loneExternals[value] = view
+        return view
+      }
+      try built.append(node, inputs[0], inputs.count > 1 ? inputs[1] : nil, alone: true)
+    }
+    for value in lone.placed {
+      guard let alone = built.values[value] else { continue }
+      let full = pass.bound(network.shapes[value])
+      fulls[value] = full
+      replaced[value] = pass.append(
+        .replace(groups: groups), alone, full, shape: network.shapes[value])
+    }
+    for node in network.nodes.indices where !built.covered.contains(node) {
+      let inputs = network.inputs[node]
+      switch lone.plan.roles[node] {
+      case .frozen, .fixed, .oneChannel: break
+      case .mixing:
+        guard let x = built.values[inputs[0]] else { continue }
+        let window = lone.window(of: node)
+        let unit = lone.unit(inputs[0])
+        let weights = try PackedWeights(
+          outputs: network.shapes[node + 1].channels, inputs: unit,
+          taps: Int(window.kernel * window.kernel))
+        columns.append((node, weights))
+        let rest = pass.bound(network.shapes[node + 1])
+        rests[node] = rest
+        built.values[node + 1] = pass.append(
+          .convolution(
+            window, weights: UnsafePointer(pass.own(weights.buffer)), bias: nil, inputs: unit), x,
+          rest, shape: network.shapes[node + 1])
+      case .whole:
+        let x = whole(inputs[0])
+        try built.append(node, x, inputs.count > 1 ? whole(inputs[1]) : nil)
+      }
+    }
+    pass.appendSum(.crossEntropy, of: whole(network.nodes.count))
+    try pass.compile()
+  }
+
+  private var replaced: [Int: Pass.ValueID] = [:]
+
+  /// All channels of a value, per candidate or, if fixed, the same for all.
+  private func whole(_ value: Int) -> Pass.ValueID {
+    if let replaced = replaced[value] { return replaced }
+    if let value = built.values[value] { return value }
+    let external = wholeExternals[value] ?? built.pass.bound(lone.network.shapes[value])
+    wholeExternals[value] = external
+    return external
+  }
+
+  /// Turns to another lone channel.
+  func load(channel: Int, _ parameters: Parameters, _ statistics: BatchNormStatistics) {
+    group.pointer[0] = Int32(channel)
+    for (node, weights) in columns {
+      guard let slot = parameters.slot(node: node, .weight) else { continue }
+      weights.setColumn(
+        channel, of: slot, from: parameters, at: 0,
+        size: lone.unit(lone.network.inputs[node][0]))
+    }
+    for norm in built.loneNorms {
+      let range = channel * norm.channels..<(channel + 1) * norm.channels
+      for (role, buffer) in [(Parameters.Role.scale, norm.gamma), (.shift, norm.beta)] {
+        guard let slot = parameters.slot(node: norm.node, role) else { continue }
+        let first = slot.offset + range.lowerBound
+        for result in 0..<candidates {
+          buffer.set(
+            parameters.values[first..<first + norm.channels], at: result * norm.channels)
+        }
+      }
+      if let moments = statistics.moments[norm.node] {
+        norm.shift.set(moments.mean[range].map(Float.init)[...])
+      }
+    }
+  }
+
+  /// Sets the candidates of one element of `channel`, whose value is `old` now.
+  func propose(_ proposal: Proposal, old: Float, perChannel: Int) {
+    for (index, candidate) in proposal.candidates.enumerated() {
+      delta.pointer[index] = candidate - old
+    }
+    let index = proposal.element % perChannel
+    if swept.shape.count == 4 {
+      tap.pointer[0] = Int32(index % (swept.shape[2] * swept.shape[3]))
+    }
+    for norm in built.loneNorms where norm.node == swept.node {
+      let buffer = swept.role == .scale ? norm.gamma : norm.beta
+      for (result, candidate) in proposal.candidates.enumerated() {
+        buffer.pointer[result * norm.channels + index] = candidate
+      }
+    }
+  }
+}

@@ -1,0 +1,64 @@
+import CRSO
+
+/// The part of a network in which a swept element changes one channel alone, as an engine sees it: where
+/// it starts, what its channels are, and where it ends.
+struct LoneChannel {
+  let network: Network
+  let plan: SweepPlan
+  /// The convolution or linear layer that makes the lone channel; `nil` for a batch norm that reads the
+  /// images, whose channels are what it reads.
+  var root: Int? { plan.group }
+  /// Lone channels; in values behind a flatten each is a group of several channels.
+  let channels: Int
+  /// Nodes with one changed channel above the root, in order.
+  let nodes: [Int]
+  /// Nodes that mix the channel into all of theirs.
+  let mixing: [Int]
+  /// Values with one changed channel that are read whole: by an `add` to a value that changed
+  /// everywhere, or by the loss.
+  let placed: [Int]
+  /// Values that do not depend on the swept tensor and are read from where it matters, the cached one
+  /// included.
+  let fixed: [Int]
+
+  init(network: Network, plan: SweepPlan) {
+    self.network = network
+    self.plan = plan
+    channels = network.shapes[plan.group.map { $0 + 1 } ?? network.inputs[plan.node][0]].channels
+    let alone = Set(network.nodes.indices.filter { plan.roles[$0] == .oneChannel })
+    var placed = Set<Int>()
+    var fixed = Set<Int>()
+    for node in network.nodes.indices
+    where plan.roles[node] == .oneChannel || plan.roles[node] == .whole {
+      for value in network.inputs[node] {
+        let role = value == plan.cachedValue ? .fixed : plan.roles[value - 1]
+        if role == .fixed { fixed.insert(value) }
+        if role == .oneChannel && plan.roles[node] == .whole { placed.insert(value) }
+      }
+    }
+    if alone.contains(network.nodes.count - 1) { placed.insert(network.nodes.count) }
+    nodes = alone.subtracting(plan.group.map { [$0] } ?? []).sorted()
+    mixing = network.nodes.indices.filter { plan.roles[$0] == .mixing }
+    self.placed = placed.sorted()
+    self.fixed = fixed.sorted()
+  }
+
+  /// Channels that `value` has for one lone channel: more than one behind a flatten.
+  func unit(_ value: Int) -> Int { network.shapes[value].channels / channels }
+
+  /// The shape of `count` lone channels of `value`.
+  func shape(_ value: Int, count: Int = 1) -> Shape {
+    var shape = network.shapes[value]
+    shape.channels = unit(value) * count
+    return shape
+  }
+
+  /// Kernel, stride and padding of a convolution; 1, 1, 0 for a linear layer.
+  func window(of node: Int) -> rso_window {
+    let (input, output) = (network.shapes[network.inputs[node][0]], network.shapes[node + 1])
+    if case .conv2d(_, let kernel, let stride, let padding, _) = network.nodes[node].layer {
+      return rso_window(input, output, kernel: kernel, stride: stride, padding: padding)
+    }
+    return rso_window(input, output)
+  }
+}

@@ -1,0 +1,164 @@
+import CRSO
+
+/// Builds a pass from the layers of a network, and hands it their weights.
+final class NetworkPass {
+  let network: Network
+  let pass: Pass
+  /// Running statistics instead of those of the samples at hand.
+  let usesRunningStatistics: Bool
+  /// Where each value of the network is in the pass.
+  var values: [Int: Pass.ValueID] = [:]
+  private var weighted: [(node: Int, weights: PackedWeights, bias: Buffer<Float>)] = []
+  /// Norms of all channels of a layer, which take their γ and β from the parameters.
+  private var wholeNorms: [Norm] = []
+  /// Norms of lone channels; whoever builds the pass fills in γ and β.
+  private(set) var loneNorms: [Norm] = []
+  /// The nodes that read each value.
+  private let readers: [[Int]]
+
+  init(
+    _ network: Network, lanes: Pass.Lanes, kernels: Kernels, blockCapacity: Int,
+    usesRunningStatistics: Bool = false
+  ) {
+    self.network = network
+    self.usesRunningStatistics = usesRunningStatistics
+    pass = Pass(lanes: lanes, kernels: kernels, blockCapacity: blockCapacity)
+    var readers = network.shapes.map { _ in [Int]() }
+    for (node, inputs) in network.inputs.enumerated() {
+      for value in Set(inputs) { readers[value].append(node) }
+    }
+    self.readers = readers
+  }
+
+  /// Appends every node that is not yet in the pass, reading values that are.
+  func append(_ nodes: some Sequence<Int>) throws {
+    for node in nodes where !covered.contains(node) {
+      let inputs = network.inputs[node].compactMap { values[$0] }
+      try append(node, inputs[0], inputs.count > 1 ? inputs[1] : nil)
+    }
+  }
+
+  /// Nodes in the pass, also those whose work a step before them does.
+  private(set) var covered: Set<Int> = []
+
+  /// Appends a node that reads `x` (and `b`).
+  ///
+  /// Batch norm takes the activation or the global max pooling that follows it along.
+  ///
+  /// - Parameter alone: `x` holds some channels of the node's input only; not for a node that mixes.
+  func append(
+    _ node: Int, _ x: Pass.ValueID, _ b: Pass.ValueID? = nil, alone: Bool = false
+  ) throws {
+    guard !covered.contains(node) else { return }
+    let shape = pass.values[x].shape
+    let output = network.shapes[node + 1]
+    func window(_ kernel: Int, _ stride: Int, _ padding: Int) -> rso_window {
+      rso_window(shape, output, kernel: kernel, stride: stride, padding: padding)
+    }
+    let spatial = Shape(channels: shape.channels, height: output.height, width: output.width)
+    let flat = Shape(channels: shape.channels)
+    var last = node
+    let y: Pass.ValueID
+    switch network.nodes[node].layer {
+    case .conv2d(_, let kernel, let stride, let padding, _):
+      y = try convolution(node, x, window(kernel, stride, padding))
+    case .linear: y = try convolution(node, x, window(1, 1, 0))
+    case .batchNorm(let epsilon):
+      let norm = try self.norm(node, x, epsilon, alone: alone)
+      let reader = readers[node + 1].count == 1 ? readers[node + 1][0] : nil
+      switch reader.map({ network.nodes[$0].layer }) {
+      case .activation(let activation):
+        last = reader ?? node
+        y = pass.append(.normalize(norm: norm, activation.kernel), x, shape: shape)
+      case .globalMaxPool:
+        // The map is monotone, so the largest or the smallest value before it decides.
+        last = reader ?? node
+        let extremes = pass.append(.extremes, x, shape: Shape(channels: 2 * shape.channels))
+        y = pass.append(.normalizeExtremes(norm: norm), extremes, shape: flat)
+      default: y = pass.append(.normalize(norm: norm, rso_identity), x, shape: shape)
+      }
+    case .activation(let activation):
+      y = pass.append(.activate(activation.kernel), x, shape: shape)
+    case .averagePool(let kernel, let stride, let padding):
+      y = pass.append(.averagePool(window(kernel, stride, padding)), x, shape: spatial)
+    case .maxPool(let kernel, let stride, let padding):
+      y = pass.append(.maxPool(window(kernel, stride, padding)), x, shape: spatial)
+    case .globalMaxPool: y = pass.append(.globalMax, x, shape: flat)
+    case .globalAveragePool: y = pass.append(.globalAverage, x, shape: flat)
+    case .flatten:
+      y = pass.append(.activate(rso_identity), x, shape: Shape(channels: shape.count))
+    case .add: y = pass.append(.add, x, b, shape: shape)
+    }
+    covered.formUnion(node...last)
+    values[last + 1] = y
+  }
+
+  private func convolution(
+    _ node: Int, _ x: Pass.ValueID, _ window: rso_window
+  ) throws -> Pass.ValueID {
+    let output = network.shapes[node + 1]
+    let inputs = pass.values[x].shape.channels
+    let weights = try PackedWeights(
+      outputs: output.channels, inputs: inputs, taps: Int(window.kernel * window.kernel))
+    let bias = try Buffer<Float>(output.channels)
+    weighted.append((node, weights, bias))
+    return pass.append(
+      .convolution(
+        window, weights: UnsafePointer(pass.own(weights.buffer)),
+        bias: UnsafePointer(pass.own(bias)), inputs: inputs), x, shape: output)
+  }
+
+  private func norm(
+    _ node: Int, _ x: Pass.ValueID, _ epsilon: Double, alone: Bool
+  ) throws -> Int {
+    let level = usesRunningStatistics ? 0 : pass.values[x].level + 1
+    let shape = pass.values[x].shape
+    let norm = try Norm(
+      node: node, channels: shape.channels, epsilon: epsilon, level: level, results: pass.results,
+      chunkCapacity: pass.chunkCapacity, area: shape.area)
+    pass.norms.append(norm)
+    if alone { loneNorms.append(norm) } else { wholeNorms.append(norm) }
+    if !usesRunningStatistics { pass.appendSum(.moments(norm: pass.norms.count - 1), of: x) }
+    return pass.norms.count - 1
+  }
+
+  // MARK: Weights
+
+  /// Takes the weights of all layers that the pass computes whole.
+  func load(_ parameters: Parameters) {
+    for (node, weights, bias) in weighted {
+      if let slot = parameters.slot(node: node, .weight) {
+        weights.set(outputs: slot.shape[0], parameters.values[slot.range])
+      }
+      if let slot = parameters.slot(node: node, .bias) {
+        bias.set(parameters.values[slot.range])
+      }
+    }
+    for norm in wholeNorms {
+      for (role, buffer) in [(Parameters.Role.scale, norm.gamma), (.shift, norm.beta)] {
+        guard let slot = parameters.slot(node: norm.node, role) else { continue }
+        for result in 0..<norm.results {
+          buffer.set(parameters.values[slot.range], at: result * norm.channels)
+        }
+      }
+    }
+  }
+
+  /// Normalises with these statistics or, in a pass that takes its own, sums around their means.
+  func use(_ statistics: BatchNormStatistics) {
+    for norm in wholeNorms {
+      guard let moments = statistics.moments[norm.node] else { continue }
+      if usesRunningStatistics {
+        norm.use(moments)
+      } else {
+        norm.shift.set(moments.mean.map(Float.init)[...])
+      }
+    }
+  }
+}
+
+extension Buffer<Float> {
+  func set(_ values: ArraySlice<Float>, at start: Int = 0) {
+    for (index, value) in values.enumerated() { pointer[start + index] = value }
+  }
+}

@@ -1,0 +1,184 @@
+import CRSO
+
+/// Brings what the tests of one mini-batch rest on up to date: the rest at every mixing layer, the
+/// channels of every placed value, and the lone channel under test before its changes.
+///
+/// It computes some lone channels at once, each with the weights that it is to be added or subtracted
+/// with; the last of them is the one under test, which is left out of the rest.
+final class RefreshPass {
+  /// One channel to compute.
+  struct Unit {
+    var channel: Int
+    /// Elements of the swept tensor are taken as they were then.
+    var time: Int
+    /// +1: added to the rest, −1: taken out of it, 0: the channel under test.
+    var sign: Float
+  }
+
+  let built: NetworkPass
+  private let lone: LoneChannel
+  private let count: Int
+  private let rootWeights: PackedWeights?
+  private let rootBias: Buffer<Float>?
+  /// Per unit: its channel; the same, but negative where nothing is to be placed.
+  private let gathered: Buffer<Int32>
+  private let scattered: Buffer<Int32>
+  private var columns: [(node: Int, weights: PackedWeights)] = []
+
+  /// - Parameters:
+  ///   - count: units.
+  ///   - fresh: start from the bias instead of updating the rest that is there.
+  init(_ lone: LoneChannel, count: Int, fresh: Bool, kernels: Kernels, blocks: Int) throws {
+    self.lone = lone
+    self.count = count
+    let network = lone.network
+    built = NetworkPass(network, lanes: .samples, kernels: kernels, blockCapacity: blocks)
+    let pass = built.pass
+    gathered = try Buffer(count)
+    scattered = try Buffer(count)
+    let groups = UnsafePointer(pass.own(gathered))
+
+    var external: [Int: Pass.ValueID] = [:]
+    for value in lone.fixed { external[value] = pass.bound(network.shapes[value]) }
+    if let root = lone.root {
+      let input = network.inputs[root][0]
+      let x = external[input] ?? pass.bound(network.shapes[input])
+      external[input] = x
+      let window = lone.window(of: root)
+      let channels = network.shapes[input].channels
+      let weights = try PackedWeights(
+        outputs: count, inputs: channels, taps: Int(window.kernel * window.kernel))
+      let bias = try Buffer<Float>(count)
+      built.values[root + 1] = pass.append(
+        .convolution(
+          window, weights: UnsafePointer(pass.own(weights.buffer)),
+          bias: UnsafePointer(pass.own(bias)), inputs: channels), x,
+        shape: lone.shape(root + 1, count: count))
+      (rootWeights, rootBias) = (weights, bias)
+    } else {
+      (rootWeights, rootBias) = (nil, nil)
+    }
+    for node in lone.nodes where !built.covered.contains(node) {
+      let inputs = network.inputs[node].compactMap { value -> Pass.ValueID? in
+        if let alone = built.values[value] { return alone }
+        return external[value].map {
+          pass.append(
+            .gather(groups: groups, count: count), $0, shape: lone.shape(value, count: count))
+        }
+      }
+      try built.append(node, inputs[0], inputs.count > 1 ? inputs[1] : nil, alone: true)
+    }
+    externals = external
+
+    for node in lone.mixing {
+      let value = network.inputs[node][0]
+      guard let x = built.values[value] else { continue }
+      let inputs = lone.unit(value) * (count - 1)
+      let window = lone.window(of: node)
+      let weights = try PackedWeights(
+        outputs: network.shapes[node + 1].channels, inputs: inputs,
+        taps: Int(window.kernel * window.kernel))
+      columns.append((node, weights))
+      let rest = pass.bound(network.shapes[node + 1])
+      rests[node] = rest
+      let bias = try Buffer<Float>(network.shapes[node + 1].channels)
+      biases.append((node, bias))
+      pass.append(
+        .convolution(
+          window, weights: UnsafePointer(pass.own(weights.buffer)),
+          bias: UnsafePointer(pass.own(bias)), inputs: inputs), x, fresh ? nil : rest,
+        shape: network.shapes[node + 1], into: rest)
+    }
+    let to = UnsafePointer(pass.own(scattered))
+    for value in lone.placed {
+      guard let x = built.values[value] else { continue }
+      let full = pass.bound(network.shapes[value])
+      fulls[value] = full
+      pass.append(
+        .scatter(groups: to, count: count), x, shape: network.shapes[value], into: full)
+    }
+    if let root = lone.root, let z = built.values[root + 1] {
+      let last = try Buffer<Int32>([Int32(count - 1)])
+      let tested = pass.bound(lone.shape(root + 1))
+      self.tested = tested
+      pass.append(
+        .gather(groups: UnsafePointer(pass.own(last)), count: 1), z, shape: lone.shape(root + 1),
+        into: tested)
+    }
+    try pass.compile()
+  }
+
+  /// Values to bind before a run: what is fixed, by network value; the rests, by mixing node; the
+  /// placed values; and the root's channel under test.
+  private(set) var externals: [Int: Pass.ValueID] = [:]
+  private(set) var rests: [Int: Pass.ValueID] = [:]
+  private(set) var fulls: [Int: Pass.ValueID] = [:]
+  private(set) var tested: Pass.ValueID?
+  private var biases: [(node: Int, bias: Buffer<Float>)] = []
+
+  /// Sets the weights for these units, as many as the pass was built for.
+  func load(
+    _ units: [Unit], _ history: SweepHistory, _ parameters: Parameters,
+    _ statistics: BatchNormStatistics
+  ) {
+    func row(_ slot: Parameters.Slot, _ unit: Unit) -> [Float] {
+      history.row(
+        of: slot, channel: unit.channel, at: unit.time, channels: lone.channels, in: parameters)
+    }
+    for (u, unit) in units.enumerated() {
+      gathered.pointer[u] = Int32(unit.channel)
+      scattered.pointer[u] = unit.sign > 0 ? Int32(unit.channel) : -1
+    }
+    if let root = lone.root, let rootWeights, let rootBias {
+      if let slot = parameters.slot(node: root, .weight) {
+        rootWeights.set(outputs: count, units.flatMap { row(slot, $0) }[...])
+      }
+      if let slot = parameters.slot(node: root, .bias) {
+        rootBias.set(units.flatMap { row(slot, $0) }[...])
+      }
+    }
+    for norm in built.loneNorms {
+      for (role, buffer) in [(Parameters.Role.scale, norm.gamma), (.shift, norm.beta)] {
+        guard let slot = parameters.slot(node: norm.node, role) else { continue }
+        buffer.set(units.flatMap { row(slot, $0) }[...])
+      }
+      guard let moments = statistics.moments[norm.node] else { continue }
+      let size = norm.channels / count
+      norm.shift.set(
+        units.flatMap { unit in
+          moments.mean[unit.channel * size..<(unit.channel + 1) * size].map(Float.init)
+        }[...])
+    }
+    for (node, weights) in columns {
+      guard let slot = parameters.slot(node: node, .weight) else { continue }
+      for (u, unit) in units.dropLast().enumerated() {
+        weights.setColumn(
+          unit.channel, of: slot, from: parameters, at: u,
+          size: lone.unit(lone.network.inputs[node][0]), factor: unit.sign)
+      }
+    }
+    for (node, bias) in biases {
+      if let slot = parameters.slot(node: node, .bias) { bias.set(parameters.values[slot.range]) }
+    }
+  }
+}
+
+extension PackedWeights {
+  /// Takes the inputs of one lone channel: `size` of them from `channel · size` on, to `at · size` on.
+  func setColumn(
+    _ channel: Int, of slot: Parameters.Slot, from parameters: Parameters, at place: Int,
+    size: Int, factor: Float = 1
+  ) {
+    let inputs = slot.shape[1]
+    for output in 0..<slot.shape[0] {
+      for i in 0..<size {
+        let first = slot.offset + (output * inputs + channel * size + i) * taps
+        for tap in 0..<taps {
+          set(
+            output: output, input: place * size + i, tap: tap,
+            factor * parameters.values[first + tap])
+        }
+      }
+    }
+  }
+}
