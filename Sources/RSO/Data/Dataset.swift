@@ -108,7 +108,7 @@ public struct Dataset: Sendable {
   /// Labels are in `0..<classes`.
   public let classes: Int
   /// `[C]`, the mean of pixel / 255 over the training images that are used.
-  public let mean: [Float]
+  public internal(set) var mean: [Float]
 
   /// - Parameters:
   ///   - classes: at most 256; where `nil`, 1 + the largest label of both splits, whatever the limits.

@@ -28,6 +28,10 @@ package protocol Engine {
   /// Renews the running statistics of batch norm and evaluates a split with them.
   mutating func evaluate(_ split: EvaluatedSplit) throws -> Evaluation
 
+  /// Evaluates a split with the running statistics that are given.
+  mutating func evaluate(_ split: EvaluatedSplit, with statistics: BatchNormStatistics) throws
+    -> Evaluation
+
   /// The running statistics of batch norm that the last sweep or evaluation used.
   var statistics: BatchNormStatistics { get }
 }

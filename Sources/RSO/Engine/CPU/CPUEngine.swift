@@ -80,6 +80,13 @@ package final class CPUEngine: Engine {
 
   package func evaluate(_ split: EvaluatedSplit) throws -> Evaluation {
     try renewStatistics()
+    return try evaluate(split, with: statistics)
+  }
+
+  package func evaluate(
+    _ split: EvaluatedSplit, with statistics: BatchNormStatistics
+  ) throws -> Evaluation {
+    self.statistics = statistics
     let samples = split == .train ? data.train : data.test
     let (built, batches) = try evaluationPasses[split] ?? {
       let batches = try Batches(
