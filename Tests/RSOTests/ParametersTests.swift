@@ -101,9 +101,11 @@ import Testing
       let mean = values.reduce(0, +) / n
       let variance = values.reduce(0) { $0 + $1 * $1 } / n
       // Five standard errors of mean and variance of n draws.
-      let σ = slot.initialDeviation
-      #expect(abs(mean) < 5 * σ / n.squareRoot(), "\(slot.name)")
-      #expect(abs(variance - σ * σ) < 5 * σ * σ * (2 / n).squareRoot(), "\(slot.name)")
+      let deviation = slot.initialDeviation
+      #expect(abs(mean) < 5 * deviation / n.squareRoot(), "\(slot.name)")
+      #expect(
+        abs(variance - deviation * deviation) < 5 * deviation * deviation * (2 / n).squareRoot(),
+        "\(slot.name)")
     }
   }
 }
