@@ -13,6 +13,9 @@ package final class CPUEngine: Engine {
   private let data: Dataset
   private let kernels: Kernels
   private let workers: Workers
+  /// The caller's weights; their slots name the nodes of the network as it was given.
+  private let original: Parameters
+  /// The weights as they are now; the slots name the nodes of `network`.
   private var current: Parameters
   private let images: (train: Buffer<UInt8>, test: Buffer<UInt8>)
   private let pixels: Buffer<Float>
@@ -40,7 +43,9 @@ package final class CPUEngine: Engine {
     self.data = data
     self.kernels = kernels
     workers = Workers(threads: threads)
-    current = parameters
+    original = parameters
+    current = Parameters(zerosFor: self.network)
+    current.values = parameters.values
     images = (try Buffer(data.train.images), try Buffer(data.test.images))
     pixels = try Buffer(
       data.mean.flatMap { mean in
@@ -49,9 +54,13 @@ package final class CPUEngine: Engine {
   }
 
   package var parameters: Parameters {
-    get { current }
+    get {
+      var parameters = original
+      parameters.values = current.values
+      return parameters
+    }
     set {
-      current = newValue
+      current.values = newValue.values
       sweep = nil
       cache?.isCurrent = false
     }

@@ -89,7 +89,7 @@ final class NetworkPass {
       y = pass.append(.activate(rso_identity), x, shape: Shape(channels: shape.count))
     case .add: y = pass.append(.add, x, b, shape: shape)
     }
-    covered.formUnion(node...last)
+    covered.formUnion([node, last])
     values[last + 1] = y
   }
 
