@@ -27,6 +27,9 @@ struct DataOptions: ParsableArguments {
   /// Whether any data were asked for.
   var isGiven: Bool { data != nil || dataDir != nil }
 
+  /// The absolute path of the folder, so that a run can be resumed from elsewhere.
+  var directory: String? { dataDir.map { URL(fileURLWithPath: $0).path } }
+
   /// - Throws: `RSOError` naming the option or the file that is wrong.
   func dataset() throws -> Dataset {
     if let dataDir {
