@@ -17,8 +17,15 @@ enum Interrupts {
 
   static func install() {
     _ = received  // So that the handler finds it initialised.
-    // A reader that goes away must not end the program within a write to the run folder.
+    // A reader that goes away must not end the program in the middle of its work.
     signal(SIGPIPE, SIG_IGN)
+    // A file that grows past a limit of the system is an error with the file's name.
+    signal(SIGXFSZ, SIG_IGN)
+    // A program that starts this one from a thread on which signals are blocked passes that on.
+    var blocked = sigset_t()
+    sigemptyset(&blocked)
+    for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&blocked, number) }
+    sigprocmask(SIG_UNBLOCK, &blocked, nil)
     for number in [SIGINT, SIGTERM, SIGHUP] {
       let previous = signal(number) { number in
         Interrupts.request(number)

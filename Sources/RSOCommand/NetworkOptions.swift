@@ -21,8 +21,12 @@ struct NetworkOptions: ParsableArguments {
 
   /// - Throws: `RSOError` naming the option, or the file and the layer that is wrong.
   func network(for data: Dataset) throws -> Network {
+    try network(input: data.train.shape, classes: data.classes)
+  }
+
+  func network(input: Shape, classes: Int) throws -> Network {
     guard let file = network else {
-      return try .paper(layers: layers ?? 6, input: data.train.shape, classes: data.classes)
+      return try .paper(layers: layers ?? 6, input: input, classes: classes)
     }
     guard layers == nil else {
       throw RSOError("--network", "expected it without --layers, found both", hint: "drop one")

@@ -43,7 +43,8 @@ struct ProgressDisplay {
     if !Console.write(text) { Interrupts.request(SIGPIPE) }
   }
 
-  private static var width: Int {
+  /// Characters in a line of the terminal.
+  static var width: Int {
     var size = winsize()
     let found = ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
     return found ? Int(size.ws_col) : 80

@@ -19,9 +19,21 @@ extension Train {
     }
     try data.trainLimit.map { try require("--train-limit", "\(configuration.data.train)", "\($0)") }
     try data.testLimit.map { try require("--test-limit", "\(configuration.data.test)", "\($0)") }
-    try trace.map {
-      try require("--trace", configuration.trace ?? "none", URL(fileURLWithPath: $0).path)
+    let network = configuration.network
+    if self.network.isGiven,
+      let difference = try self.network.network(input: network.input, classes: network.classes)
+        .difference(from: network)
+    {
+      try require(
+        self.network.network == nil ? "--layers" : "--network", difference.other, difference.own)
     }
+    try trace.map {
+      try require("--trace", configuration.trace ?? "none", tracePath($0, folder ?? ""))
+    }
+  }
+
+  func tracePath(_ path: String, _ folder: String) -> String {
+    RunFolder.path(of: URL(fileURLWithPath: path), in: URL(fileURLWithPath: folder))
   }
 
   /// The run's data, from where they were or from where the options say.

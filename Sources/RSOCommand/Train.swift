@@ -91,7 +91,8 @@ struct Train: ParsableCommand {
       }
     }
     let settings = try search.settings(network: network)
-    let trace = trace.map { URL(fileURLWithPath: $0).path }
+    let folder = folder ?? Self.defaultFolder(data.name)
+    let trace = trace.map { tracePath($0, folder) }
     let configuration = RunConfiguration(
       data: DataDescription(data, directory: self.data.directory), network: network,
       settings: settings, trace: trace)
@@ -102,7 +103,7 @@ struct Train: ParsableCommand {
       throw RSOError("--sweeps", "expected a layer to sweep, found 0 for every layer")
     }
     return try TrainingSession(
-      beginning: search, configuration, folder: folder ?? Self.defaultFolder(data.name),
+      beginning: search, configuration, folder: folder,
       initialModel: saveInitial.map { URL(fileURLWithPath: $0) }, quiet: quiet)
   }
 
@@ -113,16 +114,10 @@ struct Train: ParsableCommand {
     let run = try RunFolder(resuming: URL(fileURLWithPath: folder)) { checkpoint in
       let configuration = checkpoint.configuration
       try requireAgreement(with: configuration)
-      // A finished run needs nothing but its report.
-      guard !checkpoint.isFinished else { return }
+      // The report of a finished run needs no data.
+      guard !checkpoint.isFinished || data.isGiven else { return }
       let data = try dataset(of: configuration)
-      if network.isGiven,
-        let difference = try network.network(for: data).difference(from: configuration.network)
-      {
-        throw RSOError(
-          network.network == nil ? "--layers" : "--network",
-          "the run has \(difference.other), found \(difference.own)", hint: Self.hint)
-      }
+      guard !checkpoint.isFinished else { return }
       search = try RandomSearch(
         network: configuration.network, data: data, settings: configuration.settings,
         device: device, parameters: checkpoint.model.parameters, position: checkpoint.position)

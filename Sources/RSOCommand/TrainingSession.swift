@@ -157,16 +157,24 @@ extension TrainingSession {
       + [kept, loss, test, best, time].map { $0.padded(10, right: true) }.joined()
   }
 
+  /// The line at the bottom; on a narrow terminal without what can be missed first.
   private func status(_ judged: RandomSearch.Event.Judged) -> String {
-    let settings = folder.checkpoint.configuration.settings
-    let left = estimate.sweepLeft(count: judged.count).map(duration) ?? "?"
-    let all =
-      estimate.runLeft(count: judged.count, cycles: settings.cycles - judged.cycle - 1)
-      .map(duration) ?? "?"
-    let test = folder.lastAccuracy.map { "test \(percent($0)), " } ?? ""
-    return "cycle \(judged.cycle + 1)/\(settings.cycles) \(judged.parameter) "
-      + "\(judged.done)/\(judged.count), kept \(percent(judged.keptShare, 1)), "
-      + "loss \(fixed(judged.meanLoss, 4)), \(test)left \(left), of the run \(all)"
+    let cycles = folder.checkpoint.configuration.settings.cycles
+    func time(_ seconds: Double?) -> String { seconds.map(duration) ?? "?" }
+    let left = estimate.sweepLeft(count: judged.count)
+    let all = estimate.runLeft(count: judged.count, cycles: cycles - judged.cycle - 1)
+    let head = "\(judged.cycle + 1)/\(cycles) \(judged.parameter) \(judged.done)/\(judged.count)"
+    let tail = "  left \(time(left)), run \(time(all))"
+    var middle = [
+      folder.lastAccuracy.map { "  test \(percent($0))" } ?? "",
+      "  loss \(fixed(judged.meanLoss, 4))", "  kept \(percent(judged.keptShare, 0))",
+    ]
+    while !middle.isEmpty,
+      head.count + tail.count + middle.map(\.count).reduce(0, +) >= ProgressDisplay.width
+    {
+      middle.removeLast()
+    }
+    return head + middle.reversed().joined() + tail
   }
 
   private func summary(isRun: Bool) {

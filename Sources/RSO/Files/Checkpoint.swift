@@ -6,7 +6,7 @@ package struct RunConfiguration: Hashable, Codable, Sendable {
   package var data: DataDescription
   package var network: Network
   package var settings: SearchSettings
-  /// The path of the trace, where one is written.
+  /// The path of the trace, where one is written; from the run's folder where it is in it.
   package var trace: String?
 
   package init(
@@ -91,13 +91,15 @@ extension Checkpoint {
   }
 
   /// Replaces the file at `url` as a whole. It is a model's file with more metadata.
-  package func write(to url: URL) throws {
+  ///
+  /// - Parameter isBest: whether it is kept as the best model, which has no part in the trace.
+  package func write(to url: URL, isBest: Bool = false) throws {
     var tensors = try model.safeTensors(file: url.path)
     tensors.metadata[Key.settings] = try compactJSON(configuration.settings)
     tensors.metadata[Key.data] = try compactJSON(configuration.data)
     tensors.metadata[Key.position] = try compactJSON(position)
     tensors.metadata[Key.best] = try best.map(compactJSON)
-    if let trace = configuration.trace {
+    if let trace = configuration.trace, !isBest {
       tensors.metadata[Key.trace] = trace
       tensors.metadata[Key.traceBytes] = "\(traceBytes)"
     }

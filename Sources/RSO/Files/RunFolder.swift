@@ -65,7 +65,7 @@ package final class RunFolder {
       metrics = try AppendingFile(file(Name.metrics))
       try initialModel.map { try checkpoint.model.write(to: $0) }
       trace = try checkpoint.configuration.trace.map {
-        try AppendingFile(URL(fileURLWithPath: $0), keeping: 0)
+        try AppendingFile(Self.file($0, of: url), keeping: 0)
       }
     } catch {
       for file in written { unlink(file.path) }
@@ -106,7 +106,7 @@ package final class RunFolder {
     }
     metrics = try AppendingFile(file(Name.metrics), keeping: bytes)
     trace = try checkpoint.configuration.trace.map {
-      try AppendingFile(URL(fileURLWithPath: $0), keeping: checkpoint.traceBytes)
+      try AppendingFile(Self.file($0, of: url), keeping: checkpoint.traceBytes)
     }
   }
 
@@ -142,7 +142,7 @@ package final class RunFolder {
     try metrics.append(
       Metrics(report, bestAccuracy: checkpoint.best?.accuracy ?? accuracy).line)
     try metrics.synchronize()
-    if isBest { try checkpoint.write(to: bestURL) }
+    if isBest { try checkpoint.write(to: bestURL, isBest: true) }
     try checkpoint.write(to: checkpointURL)
   }
 }
@@ -154,6 +154,17 @@ extension RunFolder {
   private static func isTemporary(_ name: String) -> Bool {
     name.hasSuffix(".tmp")
       && [Name.checkpoint, Name.best, Name.configuration].contains { name.hasPrefix(".\($0).") }
+  }
+
+  /// How a run calls a file: by its path from the folder where it is in it, so that a run can be moved.
+  package static func path(of file: URL, in folder: URL) -> String {
+    let prefix = folder.standardizedFileURL.path + "/"
+    let path = file.standardizedFileURL.path
+    return path.hasPrefix(prefix) ? String(path.dropFirst(prefix.count)) : path
+  }
+
+  private static func file(_ path: String, of folder: URL) -> URL {
+    path.hasPrefix("/") ? URL(fileURLWithPath: path) : folder.appendingPathComponent(path)
   }
 
   private static func names(in url: URL) throws -> [String] {
