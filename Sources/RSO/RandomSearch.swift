@@ -62,6 +62,11 @@ public struct RandomSearch {
       mean: data.mean)
   }
 
+  /// Loss and accuracy over a split, with running statistics renewed for the weights as they are now.
+  public mutating func evaluate(_ split: EvaluatedSplit = .test) throws -> Evaluation {
+    try engine.evaluate(split)
+  }
+
   /// Whether every cycle is done.
   public var isFinished: Bool { position.cycle >= settings.cycles || sweeps.isEmpty }
 

@@ -2,8 +2,32 @@ import ArgumentParser
 import RSO
 
 @main
-struct RSOCommand: AsyncParsableCommand {
+struct RSOCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rso",
-    abstract: "Train deep networks without gradients, one weight at a time.")
+    abstract: "Train deep networks without gradients, one weight at a time.",
+    discussion: """
+      RSO is random search optimisation (arXiv 2005.05955): every weight in turn is tried at w, \
+      w + Δ and w − Δ on a mini-batch, and the best of the three stays.
+
+        rso train --preset quick         learn MNIST in a few minutes
+        rso evaluate runs/…/best.safetensors
+      """,
+    subcommands: [
+      Train.self,
+      Evaluate.self,
+    ])
+
+  /// Errors of the library read `rso: error: …`; those of the command line's form are the parser's own.
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch let error as RSOError {
+      Console.error("\(error)")
+      exit(withError: ExitCode(error.subject.hasPrefix("--") ? 64 : 1))
+    } catch {
+      exit(withError: error)
+    }
+  }
 }

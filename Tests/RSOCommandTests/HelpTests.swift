@@ -1,3 +1,40 @@
+import Foundation
 import Testing
 
-@Test func placeholder() { #expect(Bool(true)) }
+struct HelpTests {
+  /// What a user must find in the help of each command.
+  static let helps: [([String], [String])] = [
+    ([], ["rso train --preset quick", "train", "evaluate"]),
+    (
+      ["train"],
+      [
+        "--cycles, --epochs", "--batch, --sample-batch, --sample_batch", "--layers", "--anneal",
+        "--weight-decay, --wd", "--data ", "--gpu", "--seed", "--threads", "--device",
+        "--data-dir", "--network", "--train-limit", "--test-limit", "--run", "--resume", "--trace",
+        "--save-initial", "--from", "--preset", "--sigma-scale", "--tensor-order",
+        "--element-order", "--sweeps", "--quiet", "rso train --run runs/five --resume",
+      ]
+    ),
+    (
+      ["evaluate"],
+      ["--data ", "--data-dir", "--split", "--json", "--device", "rso evaluate runs/five/"]
+    ),
+  ]
+
+  @Test(arguments: helps.indices)
+  func namesEverything(index: Int) throws {
+    let (command, expected) = Self.helps[index]
+    let result = try Tool.run(command + ["--help"], in: FileManager.default.temporaryDirectory)
+    #expect(result.code == 0)
+    #expect(result.errors == "")
+    for text in expected {
+      #expect(result.output.contains(text), "\(command): no '\(text)' in\n\(result.output)")
+    }
+  }
+
+  @Test func withoutACommandThereIsHelp() throws {
+    let result = try Tool.run([], in: FileManager.default.temporaryDirectory)
+    #expect(result.code == 0)
+    #expect(result.output.contains("SUBCOMMANDS"))
+  }
+}

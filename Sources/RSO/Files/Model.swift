@@ -1,4 +1,9 @@
+import Foundation
+
 /// A trained network as a value: all that is needed to use it.
+///
+/// In a file it is safetensors: the tensors of a PyTorch `state_dict` (`conv0.weight`, `bn0.weight`,
+/// `bn0.bias`, `bn0.running_mean`, `bn0.running_var`, …), and metadata that hold the network as JSON.
 public struct Model: Sendable {
   public var network: Network
   public var parameters: Parameters
@@ -6,6 +11,15 @@ public struct Model: Sendable {
   public var statistics: BatchNormStatistics
   /// What is subtracted from every channel of pixels / 255.
   public var mean: [Float]
+
+  public init(
+    network: Network, parameters: Parameters, statistics: BatchNormStatistics, mean: [Float]
+  ) {
+    self.network = network
+    self.parameters = parameters
+    self.statistics = statistics
+    self.mean = mean
+  }
 
   /// Loss and accuracy over a split, with the model's own statistics and mean.
   ///
@@ -18,5 +32,172 @@ public struct Model: Sendable {
     data.mean = mean
     var engine = try device.engine(network: network, data: data, parameters: parameters)
     return try engine.evaluate(split, with: statistics)
+  }
+}
+
+// MARK: - Writing
+
+extension Model {
+  /// The metadata that every model file has, beside those of a checkpoint.
+  enum Key {
+    static let format = "format"
+    static let version = "format_version"
+    static let network = "network"
+    static let mean = "mean"
+    static let classes = "classes"
+  }
+
+  static let format = "rso-model"
+  static let version = "1"
+
+  /// Replaces the file at `url` as a whole.
+  ///
+  /// - Throws: `RSOError` naming the file, or the first value that is NaN or infinite.
+  public func write(to url: URL) throws {
+    try safeTensors(file: url.path).write(to: url)
+  }
+
+  /// The model as named tensors; parameters keep their bits, running statistics become 32-bit floats.
+  ///
+  /// - Parameter file: what errors call it.
+  func safeTensors(file: String) throws -> SafeTensors {
+    let result = try SafeTensors(
+      tensors: Self.layout(of: network, parameters).map { name, shape, source in
+        let values: [Float] =
+          switch source {
+          case .parameter(let slot): Array(parameters.values[parameters.slots[slot].range])
+          case .mean(let node): statistics.moments[node]?.mean.map { Float($0) } ?? []
+          case .variance(let node): statistics.moments[node]?.variance.map { Float($0) } ?? []
+          }
+        return (name, SafeTensors.Tensor(shape: shape, values: values))
+      },
+      metadata: [
+        Key.format: Self.format, Key.version: Self.version, Key.network: compactJSON(network),
+        // A double's shortest decimal form reads back as the same float, and is what JSON has.
+        Key.mean: compactJSON(mean.map { Double($0) }), Key.classes: "\(network.classes)",
+      ])
+    try result.checkFinite(file)
+    return result
+  }
+
+  /// Where a tensor of the file belongs.
+  private enum Source {
+    /// The slot's index.
+    case parameter(Int)
+    /// Running statistics, by the index of the layer.
+    case mean(Int)
+    case variance(Int)
+  }
+
+  /// The tensors of the file, in the order of a `state_dict`.
+  private static func layout(
+    of network: Network, _ parameters: Parameters
+  ) -> [(name: String, shape: [Int], source: Source)] {
+    var result: [(String, [Int], Source)] = []
+    for (index, slot) in parameters.slots.enumerated() {
+      result.append((slot.name, slot.shape, .parameter(index)))
+      // The shift is the last tensor of a batch norm.
+      if slot.role == .shift {
+        let name = network.nodes[slot.node].name
+        result.append(("\(name).running_mean", slot.shape, .mean(slot.node)))
+        result.append(("\(name).running_var", slot.shape, .variance(slot.node)))
+      }
+    }
+    return result
+  }
+}
+
+// MARK: - Reading
+
+extension Model {
+  /// - Throws: `RSOError` naming the file and what is wrong with it: not safetensors, not of this
+  ///   program, a tensor that is missing, surplus, of another shape, NaN or infinite.
+  public init(contentsOf url: URL) throws {
+    try self.init(SafeTensors(data: Data(readFile(url)), name: url.path), file: url.path)
+  }
+
+  init(_ tensors: SafeTensors, file: String) throws {
+    let metadata = tensors.metadata
+    guard metadata[Key.format] == Self.format else {
+      throw RSOError(
+        file,
+        "expected a model of rso ('\(Key.format)' is '\(Self.format)' in its metadata), "
+          + "found \(metadata[Key.format].map { "'\($0)'" } ?? "no '\(Key.format)'")",
+        hint: "was it written by another program?")
+    }
+    guard metadata[Key.version] == Self.version else {
+      throw RSOError(
+        file, "expected format version \(Self.version), found \(metadata[Key.version] ?? "none")",
+        hint: "was it written by a later rso?")
+    }
+    let network = try Network(
+      json: Data(metadata[Key.network, default: ""].utf8), name: "\(file), network")
+    let mean: [Double] = try decodeJSON(metadata[Key.mean], Key.mean, file)
+    guard mean.count == network.input.channels, mean.allSatisfy(\.isFinite) else {
+      throw RSOError(
+        file, "expected a mean of \(network.input.channels) channels, found \(mean)")
+    }
+    guard metadata[Key.classes] == "\(network.classes)" else {
+      throw RSOError(
+        file,
+        "expected \(network.classes) classes as its network has, "
+          + "found \(metadata[Key.classes] ?? "none")")
+    }
+
+    var parameters = Parameters(zerosFor: network)
+    var statistics = BatchNormStatistics()
+    let layout = Self.layout(of: network, parameters)
+    let names = Set(layout.map(\.name))
+    if let surplus = tensors.tensors.first(where: { !names.contains($0.name) }) {
+      throw RSOError(file, "found a tensor '\(surplus.name)' that its network does not have")
+    }
+    for (name, shape, source) in layout {
+      guard let tensor = tensors[name], tensor.shape == shape else {
+        throw RSOError(
+          file,
+          "expected a tensor \(name) of shape \(shape), "
+            + "found \(tensors[name].map { "\($0.shape)" } ?? "none")")
+      }
+      let values = tensor.values
+      switch source {
+      case .parameter(let slot):
+        parameters.values.replaceSubrange(parameters.slots[slot].range, with: values)
+      case .mean(let node):
+        statistics.moments[node] = .init(mean: values.map { Double($0) }, variance: [])
+      case .variance(let node):
+        if let index = values.firstIndex(where: { $0 < 0 }) {
+          throw RSOError(
+            file, "expected variances of 0 or more, found \(values[index]) at \(name)[\(index)]")
+        }
+        statistics.moments[node]?.variance = values.map { Double($0) }
+      }
+    }
+    try tensors.checkFinite(file)
+    self.init(
+      network: network, parameters: parameters, statistics: statistics,
+      mean: mean.map { Float($0) })
+  }
+}
+
+/// One line of JSON with sorted keys: the same value gives the same bytes.
+func compactJSON(_ value: some Encodable) throws -> String {
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+  return String(decoding: try encoder.encode(value), as: UTF8.self)
+}
+
+/// Decodes the text of one entry of a file's metadata.
+///
+/// - Throws: `RSOError` naming the file and the entry.
+func decodeJSON<Value: Decodable>(
+  _ text: String?, _ key: String, _ file: String
+) throws -> Value {
+  guard let text else { throw RSOError(file, "expected '\(key)' in its metadata, found none") }
+  do {
+    return try JSONDecoder().decode(Value.self, from: Data(text.utf8))
+  } catch let error as DecodingError {
+    throw RSOError("\(file), \(key)", error.summary)
+  } catch let error as RSOError {
+    throw RSOError("\(file), \(key), \(error.subject)", error.problem, hint: error.hint)
   }
 }

@@ -1,0 +1,33 @@
+import CRSO
+import Dispatch
+
+extension CPUEngine {
+  /// Floating-point operations per second that fused multiply-adds in registers reach on `threads`
+  /// threads at once: the most that any computation can. The best of several rounds.
+  ///
+  /// - Complexity: about a third of a second.
+  package static func measurePeak(threads: Int) throws -> Double {
+    let kernels = Kernels.available[0]
+    // Close to 1 and to 0, so that numbers stay ordinary however often they are multiplied.
+    let sinks = try (0..<threads).map { _ in
+      try Buffer<Float>([0.999, 0.001] + Array(repeating: 0, count: 14))
+    }
+    let done = try Buffer<Double>(threads)
+    func round(_ iterations: Int64) -> (operations: Double, seconds: Double) {
+      let start = ContinuousClock.now
+      DispatchQueue.concurrentPerform(iterations: threads) { thread in
+        sinks[thread].pointer[0] = 0.999
+        done.pointer[thread] = kernels.table.pointee.peak(iterations, sinks[thread].pointer)
+      }
+      let seconds = (ContinuousClock.now - start) / .seconds(1)
+      return ((0..<threads).reduce(0) { $0 + done.pointer[$1] }, seconds)
+    }
+    // Long enough that starting the threads does not count.
+    var iterations: Int64 = 10_000
+    while round(iterations).seconds < 0.02 && iterations < 1 << 40 { iterations *= 2 }
+    return (0..<8).map { _ in
+      let (operations, seconds) = round(iterations)
+      return operations / seconds
+    }.max() ?? 0
+  }
+}

@@ -1,0 +1,138 @@
+import CZlib
+import Foundation
+
+/// What a run is, apart from where it is computed: the same configuration gives the same run.
+package struct RunConfiguration: Hashable, Codable, Sendable {
+  package var data: DataDescription
+  package var network: Network
+  package var settings: SearchSettings
+  /// The path of the trace, where one is written; from the run's folder where it is in it.
+  package var trace: String?
+
+  package init(
+    data: DataDescription, network: Network, settings: SearchSettings, trace: String? = nil
+  ) {
+    self.data = data
+    self.network = network
+    self.settings = settings
+    self.trace = trace
+  }
+}
+
+/// Which samples a run uses: where they are, and a digest that tells whether they are the same.
+package struct DataDescription: Hashable, Codable, Sendable {
+  package var name: String
+  /// The folder of files, where the data are not built in.
+  package var directory: String?
+  /// Samples in use.
+  package var train: Int
+  package var test: Int
+  /// CRC-32 of shape, classes, pixels and labels in use, in hexadecimal.
+  package var digest: String
+
+  /// - Complexity: O(bytes in use)
+  package init(_ data: Dataset, directory: String? = nil) {
+    name = data.name
+    self.directory = directory
+    train = data.train.count
+    test = data.test.count
+    var digest = crc32(0, nil, 0)
+    func add(_ bytes: [UInt8]) {
+      for start in stride(from: 0, to: bytes.count, by: 1 << 30) {
+        let part = bytes[start..<min(start + 1 << 30, bytes.count)]
+        digest = part.withUnsafeBufferPointer {
+          crc32(digest, $0.baseAddress, uInt($0.count))
+        }
+      }
+    }
+    add(Array("\(data.train.shape) \(data.classes) \(train) \(test)".utf8))
+    for split in [data.train, data.test] {
+      add(split.images)
+      add(split.labels.map { UInt8(truncatingIfNeeded: $0) })
+    }
+    self.digest = String(digest, radix: 16)
+  }
+}
+
+/// A run between two sweeps: a model, and what going on from there takes.
+package struct Checkpoint: Sendable {
+  /// The best model so far.
+  package struct Best: Hashable, Codable, Sendable {
+    package var accuracy: Double
+    package var cycle: Int
+    package var parameter: String
+  }
+
+  package var model: Model
+  package var configuration: RunConfiguration
+  /// The sweep that comes next.
+  package var position = RandomSearch.Position()
+  package var best: Best?
+  /// The length of the trace so far.
+  package var traceBytes = 0
+
+  package init(model: Model, configuration: RunConfiguration) {
+    self.model = model
+    self.configuration = configuration
+  }
+
+  /// Whether every cycle is done.
+  package var isFinished: Bool { position.cycle >= configuration.settings.cycles }
+}
+
+extension Checkpoint {
+  private enum Key {
+    static let settings = "settings"
+    static let data = "data"
+    static let trace = "trace"
+    static let traceBytes = "trace_bytes"
+    static let position = "position"
+    static let best = "best"
+  }
+
+  /// Replaces the file at `url` as a whole. It is a model's file with more metadata.
+  ///
+  /// - Parameter isBest: whether it is kept as the best model, which has no part in the trace.
+  package func write(to url: URL, isBest: Bool = false) throws {
+    var tensors = try model.safeTensors(file: url.path)
+    tensors.metadata[Key.settings] = try compactJSON(configuration.settings)
+    tensors.metadata[Key.data] = try compactJSON(configuration.data)
+    tensors.metadata[Key.position] = try compactJSON(position)
+    tensors.metadata[Key.best] = try best.map(compactJSON)
+    if let trace = configuration.trace, !isBest {
+      tensors.metadata[Key.trace] = trace
+      tensors.metadata[Key.traceBytes] = "\(traceBytes)"
+    }
+    try tensors.write(to: url)
+  }
+
+  /// - Throws: `RSOError` naming the file and what is wrong with it.
+  package init(contentsOf url: URL) throws {
+    let tensors = try SafeTensors(data: Data(readFile(url)), name: url.path)
+    let metadata = tensors.metadata
+    func decode<Value: Decodable>(_ key: String) throws -> Value {
+      try decodeJSON(metadata[key], key, url.path)
+    }
+    model = try Model(tensors, file: url.path)
+    configuration = try RunConfiguration(
+      data: decode(Key.data), network: model.network, settings: decode(Key.settings),
+      trace: metadata[Key.trace])
+    position = try decode(Key.position)
+    best = metadata[Key.best] == nil ? nil : try decode(Key.best)
+    traceBytes = metadata[Key.trace] == nil ? 0 : try decode(Key.traceBytes)
+
+    let settings = configuration.settings
+    try settings.validate(samples: configuration.data.train, network: model.network)
+    let sweeps = settings.sweeps(of: model.parameters, in: model.network).count
+    let isWithin =
+      0..<settings.cycles ~= position.cycle
+      ? 0..<max(sweeps, 1) ~= position.sweep
+      : position == RandomSearch.Position(cycle: settings.cycles)
+    guard isWithin else {
+      throw RSOError(
+        url.path,
+        "expected a position within \(settings.cycles) cycles of \(sweeps) sweeps, "
+          + "found cycle \(position.cycle), sweep \(position.sweep)")
+    }
+  }
+}

@@ -1,0 +1,278 @@
+import Foundation
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// The folder of a run:
+///
+/// | file | what it holds |
+/// |---|---|
+/// | `checkpoint.safetensors` | the latest model, and all that going on takes |
+/// | `best.safetensors` | the model of the best test accuracy so far, the first of equals |
+/// | `metrics.jsonl` | one line for every finished tensor |
+/// | `config.json` | the configuration, to be read by people and other programs |
+///
+/// The checkpoint comes last in everything, and what others hold beyond it is cut off when the run is
+/// resumed. So a run that was killed at any moment goes on from its last finished tensor.
+package final class RunFolder {
+  package let url: URL
+  package private(set) var checkpoint: Checkpoint
+  /// Those of the tensors finished before this program began.
+  package let earlierMetrics: [Metrics]
+  private let metrics: AppendingFile
+  private let trace: AppendingFile?
+  private let lock: FolderLock
+
+  private enum Name {
+    static let checkpoint = "checkpoint.safetensors"
+    static let best = "best.safetensors"
+    static let metrics = "metrics.jsonl"
+    static let configuration = "config.json"
+  }
+
+  package var checkpointURL: URL { url.appendingPathComponent(Name.checkpoint) }
+  package var bestURL: URL { url.appendingPathComponent(Name.best) }
+  private var metricsURL: URL { url.appendingPathComponent(Name.metrics) }
+  private var configurationURL: URL { url.appendingPathComponent(Name.configuration) }
+
+  /// Makes the folder of a new run, with a checkpoint of its beginning.
+  ///
+  /// - Parameter initialModel: where to write the model before training too, if anywhere.
+  /// - Throws: `RSOError` if there is something in it, another program uses it, or it cannot be
+  ///   written; what was made of it is then gone.
+  package init(creating url: URL, _ checkpoint: Checkpoint, initialModel: URL? = nil) throws {
+    self.url = url
+    self.checkpoint = checkpoint
+    earlierMetrics = []
+    lastAccuracy = nil
+    func file(_ name: String) -> URL { url.appendingPathComponent(name) }
+    let made = try makeFolder(url)
+    var written: [URL] = []
+    do {
+      lock = try FolderLock(url)
+      try Self.requireEmpty(url)
+      // What resumes comes first: a folder with anything else but no checkpoint would be stuck.
+      written.append(file(Name.checkpoint))
+      try checkpoint.write(to: file(Name.checkpoint))
+      written.append(file(Name.configuration))
+      try Self.write(checkpoint.configuration, to: file(Name.configuration))
+      written.append(file(Name.metrics))
+      metrics = try AppendingFile(file(Name.metrics))
+      try initialModel.map { try checkpoint.model.write(to: $0) }
+      trace = try checkpoint.configuration.trace.map {
+        try AppendingFile(Self.file($0, of: url), keeping: 0)
+      }
+    } catch {
+      for file in written { unlink(file.path) }
+      for folder in made.reversed() { rmdir(folder.path) }
+      throw error
+    }
+  }
+
+  /// Opens the folder of a run that was stopped, at its last finished tensor.
+  ///
+  /// - Parameter check: is asked before anything is changed.
+  /// - Throws: `RSOError` if there is no run, another program uses it, or a file is damaged; what
+  ///   `check` throws.
+  package init(resuming url: URL, check: (Checkpoint) throws -> Void = { _ in }) throws {
+    self.url = url
+    func file(_ name: String) -> URL { url.appendingPathComponent(name) }
+    guard FileManager.default.fileExists(atPath: file(Name.checkpoint).path) else {
+      throw RSOError(
+        url.path, "expected a run to resume, found no \(Name.checkpoint)",
+        hint: "check the path, or leave out --resume to start a run")
+    }
+    lock = try FolderLock(url)
+    let checkpoint = try Checkpoint(contentsOf: file(Name.checkpoint))
+    self.checkpoint = checkpoint
+    try Self.checkConfiguration(file(Name.configuration), checkpoint.configuration)
+
+    let settings = checkpoint.configuration.settings
+    let sweeps = settings.sweeps(of: checkpoint.model.parameters, in: checkpoint.model.network)
+    let (lines, bytes) = try Self.readMetrics(
+      file(Name.metrics),
+      count: checkpoint.position.cycle * sweeps.count + checkpoint.position.sweep)
+    earlierMetrics = lines
+    lastAccuracy = lines.last?.testAccuracy
+    try check(checkpoint)
+    try Self.removeTemporaries(url)
+    if !FileManager.default.fileExists(atPath: file(Name.configuration).path) {
+      try Self.write(checkpoint.configuration, to: file(Name.configuration))
+    }
+    metrics = try AppendingFile(file(Name.metrics), keeping: bytes)
+    trace = try checkpoint.configuration.trace.map {
+      try AppendingFile(Self.file($0, of: url), keeping: checkpoint.traceBytes)
+    }
+  }
+
+  /// Test accuracy of the checkpoint's model; `nil` before the first finished tensor.
+  package private(set) var lastAccuracy: Double?
+
+  /// Writes the proposals of a run to the trace, if there is one.
+  package func record(_ judged: RandomSearch.Event.Judged) throws {
+    guard let trace else { return }
+    for (proposal, decision) in zip(judged.proposals, judged.decisions) {
+      try trace.append(
+        Trace.line(proposal, decision, cycle: judged.cycle, parameter: judged.parameter))
+    }
+  }
+
+  /// Writes all that a finished tensor changes; afterwards the run can be resumed behind it.
+  ///
+  /// - Throws: `RSOError` if a file cannot be written; the run can then be resumed before the tensor.
+  package func record(
+    _ report: RandomSearch.SweepReport, model: Model, position: RandomSearch.Position
+  ) throws {
+    let accuracy = report.test.accuracy
+    let isBest = checkpoint.best.map { accuracy > $0.accuracy } ?? true
+    if isBest {
+      checkpoint.best = .init(
+        accuracy: accuracy, cycle: report.cycle, parameter: report.parameter)
+    }
+    lastAccuracy = accuracy
+    checkpoint.model = model
+    checkpoint.position = position
+    checkpoint.traceBytes = trace?.length ?? 0
+    try trace?.synchronize()
+    try metrics.append(
+      Metrics(report, bestAccuracy: checkpoint.best?.accuracy ?? accuracy).line)
+    try metrics.synchronize()
+    if isBest { try checkpoint.write(to: bestURL, isBest: true) }
+    try checkpoint.write(to: checkpointURL)
+  }
+}
+
+// MARK: - What is in the folder
+
+extension RunFolder {
+  /// Whether a name is that of a temporary file which a killed program left behind.
+  private static func isTemporary(_ name: String) -> Bool {
+    name.hasSuffix(".tmp")
+      && [Name.checkpoint, Name.best, Name.configuration].contains { name.hasPrefix(".\($0).") }
+  }
+
+  /// How a run calls a file: by its path from the folder where it is in it, so that a run can be moved.
+  package static func path(of file: URL, in folder: URL) -> String {
+    let prefix = folder.standardizedFileURL.path + "/"
+    let path = file.standardizedFileURL.path
+    return path.hasPrefix(prefix) ? String(path.dropFirst(prefix.count)) : path
+  }
+
+  private static func file(_ path: String, of folder: URL) -> URL {
+    path.hasPrefix("/") ? URL(fileURLWithPath: path) : folder.appendingPathComponent(path)
+  }
+
+  private static func names(in url: URL) throws -> [String] {
+    do {
+      return try FileManager.default.contentsOfDirectory(atPath: url.path).sorted()
+    } catch {
+      throw RSOError(url.path, "cannot be read: \(error.localizedDescription)")
+    }
+  }
+
+  private static func requireEmpty(_ url: URL) throws {
+    let names = try names(in: url).filter { !isTemporary($0) }
+    if names.contains(Name.checkpoint) {
+      throw RSOError(
+        url.path, "expected an empty folder, found a run",
+        hint: "go on with it: --resume; or start in another folder: --run DIR")
+    }
+    if let name = names.first {
+      throw RSOError(
+        url.path, "expected an empty folder, found \(name)", hint: "use another folder: --run DIR")
+    }
+    try removeTemporaries(url)
+  }
+
+  private static func removeTemporaries(_ url: URL) throws {
+    for name in try names(in: url) where isTemporary(name) {
+      unlink(url.appendingPathComponent(name).path)
+    }
+  }
+
+  private static func write(_ configuration: RunConfiguration, to url: URL) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    try AtomicFile.write(encoder.encode(configuration) + Data("\n".utf8), to: url)
+  }
+
+  /// The file is a record: a change to it would have no effect, and must not seem to have one.
+  private static func checkConfiguration(_ url: URL, _ expected: RunConfiguration) throws {
+    guard FileManager.default.fileExists(atPath: url.path) else { return }
+    let text = String(decoding: try readFile(url), as: UTF8.self)
+    let found: RunConfiguration = try decodeJSON(text, "JSON", url.path)
+    guard found == expected else {
+      throw RSOError(
+        url.path, "expected the configuration that \(Name.checkpoint) holds, found another",
+        hint: "undo the change or delete the file; other settings need a run of their own")
+    }
+  }
+
+  /// The first lines of a file, and the bytes they take.
+  private static func readMetrics(_ url: URL, count: Int) throws -> ([Metrics], bytes: Int) {
+    guard count > 0 else { return ([], 0) }
+    let bytes = try readFile(url)
+    let lines = bytes.split(separator: UInt8(ascii: "\n"), maxSplits: count).prefix(count)
+    let end = lines.last?.endIndex ?? 0
+    guard lines.count == count, end < bytes.count else {
+      throw RSOError(
+        url.path, "expected at least \(count) lines, found \(lines.count)",
+        hint: "was it changed since the checkpoint was written?")
+    }
+    return try (
+      lines.enumerated().map { index, line in
+        try decodeJSON(String(decoding: line, as: UTF8.self), "line \(index + 1)", url.path)
+      }, end + 1
+    )
+  }
+}
+
+/// Makes a folder and those above it that do not exist.
+///
+/// - Returns: those it made, from the outermost.
+private func makeFolder(_ url: URL) throws -> [URL] {
+  var made: [URL] = []
+  var isDirectory: ObjCBool = false
+  if FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory) {
+    guard isDirectory.boolValue else {
+      throw RSOError(
+        url.path, "expected a folder, found a file", hint: "choose another folder: --run DIR")
+    }
+    return []
+  }
+  let parent = url.deletingLastPathComponent()
+  if parent.path != url.path { made = try makeFolder(parent) }
+  guard mkdir(url.path, 0o777) == 0 || errno == EEXIST else {
+    let reason = String(cString: strerror(errno))
+    for folder in made.reversed() { rmdir(folder.path) }
+    throw RSOError(
+      url.path, "the folder cannot be made: \(reason)", hint: "choose another folder: --run DIR")
+  }
+  return made + [url]
+}
+
+/// Keeps a second program out of a folder for as long as it lives; the system lifts it with the process.
+private final class FolderLock {
+  private let file: Int32
+
+  init(_ url: URL) throws {
+    file = open(url.path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else {
+      throw RSOError(url.path, "cannot be opened: \(String(cString: strerror(errno)))")
+    }
+    // A file system without locks (some network folders) is no reason not to run.
+    if flock(file, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
+      close(file)
+      throw RSOError(
+        url.path, "another rso is using this folder",
+        hint: "wait until it has ended, or use another folder: --run DIR")
+    }
+  }
+
+  deinit { close(file) }
+}

@@ -1,0 +1,98 @@
+import ArgumentParser
+import Foundation
+import RSO
+
+/// `rso evaluate`
+struct Evaluate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Evaluate a trained network.",
+    discussion: """
+      The model's file is enough: it holds the network, the statistics of batch norm and the mean of \
+      the images it was trained on. A checkpoint is a model, too.
+
+        rso evaluate runs/five/best.safetensors
+        rso evaluate model.safetensors --split train
+        rso evaluate model.safetensors --data-dir digits --json
+      """)
+
+  @Argument(help: "A model that rso has written.")
+  var model: String
+
+  @OptionGroup(title: "Data") var data: DataOptions
+  @OptionGroup(title: "Device") var device: DeviceOptions
+
+  @Option(help: "The images to evaluate (default: test).")
+  var split: EvaluatedSplit?
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  private struct Result: Encodable {
+    var model: String
+    var data: String
+    var split: String
+    var samples: Int
+    /// Per sample; `nil` where it is no finite number, which JSON cannot say.
+    var loss: Double?
+    var accuracy: Double
+    var correct: Int
+    var classes: [Class]
+    /// `confusion[label][predicted]`
+    var confusion: [[Int]]
+
+    struct Class: Encodable {
+      var label: Int
+      var samples: Int
+      var correct: Int
+      /// `nil` where there are no samples of the class.
+      var accuracy: Double?
+    }
+  }
+
+  func run() throws {
+    let device = try device.resolved()
+    let trained = try Model(contentsOf: URL(fileURLWithPath: model))
+    let dataset = try data.dataset()
+    let split = split ?? .test
+    let found = try trained.evaluate(on: dataset, split, device: device)
+    let result = Result(
+      model: model, data: dataset.name, split: split.rawValue, samples: found.count,
+      loss: found.meanLoss.isFinite ? found.meanLoss : nil, accuracy: found.accuracy,
+      correct: found.correct,
+      classes: found.confusion.enumerated().map { label, row in
+        let count = row.reduce(0, +)
+        return .init(
+          label: label, samples: count, correct: row[label],
+          accuracy: count == 0 ? nil : Double(row[label]) / Double(count))
+      },
+      confusion: found.confusion)
+    if json {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+      Console.line(String(decoding: try encoder.encode(result), as: UTF8.self))
+    } else {
+      Console.line(Self.table(result))
+    }
+  }
+
+  private static func table(_ result: Result) -> String {
+    var lines = [
+      "\(result.data), \(result.split): \(result.samples) images",
+      "loss      \(result.loss.map { fixed($0, 6) } ?? "not finite")",
+      "accuracy  \(percent(result.accuracy)) (\(result.correct) correct)",
+      "",
+      "class     images   correct  accuracy",
+    ]
+    for row in result.classes {
+      lines.append(
+        "\(row.label)".padded(5, right: true) + "\(row.samples)".padded(11, right: true)
+          + "\(row.correct)".padded(10, right: true)
+          + (row.accuracy.map { percent($0) } ?? "–").padded(10, right: true))
+    }
+    return lines.joined(separator: "\n")
+  }
+}
+
+extension EvaluatedSplit: ExpressibleByArgument {
+  public static var allValueStrings: [String] { ["train", "test"] }
+}

@@ -1,0 +1,104 @@
+import Foundation
+import RSO
+
+/// Options of a run that goes on: those that were given must say what the run's own settings say.
+extension Train {
+  static var hint: String { "leave it out to go on; another value needs a run of its own" }
+
+  /// - Throws: `RSOError` naming the option, the run's value and the one that was given.
+  func requireAgreement(with configuration: RunConfiguration) throws {
+    func require(_ option: String, _ own: String, _ found: String) throws {
+      guard own == found else {
+        throw RSOError(option, "the run has \(own), found \(found)", hint: Self.hint)
+      }
+    }
+    let own = configuration.settings.words
+    let found = try search.settings(over: configuration.settings, network: configuration.network)
+    for (own, found) in zip(own, found.words) {
+      try require(own.option, own.value, found.value)
+    }
+    try data.trainLimit.map { try require("--train-limit", "\(configuration.data.train)", "\($0)") }
+    try data.testLimit.map { try require("--test-limit", "\(configuration.data.test)", "\($0)") }
+    let network = configuration.network
+    if self.network.isGiven,
+      let difference = try self.network.network(input: network.input, classes: network.classes)
+        .difference(from: network)
+    {
+      try require(
+        self.network.network == nil ? "--layers" : "--network", difference.other, difference.own)
+    }
+    try trace.map {
+      try require("--trace", configuration.trace ?? "none", tracePath($0, folder ?? ""))
+    }
+  }
+
+  func tracePath(_ path: String, _ folder: String) -> String {
+    RunFolder.path(of: URL(fileURLWithPath: path), in: URL(fileURLWithPath: folder))
+  }
+
+  /// The run's data, from where they were or from where the options say.
+  ///
+  /// - Throws: `RSOError` if they are not those that the run was started with.
+  func dataset(of configuration: RunConfiguration) throws -> Dataset {
+    var options = data
+    let own = configuration.data
+    options.trainLimit = own.train
+    options.testLimit = own.test
+    if !options.isGiven {
+      if own.directory == nil { options.data = own.name } else { options.dataDir = own.directory }
+    }
+    let dataset = try options.dataset()
+    let found = DataDescription(dataset, directory: options.directory)
+    guard found.digest == own.digest else {
+      let subject = data.data != nil ? "--data" : data.dataDir != nil ? "--data-dir" : nil
+      throw RSOError(
+        subject ?? own.directory ?? own.name,
+        "the run has the data \(own.words), found \(found.words)",
+        hint: subject == nil ? "were the files changed since the run was started?" : Self.hint)
+    }
+    return dataset
+  }
+}
+
+extension DataDescription {
+  fileprivate var words: String {
+    "\(directory ?? name) of digest \(digest) (\(train) to train on, \(test) to test)"
+  }
+}
+
+extension SearchSettings {
+  /// Every setting by its option.
+  fileprivate var words: [(option: String, value: String)] {
+    let sweeps = sweeps.filter { $0.value != 1 }.sorted { $0.key < $1.key }
+      .map { "\($0)=\($1)" }.joined(separator: ",")
+    return [
+      ("--cycles", "\(cycles)"), ("--batch", "\(batchSize)"), ("--anneal", "\(anneal)"),
+      ("--weight-decay", "\(weightDecay)"), ("--seed", "\(seed)"),
+      ("--sigma-scale", "\(deviationScale)"), ("--tensor-order", tensorOrder.word),
+      ("--element-order", elementOrder.word),
+      ("--sweeps", sweeps.isEmpty ? "1 for every layer" : sweeps),
+    ]
+  }
+}
+
+extension Network {
+  /// The first thing in which two networks differ, in words; `nil` where they are the same.
+  func difference(from other: Network) -> (own: String, other: String)? {
+    if self == other { return nil }
+    if input != other.input { return ("images of \(input)", "images of \(other.input)") }
+    if let (own, other) = zip(nodes, other.nodes).first(where: { $0 != $1 }) {
+      func words(_ node: Node) -> String {
+        let fields: [(String, String?)] = [
+          ("input", node.input), ("initialDeviation", node.initialDeviation.map { "\($0)" }),
+          ("proposalDeviation", node.proposalDeviation.map { "\($0)" }),
+        ]
+        return
+          (["\(node.name) = \(node.layer)"]
+          + fields.compactMap { name, value in value.map { "\(name) \($0)" } })
+          .joined(separator: ", ")
+      }
+      return (words(own), words(other))
+    }
+    return ("\(nodes.count) layers", "\(other.nodes.count) layers")
+  }
+}

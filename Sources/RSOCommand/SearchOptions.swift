@@ -1,0 +1,123 @@
+import ArgumentParser
+import RSO
+
+/// The settings of a search, each only where it was given.
+struct SearchOptions: ParsableArguments {
+  @Option(help: "Settings for a purpose: quick learns MNIST in minutes. Other options override it.")
+  var preset: Preset?
+
+  @Option(
+    name: [.customLong("cycles"), .customLong("epochs")], parsing: .unconditional,
+    help: ArgumentHelp("Passes over all weights (default: 50).", valueName: "n"))
+  var cycles: Int?
+
+  @Option(
+    name: [.customLong("batch"), .customLong("sample-batch"), .customLong("sample_batch")],
+    parsing: .unconditional,
+    help: ArgumentHelp("Samples that judge one proposal (default: 5000).", valueName: "n"))
+  var batch: Int?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "The fraction of σ that proposals have shrunk to at the end (default: 0.1).", valueName: "α"))
+  var anneal: Double?
+
+  @Option(
+    name: [.customLong("weight-decay"), .customLong("wd")], parsing: .unconditional,
+    help: ArgumentHelp(
+      "What a weight loses, as a fraction of itself, when it is tested (default: 0.0001).",
+      valueName: "x"))
+  var weightDecay: Double?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Decides every random draw (default: 0).", valueName: "n"))
+  var seed: UInt64?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Multiplies the width σ of every proposal (default: 1).", valueName: "x"))
+  var sigmaScale: Double?
+
+  @Option(help: "The order of tensors in a cycle (default: output-to-input).")
+  var tensorOrder: SearchSettings.TensorOrder?
+
+  @Option(help: "The order of elements in a tensor (default: row-major).")
+  var elementOrder: SearchSettings.ElementOrder?
+
+  @Option(
+    help: ArgumentHelp(
+      "How often a layer is swept per cycle, 1 where it is not named.", valueName: "conv0=0,fc=2"))
+  var sweeps: String?
+
+  /// `base`, changed by the preset and then by every option that was given.
+  ///
+  /// - Throws: `RSOError` naming the option.
+  func settings(over base: SearchSettings = SearchSettings(), network: Network) throws
+    -> SearchSettings
+  {
+    var settings = base
+    preset?.apply(to: &settings, network: network)
+    settings.cycles = cycles ?? settings.cycles
+    settings.batchSize = batch ?? settings.batchSize
+    settings.anneal = anneal ?? settings.anneal
+    settings.weightDecay = weightDecay ?? settings.weightDecay
+    settings.seed = seed ?? settings.seed
+    settings.deviationScale = sigmaScale ?? settings.deviationScale
+    settings.tensorOrder = tensorOrder ?? settings.tensorOrder
+    settings.elementOrder = elementOrder ?? settings.elementOrder
+    if let sweeps { settings.sweeps = try Self.counts(sweeps) }
+    return settings
+  }
+
+  /// `conv0=0,fc=2` as a dictionary.
+  private static func counts(_ text: String) throws -> [String: Int] {
+    var counts: [String: Int] = [:]
+    for entry in text.split(separator: ",", omittingEmptySubsequences: false) {
+      let parts = entry.split(separator: "=", omittingEmptySubsequences: false)
+      guard parts.count == 2, !parts[0].isEmpty, let count = Int(parts[1]) else {
+        throw RSOError(
+          "--sweeps", "expected layers and numbers as in conv0=0,fc=2, found '\(entry)'")
+      }
+      guard counts.updateValue(count, forKey: String(parts[0])) == nil else {
+        throw RSOError("--sweeps", "expected each layer once, found '\(parts[0])' again")
+      }
+    }
+    return counts
+  }
+}
+
+extension SearchSettings.TensorOrder: ExpressibleByArgument {
+  public init?(argument: String) {
+    guard let order = Self.allCases.first(where: { $0.word == argument }) else { return nil }
+    self = order
+  }
+
+  public static var allValueStrings: [String] { allCases.map(\.word) }
+
+  /// As on the command line.
+  var word: String {
+    switch self {
+    case .outputToInput: "output-to-input"
+    case .inputToOutput: "input-to-output"
+    }
+  }
+}
+
+extension SearchSettings.ElementOrder: ExpressibleByArgument {
+  public init?(argument: String) {
+    guard let order = Self.allCases.first(where: { $0.word == argument }) else { return nil }
+    self = order
+  }
+
+  public static var allValueStrings: [String] { allCases.map(\.word) }
+
+  /// As on the command line.
+  var word: String {
+    switch self {
+    case .rowMajor: "row-major"
+    case .shuffled: "shuffled"
+    }
+  }
+}

@@ -1,0 +1,142 @@
+import ArgumentParser
+import Foundation
+import RSO
+
+/// `rso train`
+struct Train: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Train a network.",
+    discussion: """
+      Without options it is the paper's MNIST run: 50 cycles, 5000 samples for every proposal. The \
+      options of the authors' script are understood too.
+
+        rso train --preset quick                      MNIST in minutes
+        rso train --cycles 5 --run runs/five          five cycles, in a folder of your choice
+        rso train --run runs/five --resume            go on after it was stopped
+        rso train --data-dir digits --layers 9        your own images, the paper's larger network
+        rso train --network net.json --batch 1000     your own network
+        rso train --from runs/five/best.safetensors   start from a trained network
+
+      Control-C stops after the proposals at hand and says how to go on. The run folder holds \
+      checkpoint.safetensors, best.safetensors, metrics.jsonl (a line for every finished tensor) and \
+      config.json.
+      """)
+
+  @OptionGroup(title: "Data") var data: DataOptions
+  @OptionGroup(title: "Network") var network: NetworkOptions
+  @OptionGroup(title: "Search") var search: SearchOptions
+  @OptionGroup(title: "Device") var device: DeviceOptions
+
+  @Option(
+    name: .customLong("run"),
+    help: ArgumentHelp(
+      "The run folder, new or empty (default: runs/ and the data's name and the time).",
+      valueName: "dir"))
+  var folder: String?
+
+  @Flag(help: "Go on with the run in --run, with its own settings, from its last finished tensor.")
+  var resume = false
+
+  @Option(help: ArgumentHelp("Start from the weights of a model.", valueName: "model"))
+  var from: String?
+
+  @Option(help: ArgumentHelp("Write the model before training, too.", valueName: "file"))
+  var saveInitial: String?
+
+  @Option(help: ArgumentHelp("Write a line of JSON for every proposal.", valueName: "file"))
+  var trace: String?
+
+  @Flag(name: .shortAndLong, help: "Say only how it ended.")
+  var quiet = false
+
+  func validate() throws {
+    guard resume else { return }
+    guard folder != nil else {
+      throw ValidationError("--resume: expected --run DIR, the folder of the run to go on with")
+    }
+    for (option, value) in [("--from", from), ("--save-initial", saveInitial)] {
+      guard value == nil else {
+        throw ValidationError(
+          "\(option): a run that goes on has begun already; leave \(option) out")
+      }
+    }
+  }
+
+  func run() throws {
+    Interrupts.install()
+    var session = try resume ? resumed(at: folder ?? "") : begun()
+    try session.run()
+  }
+
+  /// A session of a new run.
+  private func begun() throws -> TrainingSession {
+    let device = try device.resolved()
+    let data = try data.dataset()
+    let model = try from.map { try Model(contentsOf: URL(fileURLWithPath: $0)) }
+    var network: Network
+    if let model, let from, !self.network.isGiven {
+      network = model.network
+      guard network.input == data.train.shape, network.classes >= data.classes else {
+        throw RSOError(
+          from,
+          "expected a network for \(data.classes) classes of images of \(data.train.shape), "
+            + "found one for \(network.classes) classes of \(network.input)")
+      }
+    } else {
+      network = try self.network.network(for: data)
+      if let model, let from, let difference = model.network.difference(from: network) {
+        throw RSOError(
+          from, "expected \(difference.other) as in the network asked for, found \(difference.own)",
+          hint: "leave out --network and --layers to use the model's own network")
+      }
+    }
+    let settings = try search.settings(network: network)
+    let folder = folder ?? Self.defaultFolder(data.name)
+    let trace = trace.map { tracePath($0, folder) }
+    let configuration = RunConfiguration(
+      data: DataDescription(data, directory: self.data.directory), network: network,
+      settings: settings, trace: trace)
+    let search = try RandomSearch(
+      network: network, data: data, settings: settings, device: device,
+      parameters: model?.parameters)
+    guard !search.isFinished else {
+      throw RSOError("--sweeps", "expected a layer to sweep, found 0 for every layer")
+    }
+    return try TrainingSession(
+      beginning: search, configuration, folder: folder,
+      initialModel: saveInitial.map { URL(fileURLWithPath: $0) }, quiet: quiet)
+  }
+
+  /// A session of the run in a folder.
+  private func resumed(at folder: String) throws -> TrainingSession {
+    let device = try device.resolved()
+    var search: RandomSearch?
+    let run = try RunFolder(resuming: URL(fileURLWithPath: folder)) { checkpoint in
+      let configuration = checkpoint.configuration
+      try requireAgreement(with: configuration)
+      // The report of a finished run needs no data.
+      guard !checkpoint.isFinished || data.isGiven else { return }
+      let data = try dataset(of: configuration)
+      guard !checkpoint.isFinished else { return }
+      search = try RandomSearch(
+        network: configuration.network, data: data, settings: configuration.settings,
+        device: device, parameters: checkpoint.model.parameters, position: checkpoint.position)
+    }
+    return TrainingSession(resuming: search, run, folder: folder, quiet: quiet)
+  }
+
+  /// `runs/mnist-20260131-235959`, or the same with a number behind it where that exists.
+  private static func defaultFolder(_ name: String) -> String {
+    let formatter = DateFormatter()
+    formatter.locale = Locale(identifier: "en_US_POSIX")
+    formatter.dateFormat = "yyyyMMdd-HHmmss"
+    let base = "runs/\(name)-\(formatter.string(from: Date()))"
+    var folder = base
+    var number = 1
+    while FileManager.default.fileExists(atPath: folder) {
+      number += 1
+      folder = "\(base)-\(number)"
+    }
+    return folder
+  }
+}

@@ -1,0 +1,221 @@
+import ArgumentParser
+import Foundation
+import RSO
+
+/// A run from where it stands to its end, or until it is told to stop.
+struct TrainingSession {
+  /// `nil` where the run is finished.
+  private var search: RandomSearch?
+  private let folder: RunFolder
+  /// The folder as the user calls it.
+  private let path: String
+  private let quiet: Bool
+  private var display: ProgressDisplay
+  private var estimate: TimeEstimate
+  private let start = ContinuousClock.now
+
+  /// A new run: makes its folder.
+  ///
+  /// - Throws: `RSOError`; the folder is then as it was.
+  init(
+    beginning search: RandomSearch, _ configuration: RunConfiguration, folder path: String,
+    initialModel: URL?, quiet: Bool
+  ) throws {
+    var search = search
+    // A model has running statistics, and those come with an evaluation.
+    let test = try search.evaluate()
+    let folder = try RunFolder(
+      creating: URL(fileURLWithPath: path),
+      Checkpoint(model: search.model, configuration: configuration), initialModel: initialModel)
+    self.init(search, folder, path, quiet)
+    describe(search, "untrained: test accuracy \(percent(test.accuracy))")
+  }
+
+  /// A run that goes on.
+  init(resuming search: RandomSearch?, _ folder: RunFolder, folder path: String, quiet: Bool) {
+    self.init(search, folder, path, quiet)
+    if let search {
+      let sweep = search.sweeps[search.position.sweep]
+      describe(
+        search,
+        "resumed: cycle \(search.position.cycle + 1), "
+          + search.parameters.slots[sweep.parameter].name)
+    }
+  }
+
+  private init(_ search: RandomSearch?, _ folder: RunFolder, _ path: String, _ quiet: Bool) {
+    self.search = search
+    self.folder = folder
+    self.path = path
+    self.quiet = quiet
+    display = ProgressDisplay(quiet: quiet)
+    estimate = TimeEstimate(
+      work: search?.work ?? [],
+      earlier: search == nil
+        ? [] : folder.earlierMetrics.map { $0.seconds + $0.evaluationSeconds })
+  }
+
+  /// - Throws: `RSOError`, or `ExitCode` of the signal that stopped it; the folder can be resumed.
+  mutating func run() throws {
+    guard search != nil else {
+      Console.line("\(path): this run is finished; there is nothing to resume")
+      summary(isRun: false)
+      return
+    }
+    do {
+      while let finished = search?.isFinished, !finished {
+        guard try sweep() else {
+          display.clear()
+          let signal = Interrupts.received ?? SIGTERM
+          Console.write(
+            "rso: stopped by \(Interrupts.name(signal)); go on with: \(resumeCommand)\n",
+            to: STDERR_FILENO)
+          throw ExitCode(128 + signal)
+        }
+      }
+    } catch let error as RSOError {
+      display.clear()
+      Console.error("\(error)")
+      Console.write(
+        "rso: the run is saved up to its last finished tensor; go on with: \(resumeCommand)\n",
+        to: STDERR_FILENO)
+      throw ExitCode(1)
+    }
+    display.clear()
+    summary(isRun: true)
+  }
+
+  /// Searches one tensor and writes what came of it; `false` when told to stop.
+  private mutating func sweep() throws -> Bool {
+    guard var search else { return false }
+    defer { self.search = search }
+    let cycle = search.position.cycle
+    estimate.begin(sweep: search.position.sweep, at: .now)
+    var report: RandomSearch.SweepReport?
+    // One sweep at a time: what is written needs the search, and that is busy while it runs.
+    self.search = nil
+    try search.run { event in
+      switch event {
+      case .judged(let judged):
+        estimate.judged(judged.done, at: .now)
+        try folder.record(judged)
+        if display.isDue { display.update(status(judged)) }
+        return Interrupts.received == nil ? .goOn : .stop
+      case .swept(let swept):
+        report = swept
+        return .stop
+      }
+    }
+    guard let report else { return false }
+    let slot = search.sweeps[report.sweep].parameter
+    estimate.end(count: search.parameters.slots[slot].count, at: .now)
+    try folder.record(report, model: search.model, position: search.position)
+    display.line(
+      row(
+        "\(cycle + 1)", report.parameter, percent(report.keptShare, 1),
+        fixed(report.meanLoss, 4), percent(report.test.accuracy),
+        percent(folder.checkpoint.best?.accuracy ?? 0),
+        fixed(report.seconds + report.evaluationSeconds, 1) + " s"))
+    return search.isFinished || Interrupts.received == nil
+  }
+}
+
+// MARK: - What is said
+
+extension TrainingSession {
+  private var resumeCommand: String { "rso train --run \(quoted(path)) --resume" }
+
+  /// A word of a shell.
+  private func quoted(_ text: String) -> String {
+    let plain = text.allSatisfy {
+      $0.isASCII && ($0.isLetter || $0.isNumber || "/._-+=:@%".contains($0))
+    }
+    return plain ? text : "'" + text.replacingOccurrences(of: "'", with: "'\\''") + "'"
+  }
+
+  private mutating func describe(_ search: RandomSearch, _ state: String) {
+    let (data, settings) = (search.data, search.settings)
+    display.line(
+      """
+      data: \(data.name), \(data.train.count) images of \(data.train.shape) to train on, \
+      \(data.test.count) to test
+      network: \(search.network.nodes.count) layers, \(search.parameters.values.count) weights, \
+      \(data.classes) classes
+      search: \(settings.cycles) cycles of \(search.sweeps.count) sweeps, batch \(settings.batchSize), \
+      seed \(settings.seed)
+      run folder: \(path)
+      \(state)
+      \(row("cycle", "tensor", "kept", "loss", "test", "best", "time"))
+      """)
+  }
+
+  private func row(
+    _ cycle: String, _ tensor: String, _ kept: String, _ loss: String, _ test: String,
+    _ best: String, _ time: String
+  ) -> String {
+    cycle.padded(5, right: true) + "  " + tensor.padded(16)
+      + [kept, loss, test, best, time].map { $0.padded(10, right: true) }.joined()
+  }
+
+  /// The line at the bottom; on a narrow terminal without what can be missed first.
+  private func status(_ judged: RandomSearch.Event.Judged) -> String {
+    let cycles = folder.checkpoint.configuration.settings.cycles
+    func time(_ seconds: Double?) -> String { seconds.map(duration) ?? "?" }
+    let left = estimate.sweepLeft(count: judged.count)
+    let all = estimate.runLeft(count: judged.count, cycles: cycles - judged.cycle - 1)
+    let head = "\(judged.cycle + 1)/\(cycles) \(judged.parameter) \(judged.done)/\(judged.count)"
+    let tail = "  left \(time(left)), run \(time(all))"
+    var middle = [
+      folder.lastAccuracy.map { "  test \(percent($0))" } ?? "",
+      "  loss \(fixed(judged.meanLoss, 4))", "  kept \(percent(judged.keptShare, 0))",
+    ]
+    while !middle.isEmpty,
+      head.count + tail.count + middle.map(\.count).reduce(0, +) >= ProgressDisplay.width
+    {
+      middle.removeLast()
+    }
+    return head + middle.reversed().joined() + tail
+  }
+
+  private func summary(isRun: Bool) {
+    let checkpoint = folder.checkpoint
+    var lines: [String] = []
+    if let accuracy = folder.lastAccuracy { lines.append("test accuracy: \(percent(accuracy))") }
+    if let best = checkpoint.best {
+      lines.append(
+        "best: \(percent(best.accuracy)), after \(best.parameter) of cycle \(best.cycle + 1)")
+    }
+    if isRun {
+      lines.append("time: \(duration((ContinuousClock.now - start) / .seconds(1)))")
+      lines.append("memory: \(fixed(Double(peakMemory) / 1e9, 2)) GB at most")
+    }
+    let directory = checkpoint.configuration.data.directory
+    let data = directory.map { " --data-dir \(quoted($0))" } ?? ""
+    let model = "\(path)/best.safetensors"
+    lines.append("evaluate it: rso evaluate \(quoted(model))\(data)")
+    Console.line(lines.joined(separator: "\n"))
+  }
+}
+
+/// Bytes of memory that this process has held at most.
+private var peakMemory: Int {
+  var usage = rusage()
+  // 0 is RUSAGE_SELF, which has another type on every system.
+  getrusage(0, &usage)
+  #if canImport(Darwin)
+    return usage.ru_maxrss
+  #else
+    return usage.ru_maxrss * 1024
+  #endif
+}
+
+extension RandomSearch {
+  /// Roughly the multiply-adds of every sweep's proposals, per sample.
+  fileprivate var work: [Double] {
+    let multiplyAdds = network.multiplyAdds
+    return sweeps.map { sweep in
+      let slot = parameters.slots[sweep.parameter]
+      return Double(slot.count * (multiplyAdds[slot.node...].reduce(0, +) + 1))
+    }
+  }
+}

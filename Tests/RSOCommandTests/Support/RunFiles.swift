@@ -1,0 +1,65 @@
+import Foundation
+import RSO
+import Testing
+
+/// What a run left behind, as two runs are compared: all but the seconds.
+struct RunFiles: Equatable {
+  var checkpoint: Data
+  var best: Data
+  var configuration: Data
+  var trace: Data?
+  var metrics: [Metrics]
+
+  init(_ place: Workplace, _ folder: String) throws {
+    func data(_ name: String) throws -> Data {
+      try Data(contentsOf: place.file("\(folder)/\(name)"))
+    }
+    checkpoint = try data("checkpoint.safetensors")
+    best = try data("best.safetensors")
+    configuration = try data("config.json")
+    trace = try? data("trace.jsonl")
+    metrics = try place.metrics(folder).map { line in
+      var line = line
+      line.seconds = 0
+      line.evaluationSeconds = 0
+      return line
+    }
+  }
+
+  /// The names of those that differ.
+  func differences(from other: RunFiles) -> [String] {
+    [
+      ("checkpoint", checkpoint == other.checkpoint), ("best", best == other.best),
+      ("configuration", configuration == other.configuration), ("trace", trace == other.trace),
+      ("metrics", metrics == other.metrics),
+    ].filter { !$0.1 }.map(\.0)
+  }
+}
+
+extension Workplace {
+  func metrics(_ folder: String) throws -> [Metrics] {
+    try text("\(folder)/metrics.jsonl").split(separator: "\n").map {
+      try JSONDecoder().decode(Metrics.self, from: Data($0.utf8))
+    }
+  }
+
+  func tensors(_ path: String) throws -> SafeTensors {
+    try SafeTensors(contentsOf: file(path))
+  }
+
+  func settings(_ folder: String) throws -> SearchSettings {
+    try Checkpoint(contentsOf: file("\(folder)/checkpoint.safetensors")).configuration.settings
+  }
+}
+
+/// A line of a trace as an independent program reads it.
+struct TraceLine: Decodable {
+  var cycle: Int
+  var parameter: String
+  var index: Int
+  var batch: Int
+  var delta: Double
+  var candidates: [Double]
+  var losses: [Double?]
+  var choice: Int
+}

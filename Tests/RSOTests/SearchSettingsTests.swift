@@ -1,0 +1,221 @@
+import Testing
+
+@testable import RSO
+
+@Suite struct SearchSettingsTests {
+  static func names(_ settings: SearchSettings, _ network: Network) -> [String] {
+    let parameters = Parameters(zerosFor: network)
+    return settings.sweeps(of: parameters, in: network).map { parameters.slots[$0.parameter].name }
+  }
+
+  /// The defaults are the paper's MNIST run.
+  @Test func defaults() {
+    let settings = SearchSettings()
+    #expect(settings.cycles == 50)
+    #expect(settings.batchSize == 5000)
+    #expect(settings.anneal == 0.1)
+    #expect(settings.weightDecay == 1e-4)
+    #expect(settings.deviationScale == 1)
+    #expect(settings.tensorOrder == .outputToInput)
+    #expect(settings.elementOrder == .rowMajor)
+    #expect(settings.sweeps.isEmpty)
+  }
+
+  // MARK: The order of tensors
+
+  /// "The fully connected layer first; then for each block from the last to the first: convolution, β,
+  /// γ."
+  @Test func sixBlocks() throws {
+    var expected = ["fc.weight"]
+    for block in (0..<6).reversed() {
+      expected += ["conv\(block).weight", "bn\(block).bias", "bn\(block).weight"]
+    }
+    #expect(Self.names(SearchSettings(), try .mnist()) == expected)
+  }
+
+  /// "And where the block has a shortcut convolution: shortcut convolution, its β, its γ."
+  @Test func nineBlocks() throws {
+    var expected = ["fc.weight"]
+    for block in (0..<9).reversed() {
+      expected += ["conv\(block).weight", "bn\(block).bias", "bn\(block).weight"]
+      if block == 4 {
+        expected += ["shortcut4.weight", "shortcut_bn4.bias", "shortcut_bn4.weight"]
+      }
+    }
+    #expect(Self.names(SearchSettings(), try SweepPlanTests.nineBlocks()) == expected)
+  }
+
+  @Test func inputToOutput() throws {
+    var settings = SearchSettings()
+    settings.tensorOrder = .inputToOutput
+    let names = Self.names(settings, try .mnist())
+    #expect(
+      names.prefix(4) == ["conv0.weight", "bn0.bias", "bn0.weight", "conv1.weight"])
+    #expect(names.last == "fc.weight")
+    #expect(Set(names) == Set(Self.names(SearchSettings(), try .mnist())))
+  }
+
+  static func small() throws -> Network {
+    try Network(input: Shape(channels: 2, height: 4, width: 4)) {
+      Node.batchNorm("bn_images")
+      Node.conv2d("conv", channels: 3, kernel: 3, bias: true)
+      Node.batchNorm("bn")
+      Node.globalMaxPool("pool")
+      Node.linear("fc", features: 2, bias: true)
+    }
+  }
+
+  /// Biases come after their weights and before β and γ; a batch norm on the images comes last.
+  @Test func biasesAndBatchNormOnTheImages() throws {
+    #expect(
+      Self.names(SearchSettings(), try Self.small()) == [
+        "fc.weight", "fc.bias", "conv.weight", "conv.bias", "bn.bias", "bn.weight",
+        "bn_images.bias", "bn_images.weight",
+      ])
+  }
+
+  /// Layers named in `sweeps`: the first round is a cycle as ever, without those named 0; later rounds
+  /// hold those that have some left. All tensors of a group share the first one's order of samples.
+  @Test func sweepsPerLayer() throws {
+    let network = try Self.small()
+    var settings = SearchSettings()
+    settings.sweeps = ["fc": 3, "conv": 0]
+    #expect(
+      Self.names(settings, network) == [
+        "fc.weight", "fc.bias", "bn_images.bias", "bn_images.weight", "fc.weight", "fc.bias",
+        "fc.weight", "fc.bias",
+      ])
+    let parameters = Parameters(zerosFor: network)
+    let sweeps = settings.sweeps(of: parameters, in: network)
+    #expect(sweeps.map(\.round) == [0, 0, 0, 0, 1, 1, 2, 2])
+    #expect(
+      sweeps.map { parameters.slots[$0.group].name } == [
+        "fc.weight", "fc.weight", "bn_images.bias", "bn_images.bias", "fc.weight", "fc.weight",
+        "fc.weight", "fc.weight",
+      ])
+    // Rounds and tensors have numbers of their own in every draw.
+    #expect(Set(sweeps.map { $0.key($0.parameter) }).count == sweeps.count)
+    settings.sweeps = ["fc": 0, "conv": 0]
+    #expect(Self.names(settings, network) == ["bn_images.bias", "bn_images.weight"])
+  }
+
+  // MARK: Annealing
+
+  /// σ · (α + (1 − α) · (C − e) / C)
+  @Test func annealing() {
+    var settings = SearchSettings()
+    #expect(settings.deviation(of: 2, cycle: 0) == 2)
+    #expect(abs(settings.deviation(of: 2, cycle: 25) - 1.1) < 1e-12)
+    #expect(abs(settings.deviation(of: 2, cycle: 49) - 2 * 0.118) < 1e-12)
+    settings.cycles = 4
+    settings.anneal = 0.5
+    settings.deviationScale = 3
+    for (cycle, share) in [(0, 1), (1, 0.875), (2, 0.75), (3, 0.625)] {
+      #expect(settings.deviation(of: 0.25, cycle: cycle) == 0.75 * share)
+    }
+    settings.anneal = 1
+    #expect(settings.deviation(of: 0.25, cycle: 3) == 0.75)
+    settings.anneal = 0
+    #expect(settings.deviation(of: 0.25, cycle: 3) == 0.1875)
+  }
+
+  // MARK: Errors
+
+  /// Settings that are wrong on 100 samples, and the words that say so.
+  static let wrong: [(set: @Sendable (inout SearchSettings) -> Void, error: String)] = [
+    ({ $0.cycles = 0 }, "--cycles: expected 1 to 1,000,000, found 0"),
+    ({ $0.cycles = -3 }, "--cycles: expected 1 to 1,000,000, found -3"),
+    ({ $0.cycles = 1_000_001 }, "--cycles: expected 1 to 1,000,000, found 1000001"),
+    ({ $0.batchSize = 0 }, "--batch: expected 1 or more, found 0"),
+    ({ $0.batchSize = -1 }, "--batch: expected 1 or more, found -1"),
+    (
+      { $0.batchSize = 101 },
+      "--batch: expected at most the 100 training samples, found 101 (use --batch 100 or less)"
+    ),
+    ({ $0.anneal = -0.1 }, "--anneal: expected a fraction from 0 to 1, found -0.1"),
+    ({ $0.anneal = 1.5 }, "--anneal: expected a fraction from 0 to 1, found 1.5"),
+    ({ $0.anneal = .nan }, "--anneal: expected a fraction from 0 to 1, found nan"),
+    ({ $0.weightDecay = -1 }, "--weight-decay: expected 0 or more and less than 1, found -1.0"),
+    ({ $0.weightDecay = 1 }, "--weight-decay: expected 0 or more and less than 1, found 1.0"),
+    ({ $0.weightDecay = .nan }, "--weight-decay: expected 0 or more and less than 1, found nan"),
+    ({ $0.deviationScale = 0 }, "--sigma-scale: expected a number above 0, found 0.0"),
+    ({ $0.deviationScale = -2 }, "--sigma-scale: expected a number above 0, found -2.0"),
+    ({ $0.deviationScale = .infinity }, "--sigma-scale: expected a number above 0, found inf"),
+    ({ $0.deviationScale = .nan }, "--sigma-scale: expected a number above 0, found nan"),
+    (
+      { $0.sweeps = ["conv9": 1] },
+      "--sweeps: expected the name of a convolution or linear layer, found 'conv9' "
+        + "(there are conv, fc)"
+    ),
+    // A batch norm goes with its convolution.
+    (
+      { $0.sweeps = ["bn": 1] },
+      "--sweeps: expected the name of a convolution or linear layer, found 'bn' "
+        + "(there are conv, fc)"
+    ),
+    ({ $0.sweeps = ["fc": -1] }, "--sweeps fc: expected 0 to 1000 times, found -1"),
+    ({ $0.sweeps = ["fc": 1001] }, "--sweeps fc: expected 0 to 1000 times, found 1001"),
+  ]
+
+  @Test(arguments: wrong.indices)
+  func error(index: Int) throws {
+    let network = try Self.small()
+    var settings = SearchSettings()
+    settings.batchSize = 10
+    try settings.validate(samples: 100, network: network)
+    Self.wrong[index].set(&settings)
+    let error = try #require(throws: RSOError.self) {
+      try settings.validate(samples: 100, network: network)
+    }
+    #expect(error.description == Self.wrong[index].error)
+    // A search does not begin with it either.
+    let data = try Sample.dataset(network.input, classes: 2, train: 100)
+    #expect(throws: error) {
+      try RandomSearch(network: network, data: data, settings: settings, device: .reference)
+    }
+  }
+
+  /// The ends of every range are allowed.
+  @Test func extremes() throws {
+    let network = try Self.small()
+    var settings = SearchSettings()
+    settings.cycles = 1
+    settings.batchSize = 100
+    settings.anneal = 0
+    settings.weightDecay = 0
+    settings.deviationScale = 1e-300
+    settings.sweeps = ["fc": 0, "conv": 1000]
+    try settings.validate(samples: 100, network: network)
+    settings.cycles = 1_000_000
+    settings.batchSize = 1
+    settings.anneal = 1
+    settings.weightDecay = 0.999_999
+    settings.deviationScale = 1e300
+    try settings.validate(samples: 100, network: network)
+  }
+
+  /// Data that do not fit the network, and engines that cannot be.
+  @Test func deviceErrors() throws {
+    let network = try Self.small()
+    func text(_ shape: Shape, classes: Int, _ device: Device = .reference) throws -> String? {
+      let data = try Sample.dataset(shape, classes: classes, train: 10)
+      var settings = SearchSettings()
+      settings.batchSize = 5
+      let error = #expect(throws: RSOError.self) {
+        try RandomSearch(network: network, data: data, settings: settings, device: device)
+      }
+      return error?.description
+    }
+    #expect(
+      try text(Shape(channels: 2, height: 4, width: 5), classes: 2)
+        == "network: expects images of 2×4×4, found 2×4×5 in random")
+    #expect(
+      try text(network.input, classes: 3) == "network: gives 2 classes, found 3 in random")
+    #expect(
+      try text(network.input, classes: 2, .cpu(threads: 0))
+        == "--threads: expected 1 to 1024, found 0")
+    #expect(
+      try text(network.input, classes: 2, .cpu(threads: 1025))
+        == "--threads: expected 1 to 1024, found 1025")
+  }
+}
