@@ -50,7 +50,7 @@ struct TrainingSession {
     self.quiet = quiet
     display = ProgressDisplay(quiet: quiet)
     estimate = TimeEstimate(
-      work: search?.work ?? [],
+      work: search?.expectedWork ?? [],
       earlier: search == nil
         ? [] : folder.earlierMetrics.map { $0.seconds + $0.evaluationSeconds })
   }
@@ -210,12 +210,14 @@ private var peakMemory: Int {
 }
 
 extension RandomSearch {
-  /// Roughly the multiply-adds of every sweep's proposals, per sample.
-  fileprivate var work: [Double] {
-    let multiplyAdds = network.multiplyAdds
-    return sweeps.map { sweep in
-      let slot = parameters.slots[sweep.parameter]
-      return Double(slot.count * (multiplyAdds[slot.node...].reduce(0, +) + 1))
+  /// The multiply-adds of every sweep of a cycle.
+  fileprivate var expectedWork: [TimeEstimate.Work] {
+    let cost = CostModel(
+      network: network, settings: settings, train: data.train.count, test: data.test.count)
+    return cost.sweeps.map {
+      .init(
+        proposals: Double($0.proposals * $0.perProposal + $0.upkeep),
+        rest: Double($0.cache + $0.evaluation))
     }
   }
 }

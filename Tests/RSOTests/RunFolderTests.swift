@@ -1,0 +1,197 @@
+import Foundation
+import Testing
+
+@testable import RSO
+
+struct RunFolderTests {
+  private struct Start {
+    var search: RandomSearch
+    var checkpoint: Checkpoint
+  }
+
+  private static func start(trace: String? = nil) throws -> Start {
+    let network = try Network(input: Shape(channels: 1, height: 4, width: 4)) {
+      Node.globalMaxPool("pool")
+      Node.batchNorm("bn")
+      Node.linear("fc", features: 3)
+    }
+    let data = try Sample.dataset(network.input, classes: 3, train: 30)
+    var settings = SearchSettings()
+    (settings.cycles, settings.batchSize) = (2, 15)
+    var search = try RandomSearch(
+      network: network, data: data, settings: settings, device: .reference)
+    _ = try search.evaluate()
+    let configuration = RunConfiguration(
+      data: DataDescription(data), network: network, settings: settings, trace: trace)
+    return Start(
+      search: search, checkpoint: Checkpoint(model: search.model, configuration: configuration))
+  }
+
+  /// Searches one tensor and records it.
+  private static func step(_ search: inout RandomSearch, _ folder: RunFolder) throws {
+    var report: RandomSearch.SweepReport?
+    try search.run { event in
+      switch event {
+      case .judged(let judged):
+        try folder.record(judged)
+        return .goOn
+      case .swept(let swept):
+        report = swept
+        return .stop
+      }
+    }
+    if let report {
+      try folder.record(report, model: search.model, position: search.position)
+    }
+  }
+
+  private static func names(_ folder: URL) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+  }
+
+  @Test func aCheckpointReadsBackAsItWasWritten() throws {
+    try withTemporaryFolder { folder in
+      var start = try Self.start(trace: "trace.jsonl")
+      let url = folder.appendingPathComponent("r")
+      var run: RunFolder? = try RunFolder(creating: url, start.checkpoint)
+      try run.map { try Self.step(&start.search, $0) }
+      let expected = try #require(run?.checkpoint)
+      run = nil
+      let found = try RunFolder(resuming: url).checkpoint
+      #expect(found.configuration == expected.configuration)
+      #expect(found.position == RandomSearch.Position(cycle: 0, sweep: 1))
+      #expect(found.best == expected.best)
+      #expect(found.best?.parameter == "fc.weight")
+      #expect(found.traceBytes == expected.traceBytes)
+      #expect(found.traceBytes > 100)
+      #expect(found.model.parameters.values == start.search.parameters.values)
+      // It is a model, too.
+      let model = try Model(contentsOf: url.appendingPathComponent("checkpoint.safetensors"))
+      #expect(model.parameters.values == start.search.parameters.values)
+      // The best model has no part in the trace.
+      let best = try SafeTensors(contentsOf: url.appendingPathComponent("best.safetensors"))
+      #expect(best.metadata["trace"] == nil && best.metadata["trace_bytes"] == nil)
+    }
+  }
+
+  /// A folder in the place of the best model: it cannot be written, so nothing must come after it.
+  @Test func theCheckpointComesLast() throws {
+    try withTemporaryFolder { folder in
+      var start = try Self.start()
+      let url = folder.appendingPathComponent("r")
+      var run: RunFolder? = try RunFolder(creating: url, start.checkpoint)
+      let checkpoint = try readFile(url.appendingPathComponent("checkpoint.safetensors"))
+      let best = url.appendingPathComponent("best.safetensors")
+      try FileManager.default.createDirectory(at: best, withIntermediateDirectories: false)
+      #expect(
+        errorText { try run.map { try Self.step(&start.search, $0) } }
+          == "\(best.path): cannot be replaced: Is a directory")
+      #expect(try readFile(url.appendingPathComponent("checkpoint.safetensors")) == checkpoint)
+      run = nil
+      // Resumed before the tensor: its line is cut off.
+      let metrics = url.appendingPathComponent("metrics.jsonl")
+      #expect(try !readFile(metrics).isEmpty)
+      let resumed = try RunFolder(resuming: url)
+      #expect(resumed.checkpoint.position == RandomSearch.Position())
+      #expect(resumed.lastAccuracy == nil)
+      #expect(try readFile(metrics).isEmpty)
+    }
+  }
+
+  @Test func whatAKilledProgramLeftBehindGoes() throws {
+    try withTemporaryFolder { folder in
+      let left = [
+        ".checkpoint.safetensors.1x.tmp", ".best.safetensors.2y.tmp", ".config.json.3.tmp",
+      ]
+      func leave() throws {
+        for name in left { try Data().write(to: folder.appendingPathComponent(name)) }
+      }
+      let files = ["checkpoint.safetensors", "config.json", "metrics.jsonl"]
+      let start = try Self.start()
+      try leave()
+      // A folder with nothing else in it counts as empty.
+      _ = try RunFolder(creating: folder, start.checkpoint)
+      #expect(try Self.names(folder) == files)
+      try leave()
+      _ = try RunFolder(resuming: folder)
+      #expect(try Self.names(folder) == files)
+      // The configuration is a record: it comes back.
+      try FileManager.default.removeItem(at: folder.appendingPathComponent("config.json"))
+      _ = try RunFolder(resuming: folder)
+      #expect(try Self.names(folder) == files)
+    }
+  }
+
+  @Test func aFolderThatIsThereAlreadyStaysAfterAnError() throws {
+    try withTemporaryFolder { folder in
+      let start = try Self.start(trace: "none/t.jsonl")
+      let error = errorText { _ = try RunFolder(creating: folder, start.checkpoint) }
+      #expect(error?.contains("none/t.jsonl: cannot be written: No such file") == true)
+      #expect(try Self.names(folder) == [])
+    }
+  }
+
+  @Test func oneProgramAtATime() throws {
+    try withTemporaryFolder { folder in
+      let start = try Self.start()
+      var run: RunFolder? = try RunFolder(creating: folder, start.checkpoint)
+      let text = "\(folder.path): another rso is using this folder"
+      #expect(run != nil)
+      #expect(errorText { _ = try RunFolder(resuming: folder) }?.hasPrefix(text) == true)
+      #expect(
+        errorText { _ = try RunFolder(creating: folder, start.checkpoint) }?.hasPrefix(text)
+          == true)
+      run = nil
+      #expect(errorText { _ = try RunFolder(resuming: folder) } == nil)
+    }
+  }
+
+  @Test func filesOfARunAreNamedFromItsFolder() {
+    let folder = URL(fileURLWithPath: "/a/run")
+    #expect(RunFolder.path(of: URL(fileURLWithPath: "/a/run/t.jsonl"), in: folder) == "t.jsonl")
+    #expect(RunFolder.path(of: URL(fileURLWithPath: "/a/run/../t"), in: folder) == "/a/t")
+    #expect(RunFolder.path(of: URL(fileURLWithPath: "/a/runs/t"), in: folder) == "/a/runs/t")
+  }
+
+  /// Any change of the samples in use changes the digest, and nothing else does.
+  @Test func theDigestTellsDataApart() throws {
+    let shape = Shape(channels: 1, height: 4, width: 4)
+    func digest(_ train: Int, _ test: Int, seed: UInt64 = 1, classes: Int = 3) throws -> String {
+      let data = try Sample.dataset(shape, classes: classes, train: train, test: test, seed: seed)
+      return DataDescription(data).digest
+    }
+    let digests = try [
+      digest(30, 20), digest(29, 20), digest(30, 19), digest(30, 20, seed: 2),
+      digest(30, 20, classes: 4),
+    ]
+    #expect(Set(digests).count == digests.count)
+    #expect(try digest(30, 20) == digests[0])
+  }
+}
+
+struct MetricsTests {
+  @Test func aLineReadsBack() throws {
+    let report = RandomSearch.SweepReport(
+      cycle: 3, sweep: 1, parameter: "conv0.weight", keptShare: 1.0 / 3, meanLoss: 1e-7,
+      test: Evaluation(count: 3, loss: .infinity, confusion: [[1, 0], [1, 1]]), seconds: 1.23456,
+      evaluationSeconds: 0.1)
+    let metrics = Metrics(report, bestAccuracy: 0.7)
+    #expect(
+      metrics.line
+        == #"{"cycle":3,"parameter":"conv0.weight","keptShare":0.3333333333333333,"meanLoss":1e-07,"#
+        + #""testLoss":null,"testAccuracy":0.6666666666666666,"bestAccuracy":0.7,"seconds":1.235,"#
+        + #""evaluationSeconds":0.1}"#)
+    #expect(try JSONDecoder().decode(Metrics.self, from: Data(metrics.line.utf8)) == metrics)
+  }
+
+  @Test func aTraceHasEveryDigit() throws {
+    let proposal = Proposal(element: 17, batch: 3, candidates: [0.5, 0.6, 0.4], delta: 0.1)
+    let decision = try Decision(
+      losses: [1.0 / 3, .nan, 0.25], parameter: "conv5.weight", element: 17)
+    #expect(
+      Trace.line(proposal, decision, cycle: 0, parameter: "conv5.weight")
+        == #"{"cycle":0,"parameter":"conv5.weight","index":17,"batch":3,"delta":0.10000000149011612,"#
+        + #""candidates":[0.5,0.6000000238418579,0.4000000059604645],"#
+        + #""losses":[0.3333333333333333,null,0.25],"choice":2}"#)
+  }
+}
