@@ -49,8 +49,8 @@ public struct CostModel: Hashable, Sendable {
   public var total: Int { sweeps.reduce(0) { $0 + $1.total } }
   /// Multiply-adds of all candidates of a cycle: what REFERENCE.md counts, times 3 · batch.
   public var judging: Int { sweeps.reduce(0) { $0 + $1.proposals * $1.perProposal } }
-  /// Bytes needed at most, the data included: the largest sweep's, with the largest cache, since an
-  /// engine keeps that memory.
+  /// Bytes needed at most, the data included: the largest of every part, since the engine keeps the
+  /// memory of one sweep for the next.
   public let memory: Int
 
   /// - Parameters:
@@ -69,7 +69,7 @@ public struct CostModel: Hashable, Sendable {
     let philox = Philox(seed: settings.seed)
 
     var sweeps: [Sweep] = []
-    var caches: [Int] = []
+    var memories: [MemoryModel] = []
     var previous: RSO.Sweep?
     for sweep in settings.sweeps(of: parameters, in: network) {
       let slot = slots[sweep.parameter]
@@ -84,7 +84,7 @@ public struct CostModel: Hashable, Sendable {
       let below = layers[..<cost.lone.plan.cachedValue].reduce(0, +)
       let memory = MemoryModel(
         network: folded, lone: cost.lone, batch: settings.batchSize, batches: batches)
-      caches.append(memory.cache)
+      memories.append(memory)
       sweeps.append(
         Sweep(
           parameter: slot.name, slot: sweep.parameter, proposals: slot.count,
@@ -99,9 +99,10 @@ public struct CostModel: Hashable, Sendable {
     self.sweeps = sweeps
     // The images are held by the data set and, again, by the engine.
     dataMemory = (train + test) * (2 * network.input.count + MemoryLayout<Int32>.size)
-    let cache = caches.max() ?? 0
-    let largest = zip(sweeps, caches).map { $0.memory - $1 }.max() ?? 0
-    memory = dataMemory + cache + largest
+    memory =
+      dataMemory + MemoryModel.statistics(folded, samples: min(statisticsSamples, train))
+      + (memories.map(\.cache).max() ?? 0) + (memories.map(\.kept).max() ?? 0)
+      + (memories.map(\.passes).max() ?? 0)
   }
 }
 
