@@ -23,6 +23,8 @@ package final class CPUEngine: Engine {
   private var statisticsPass: (built: NetworkPass, batches: Batches)?
   private var evaluationPasses: [EvaluatedSplit: (built: NetworkPass, batches: Batches)] = [:]
   private var cache: Cache?
+  /// Where a sweep keeps what it has for every mini-batch.
+  private let arena = Arena()
   private var sweep: CPUSweep?
 
   /// Activations of one value for the samples of one order.
@@ -79,7 +81,8 @@ package final class CPUEngine: Engine {
     guard let cache else { return }
     sweep = try CPUSweep(
       network: network, plan: plan, slot: slot, parameters: current, statistics: statistics,
-      batches: cache.batches, cache: cache.buffer, kernels: kernels, workers: workers)
+      batches: cache.batches, cache: cache.buffer.pointer, arena: arena, kernels: kernels,
+      workers: workers)
   }
 
   package func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {

@@ -6,7 +6,7 @@ final class CPUSweep {
   private let network: Network
   private let lone: LoneChannel
   private let batches: Batches
-  private let cache: Buffer<Float>
+  private let cache: Arena.Memory
   private let statistics: BatchNormStatistics
   private let kernels: Kernels
   private let workers: Workers
@@ -21,10 +21,10 @@ final class CPUSweep {
 
   /// Kept for all mini-batches, `[batches][blocks]`: the rests by mixing node, the placed values, the
   /// fixed values by number, and the root's channel under test.
-  private var rests: [Int: Buffer<Float>] = [:]
-  private var fulls: [Int: Buffer<Float>] = [:]
-  private var fixed: [Int: Buffer<Float>] = [:]
-  private let tested: Buffer<Float>?
+  private var rests: [Int: Arena.Memory] = [:]
+  private var fulls: [Int: Arena.Memory] = [:]
+  private var fixed: [Int: Arena.Memory] = [:]
+  private let tested: Arena.Memory?
   /// What each mini-batch's kept values are good for: all channels but `channel`, at `time`.
   private var kept: [(channel: Int, time: Int)?]
   private let fixedPass: NetworkPass?
@@ -33,8 +33,8 @@ final class CPUSweep {
 
   init(
     network: Network, plan: SweepPlan, slot: Parameters.Slot, parameters: Parameters,
-    statistics: BatchNormStatistics, batches: Batches, cache: Buffer<Float>, kernels: Kernels,
-    workers: Workers
+    statistics: BatchNormStatistics, batches: Batches, cache: Arena.Memory, arena: Arena,
+    kernels: Kernels, workers: Workers
   ) throws {
     let lone = LoneChannel(network: network, plan: plan)
     self.network = network
@@ -48,17 +48,20 @@ final class CPUSweep {
       slot: slot, channels: lone.channels, values: parameters.values[slot.range])
     kept = Array(repeating: nil, count: batches.count)
 
-    func room(_ shape: Shape) throws -> Buffer<Float> {
-      try Buffer(Pass.stride(shape) * batches.blocks * batches.count)
-    }
-    for node in lone.mixing { rests[node] = try room(network.shapes[node + 1]) }
-    for value in lone.placed { fulls[value] = try room(network.shapes[value]) }
-    tested = try lone.root.map { try room(lone.shape($0 + 1)) }
-
     // The root's input belongs to what is fixed, whether or not anything else reads it.
     var needed = Set(lone.fixed)
     if let root = lone.root { needed.insert(network.inputs[root][0]) }
     needed.remove(plan.cachedValue)
+
+    let whole = lone.mixing.map { $0 + 1 } + lone.placed + needed
+    let shapes = whole.map { network.shapes[$0] } + (lone.root.map { [lone.shape($0 + 1)] } ?? [])
+    func floats(_ shape: Shape) -> Int { Pass.stride(shape) * batches.blocks * batches.count }
+    try arena.reset(count: shapes.map(floats).reduce(0, +))
+    func room(_ shape: Shape) throws -> Arena.Memory { try arena.take(floats(shape)) }
+    for node in lone.mixing { rests[node] = try room(network.shapes[node + 1]) }
+    for value in lone.placed { fulls[value] = try room(network.shapes[value]) }
+    tested = try lone.root.map { try room(lone.shape($0 + 1)) }
+
     if needed.isEmpty {
       fixedPass = nil
     } else {
@@ -149,18 +152,18 @@ final class CPUSweep {
     }
   }
 
-  private func external(_ value: Int) -> Buffer<Float>? {
+  private func external(_ value: Int) -> Arena.Memory? {
     value == lone.plan.cachedValue ? cache : fixed[value]
   }
 
   private func at(
-    _ buffer: Buffer<Float>?, _ batch: Int, _ value: Int
+    _ memory: Arena.Memory?, _ batch: Int, _ value: Int
   ) -> UnsafeMutablePointer<Float>? {
-    buffer.map { $0.pointer + batch * batches.blocks * Pass.stride(network.shapes[value]) }
+    memory.map { $0 + batch * batches.blocks * Pass.stride(network.shapes[value]) }
   }
 
   private func testedChannel(_ batch: Int, _ root: Int) -> UnsafeMutablePointer<Float>? {
-    tested.map { $0.pointer + batch * batches.blocks * Pass.stride(lone.shape(root + 1)) }
+    tested.map { $0 + batch * batches.blocks * Pass.stride(lone.shape(root + 1)) }
   }
 }
 

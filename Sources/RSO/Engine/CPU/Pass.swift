@@ -189,24 +189,24 @@ extension Pass {
 
   /// Cuts the steps into segments and gives every value its place. Call once, after the last step.
   func compile() throws {
-    // A value dearer than this is not computed twice.
-    let cheap = 16.0
+    // What it takes to have a value again in a later segment: computing it or, where that is dearer,
+    // keeping it in memory, which costs about as much as this many multiply-adds per number.
+    let memory = 16.0
+    func kept(_ value: ValueID) -> Double { memory * Double(values[value].shape.count) }
     var work = values.map { _ in 0.0 }
     for step in steps {
-      guard let y = step.y else { continue }
-      let count = Double(values[y].shape.count)
-      let inherited = [step.x, step.b].compactMap { $0 }
-        .reduce(0.0) { $0 + (work[$1] > cheap * Double(values[$1].shape.count) ? 0 : work[$1]) }
-      work[y] = values[y].isBound ? 0 : cost(step) * count + inherited
+      guard let y = step.y, !values[y].isBound else { continue }
+      let inputs = [step.x, step.b].compactMap { $0 }
+      work[y] = inputs.reduce(cost(step) * Double(values[y].shape.count)) {
+        $0 + min(work[$1], kept($1))
+      }
     }
     // From the last step to the first: where is a value needed, and so, is it kept?
     var lastLevel = values.map(\.level)
     for step in steps.reversed() {
       var level = step.level
       if let y = step.y, !values[y].isBound {
-        let kept =
-          lastLevel[y] > values[y].level && work[y] > cheap * Double(values[y].shape.count)
-        if kept {
+        if lastLevel[y] > values[y].level, work[y] > kept(y) {
           let floats = values[y].blockStride * blockCapacity
           values[y].memory = own(try Buffer<Float>(floats))
         } else {
