@@ -16,6 +16,8 @@ struct RSOCommand: ParsableCommand {
     subcommands: [
       Train.self,
       Evaluate.self,
+      Describe.self,
+      Benchmark.self,
     ])
 
   /// Errors of the library read `rso: error: …`; those of the command line's form are the parser's own.

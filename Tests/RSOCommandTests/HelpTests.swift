@@ -16,6 +16,14 @@ struct HelpTests {
       ]
     ),
     (
+      ["describe"],
+      ["--data ", "--layers", "--batch", "--sweeps", "--no-time", "--json", "rso describe --layers 9"]
+    ),
+    (
+      ["benchmark"],
+      ["--seconds", "--threads", "--batch", "--train-limit", "--json", "compared with the reference"]
+    ),
+    (
       ["evaluate"],
       ["--data ", "--data-dir", "--split", "--json", "--device", "rso evaluate runs/five/"]
     ),

@@ -1,0 +1,165 @@
+/// Times the sweeps of a search on `CPUEngine` without doing them: some proposals of each tensor, of
+/// every kind that the sweep has.
+///
+/// A proposal costs more when its mini-batch comes round in another channel than it was in last, since
+/// its rest must then be brought up to date (`RestUpkeep`). Proposals are judged in the sweep's own order,
+/// each is timed by itself, and the median of each kind is weighted by how often the kind occurs in the
+/// whole sweep. A kind that was not reached in the time is put at what the others let expect: a part for
+/// judging and a part for the multiply-adds of the upkeep.
+///
+/// Every candidate is the value that the element has, so nothing changes.
+package struct SpeedMeasurement {
+  package struct Timing: Hashable, Sendable {
+    package var parameter: String
+    /// Proposals of the sweep, and how many of them were timed.
+    package var proposals: Int
+    package var timed: Int
+    /// Of one proposal on average over the whole sweep, the upkeep of the rests included.
+    package var secondsPerProposal: Double
+    /// Multiply-adds of one proposal on average over the whole sweep, upkeep included.
+    package var multiplyAddsPerProposal: Double
+    /// Seconds before the first proposal: statistics and cache, near zero where they were there.
+    package var cacheSeconds: Double
+
+    package var operationsPerSecond: Double { 2 * multiplyAddsPerProposal / secondsPerProposal }
+  }
+
+  /// The sweeps of a cycle and what they cost.
+  package let model: CostModel
+  private let search: RandomSearch
+  private let engine: CPUEngine
+  private let folded: Network
+
+  package init(
+    network: Network, data: Dataset, settings: SearchSettings, threads: Int
+  ) throws {
+    search = try RandomSearch(
+      network: network, data: data, settings: settings, device: .cpu(threads: threads))
+    try CPUEngine.check(network)
+    engine = try CPUEngine(
+      network: network, data: data, parameters: search.parameters, threads: threads)
+    folded = network.foldingAveragePools()
+    model = CostModel(
+      network: network, settings: settings, train: data.train.count, test: data.test.count)
+  }
+
+  /// Times one sweep.
+  ///
+  /// - Parameters:
+  ///   - index: into `model.sweeps`.
+  ///   - seconds: for the proposals, about; at least a few of every kind are timed.
+  package func time(_ index: Int, seconds: Double) throws -> Timing {
+    let sweep = search.sweeps[index]
+    let slot = Parameters(zerosFor: folded).slots[sweep.parameter]
+    let cost = TensorCost(network: folded, slot: slot)
+    let order = search.sampleOrder(sweep, cycle: 0)
+    let proposals = search.proposals(sweep, cycle: 0, batches: order.batches)
+    let values = engine.parameters.values[slot.range]
+
+    let cacheSeconds = try Self.seconds {
+      try engine.beginSweep(of: sweep.parameter, order: order)
+    }
+    func rests() -> RestUpkeep {
+      RestUpkeep(channels: cost.lone.channels, elements: slot.count, batches: order.batches)
+    }
+    var counts: [Kind: Int] = [:]
+    var whole = rests()
+    for proposal in proposals {
+      counts[Kind(whole.visit(proposal.element, batch: proposal.batch), cost), default: 0] += 1
+    }
+
+    var timed = rests()
+    var times: [Kind: [Double]] = [:]
+    var total = 0.0
+    func judge(_ element: Int, batch: Int) throws {
+      let kind = Kind(timed.visit(element, batch: batch), cost)
+      let w = values[slot.offset + element]
+      let proposal = Proposal(element: element, batch: batch, candidates: [w, w, w], delta: 0)
+      let spent = try Self.seconds { _ = try engine.judge([proposal]) }
+      times[kind, default: []].append(spent)
+      total += spent
+    }
+    // In order. Where first turns alone take half the time, the rounds go over fewer mini-batches.
+    var turn = 0
+    var batches = order.batches
+    while turn < proposals.count && (total < seconds || turn < 3) {
+      if turn < batches && turn >= 2 && total > seconds / 2 { batches = turn }
+      try judge(proposals[turn].element, batch: turn % batches)
+      turn += 1
+    }
+    // The next channel was perhaps not reached.
+    let next = (proposals[turn - 1].element / slot.elements(cost) + 1) * slot.elements(cost)
+    if next + 3 <= slot.count, search.settings.elementOrder == .rowMajor {
+      for step in 0..<3 where counts.keys.contains(where: { $0.isUpdate && times[$0] == nil }) {
+        try judge(next + step, batch: (turn + step) % batches)
+      }
+    }
+
+    let perKind = Self.expected(times, counts.keys)
+    let sum = counts.reduce(0) { $0 + Double($1.value) * (perKind[$1.key] ?? 0) }
+    let upkeep = counts.reduce(0.0) { $0 + Double($1.value) * Double($1.key.multiplyAdds) }
+    let count = Double(slot.count)
+    return Timing(
+      parameter: slot.name, proposals: slot.count, timed: times.values.reduce(0) { $0 + $1.count },
+      secondsPerProposal: sum / count,
+      multiplyAddsPerProposal: Double(order.batchSize)
+        * (3 * Double(cost.perImage) + upkeep / count),
+      cacheSeconds: cacheSeconds)
+  }
+
+  /// Seconds of an evaluation of the test set, statistics included; the second of two, since the first
+  /// also makes room.
+  package func timeEvaluation() throws -> Double {
+    _ = try engine.evaluate(.test)
+    return try Self.seconds { _ = try engine.evaluate(.test) }
+  }
+
+  static func seconds(_ work: () throws -> Void) rethrows -> Double {
+    let start = ContinuousClock.now
+    try work()
+    return (ContinuousClock.now - start) / .seconds(1)
+  }
+}
+
+extension SpeedMeasurement {
+  /// Proposals that cost the same.
+  struct Kind: Hashable {
+    /// For one image, before judging. Making up for changes is counted but not told apart: it is little.
+    var multiplyAdds: Int
+    var isUpdate: Bool
+
+    init(_ visit: RestUpkeep.Visit, _ cost: TensorCost) {
+      switch visit {
+      case .fresh: (multiplyAdds, isUpdate) = (cost.upkeep(visit), false)
+      case .update: (multiplyAdds, isUpdate) = (cost.upkeep(visit), true)
+      case .replay: (multiplyAdds, isUpdate) = (0, false)
+      }
+    }
+  }
+
+  /// Seconds of every kind: the median of its times, without the first where there are more, since that
+  /// one also makes room; else from a straight line through the medians.
+  static func expected(_ times: [Kind: [Double]], _ kinds: some Sequence<Kind>) -> [Kind: Double] {
+    let medians = times.mapValues { times in
+      let sorted = (times.count > 1 ? Array(times.dropFirst()) : times).sorted()
+      return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
+    }
+    let points = medians.map { (x: Double($0.key.multiplyAdds), y: $0.value) }
+    let n = Double(max(points.count, 1))
+    let (x, y) = (
+      points.reduce(0) { $0 + $1.x } / n, points.reduce(0) { $0 + $1.y } / n
+    )
+    let spread = points.reduce(0) { $0 + ($1.x - x) * ($1.x - x) }
+    let slope =
+      spread == 0 ? 0 : max(points.reduce(0) { $0 + ($1.x - x) * ($1.y - y) } / spread, 0)
+    return Dictionary(
+      kinds.map { kind in
+        (kind, medians[kind] ?? max(y + slope * (Double(kind.multiplyAdds) - x), 0))
+      }, uniquingKeysWith: { first, _ in first })
+  }
+}
+
+extension Parameters.Slot {
+  /// Elements of one lone channel.
+  fileprivate func elements(_ cost: TensorCost) -> Int { max(count / cost.lone.channels, 1) }
+}

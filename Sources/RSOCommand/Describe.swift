@@ -1,0 +1,221 @@
+import ArgumentParser
+import Foundation
+import RSO
+
+/// `rso describe`
+struct Describe: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show a network and what training it will cost.",
+    discussion: """
+      The options are those of train. The time is told from some seconds of measuring on this machine, \
+      the memory from the sizes of what the engine keeps. Multiply-adds are those of convolutions and \
+      linear layers, for one image.
+
+        rso describe                               the paper's MNIST run
+        rso describe --layers 9 --batch 1000
+        rso describe --json --no-time > net.json   a network to change and train with --network
+      """)
+
+  @OptionGroup(title: "Data") var data: DataOptions
+  @OptionGroup(title: "Network") var network: NetworkOptions
+  @OptionGroup(title: "Search") var search: SearchOptions
+  @OptionGroup(title: "Device") var device: DeviceOptions
+
+  @Flag(inversion: .prefixedNo, help: "Measure how long a cycle will take.")
+  var time = true
+
+  @Flag(help: "Print JSON; --network reads it.")
+  var json = false
+
+  func run() throws {
+    let device = try device.resolved()
+    let data = try data.dataset()
+    let network = try network.network(for: data)
+    let settings = try search.settings(network: network)
+    try settings.validate(samples: data.train.count, network: network)
+    let model = CostModel(
+      network: network, settings: settings, train: data.train.count, test: data.test.count)
+    var estimate: CycleEstimate?
+    if time, case .cpu(let threads) = device {
+      estimate = try CycleEstimate(
+        network: network, data: data, settings: settings,
+        threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+    }
+    let description = NetworkDescription(
+      network: network, data: data, settings: settings, model: model, estimate: estimate)
+    Console.line(json ? try description.json() : description.table)
+  }
+}
+
+/// A network and its cost, as a table and as JSON.
+struct NetworkDescription {
+  let network: Network
+  let data: Dataset
+  let settings: SearchSettings
+  let model: CostModel
+  let estimate: CycleEstimate?
+
+  private struct Layer: Encodable {
+    var name: String
+    var type: String
+    var shape: [Int]
+    var elements: Int
+    var multiplyAdds: Int
+    /// Widths of the proposals of the first cycle, by parameter.
+    var proposalDeviations: [String: Double]
+  }
+
+  private var layers: [Layer] {
+    let slots = Parameters(zerosFor: network).slots
+    return network.nodes.indices.map { index in
+      let (node, shape) = (network.nodes[index], network.shapes[index + 1])
+      let own = slots.filter { $0.node == index }
+      return Layer(
+        name: node.name, type: node.layer.kind,
+        shape: shape.area == 1
+          ? [shape.channels] : [shape.channels, shape.height, shape.width],
+        elements: own.reduce(0) { $0 + $1.count }, multiplyAdds: network.multiplyAdds[index],
+        proposalDeviations: Dictionary(
+          own.map { ($0.name, settings.deviation(of: $0.proposalDeviation, cycle: 0)) },
+          uniquingKeysWith: { first, _ in first }))
+    }
+  }
+
+  // MARK: JSON
+
+  /// The keys of a network, and beside them what is known about it.
+  private struct Answer: Encodable {
+    var network: Network
+    var outputs: [Layer]
+    var data: Data
+    var settings: SearchSettings
+    var cycle: Cycle
+
+    struct Data: Encodable {
+      var name: String
+      var train: Int
+      var test: Int
+      var classes: Int
+    }
+    struct Cycle: Encodable {
+      var multiplyAdds: Int
+      var memoryBytes: Int
+      var sweeps: [Sweep]
+      /// `nil` where it was not measured.
+      var seconds: Double?
+    }
+    struct Sweep: Encodable {
+      var parameter: String
+      var proposals: Int
+      var multiplyAddsPerProposal: Int
+      var multiplyAdds: Int
+      var secondsPerProposal: Double?
+      var seconds: Double?
+    }
+    enum Keys: String, CodingKey { case outputs, data, settings, cycle }
+
+    func encode(to encoder: any Encoder) throws {
+      try network.encode(to: encoder)
+      var container = encoder.container(keyedBy: Keys.self)
+      try container.encode(outputs, forKey: .outputs)
+      try container.encode(data, forKey: .data)
+      try container.encode(settings, forKey: .settings)
+      try container.encode(cycle, forKey: .cycle)
+    }
+  }
+
+  func json() throws -> String {
+    let sweeps = model.sweeps.enumerated().map { index, sweep in
+      Answer.Sweep(
+        parameter: sweep.parameter, proposals: sweep.proposals,
+        multiplyAddsPerProposal: sweep.perProposal, multiplyAdds: sweep.total,
+        secondsPerProposal: estimate?.sweeps[index].secondsPerProposal,
+        seconds: estimate?.sweeps[index].seconds)
+    }
+    let answer = Answer(
+      network: network, outputs: layers,
+      data: .init(
+        name: data.name, train: data.train.count, test: data.test.count, classes: data.classes),
+      settings: settings,
+      cycle: .init(
+        multiplyAdds: model.total, memoryBytes: model.memory, sweeps: sweeps,
+        seconds: estimate?.seconds))
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(answer), as: UTF8.self)
+  }
+
+  // MARK: Table
+
+  var table: String {
+    let batches = data.train.count / settings.batchSize
+    var lines = [
+      "\(data.name): \(grouped(data.train.count)) training and \(grouped(data.test.count)) test "
+        + "images of \(data.train.shape), \(data.classes) classes",
+      "",
+    ]
+    var layout = TextTable(["layer", "type", "output", "elements", "multiply-adds", "σ"], left: 3)
+    for layer in layers {
+      layout.add([
+        layer.name, layer.type, layer.shape.map(String.init).joined(separator: "×"),
+        layer.elements == 0 ? "" : grouped(layer.elements),
+        layer.multiplyAdds == 0 ? "" : grouped(layer.multiplyAdds),
+        Set(layer.proposalDeviations.values.map { fixed($0, 4) }).sorted().joined(separator: " "),
+      ])
+    }
+    let multiplyAdds = network.multiplyAdds.reduce(0, +)
+    layout.add([
+      "total", "", "", grouped(layers.reduce(0) { $0 + $1.elements }), grouped(multiplyAdds), "",
+    ])
+    lines += layout.lines + [""]
+
+    var sweeps = TextTable(
+      ["sweep", "proposals", "M multiply-adds each"]
+        + (estimate == nil ? [] : ["ms each", "seconds"]), left: 1)
+    for (index, sweep) in model.sweeps.enumerated() {
+      var row = [
+        sweep.parameter, grouped(sweep.proposals), fixed(Double(sweep.perProposal) / 1e6, 2),
+      ]
+      if let estimate {
+        row.append(fixed(1000 * estimate.sweeps[index].secondsPerProposal, 2))
+        row.append(fixed(estimate.sweeps[index].seconds, 1))
+      }
+      sweeps.add(row)
+    }
+    lines += sweeps.lines + [""]
+    let proposals = model.sweeps.reduce(0) { $0 + $1.proposals }
+    lines.append(
+      "a cycle: \(grouped(proposals)) proposals, on \(grouped(batches)) mini-batches of "
+        + "\(grouped(settings.batchSize)); \(fixed(Double(model.total) / 1e12, 3)) T multiply-adds")
+    if let estimate {
+      lines.append(
+        "time: about \(duration(estimate.seconds)) a cycle, "
+          + "\(duration(estimate.seconds * Double(settings.cycles))) for \(settings.cycles) "
+          + "(measured with mini-batches of \(grouped(estimate.measuredBatch)))")
+    }
+    lines.append("memory: about \(bytes(model.memory))")
+    let installed = Int(clamping: ProcessInfo.processInfo.physicalMemory)
+    if model.memory > installed {
+      lines.append(
+        "  more than this machine's \(bytes(installed)): use a smaller --batch or --train-limit")
+    }
+    return lines.joined(separator: "\n")
+  }
+}
+
+/// `1,234,567`
+func grouped(_ number: Int) -> String {
+  var digits = String(number.magnitude)
+  var groups: [String] = []
+  while digits.count > 3 {
+    groups.insert(String(digits.suffix(3)), at: 0)
+    digits.removeLast(3)
+  }
+  return (number < 0 ? "-" : "") + ([digits] + groups).joined(separator: ",")
+}
+
+/// `3.2 GB`, `17 MB`
+func bytes(_ count: Int) -> String {
+  count >= 1_000_000_000
+    ? fixed(Double(count) / 1e9, 2) + " GB" : fixed((Double(count) / 1e6).rounded(.up), 0) + " MB"
+}

@@ -1,0 +1,24 @@
+/// Rows of text in columns, names to the left and numbers to the right.
+struct TextTable {
+  private var rows: [[String]]
+  private let left: Int
+
+  /// - Parameter left: how many columns stand to the left.
+  init(_ head: [String], left: Int) {
+    rows = [head]
+    self.left = left
+  }
+
+  mutating func add(_ row: [String]) { rows.append(row) }
+
+  var lines: [String] {
+    let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+    return rows.map { row in
+      let cells = row.enumerated().map { column, cell in
+        cell.padded(widths[column], right: column >= left)
+      }
+      let line = cells.joined(separator: "  ")
+      return String(line.reversed().drop { $0 == " " }.reversed())
+    }
+  }
+}

@@ -1,0 +1,146 @@
+import Foundation
+import RSO
+import Testing
+
+struct DescribeTests {
+  private struct Answer: Decodable {
+    struct Output: Decodable {
+      var name: String
+      var type: String
+      var shape: [Int]
+      var elements: Int
+      var multiplyAdds: Int
+      var proposalDeviations: [String: Double]
+    }
+    struct Cycle: Decodable {
+      struct Sweep: Decodable {
+        var parameter: String
+        var proposals: Int
+        var multiplyAddsPerProposal: Int
+        var multiplyAdds: Int
+        var secondsPerProposal: Double?
+        var seconds: Double?
+      }
+      var multiplyAdds: Int
+      var memoryBytes: Int
+      var seconds: Double?
+      var sweeps: [Sweep]
+    }
+    var outputs: [Output]
+    var cycle: Cycle
+    var settings: SearchSettings
+  }
+
+  private func answer(_ result: Tool.Result) throws -> Answer {
+    #expect(result.code == 0)
+    #expect(result.errors == "")
+    return try JSONDecoder().decode(Answer.self, from: Data(result.output.utf8))
+  }
+
+  @Test func paperNetwork() throws {
+    try Workplace.with { place in
+      let result = try place.run(["describe", "--no-time"])
+      #expect(result.code == 0)
+      #expect(result.errors == "")
+      let lines = result.output.split(separator: "\n").map(String.init)
+      func columns(_ name: String) -> [Substring]? {
+        lines.first { $0.hasPrefix(name + " ") }?.split(separator: " ")
+      }
+      #expect(
+        lines[0] == "mnist: 60,000 training and 10,000 test images of 1×28×28, 10 classes")
+      #expect(columns("conv1") == ["conv1", "conv2d", "16×28×28", "2,304", "1,806,336", "0.1179"])
+      #expect(columns("bn0") == ["bn0", "batchNorm", "16×28×28", "32", "0.1670"])
+      #expect(columns("relu1") == ["relu1", "relu", "16×28×28"])
+      #expect(columns("total") == ["total", "12,016", "3,048,352"])
+      // 3 · 5000 · (196 + 144 · 196 + 3 · 2304 · 49 + 160)
+      #expect(columns("conv1.weight") == ["conv1.weight", "2,304", "5509.02"])
+      #expect(
+        lines.contains { $0.hasPrefix("a cycle: 12,016 proposals, on 12 mini-batches of 5,000;") })
+      #expect(lines.contains { $0.hasPrefix("memory: about 4.") && $0.hasSuffix(" GB") })
+      #expect(!lines.contains { $0.hasPrefix("time:") })
+    }
+  }
+
+  @Test func timeIsMeasured() throws {
+    try Workplace.with { place in
+      let found = try answer(
+        try place.run(["describe", "--json", "--threads", "2"] + Workplace.options))
+      let seconds = try #require(found.cycle.seconds)
+      #expect(seconds > 0)
+      for sweep in found.cycle.sweeps {
+        #expect(sweep.secondsPerProposal ?? 0 > 0, "\(sweep.parameter)")
+        #expect(
+          sweep.seconds ?? 0 >= (sweep.secondsPerProposal ?? 0) * Double(sweep.proposals) * 0.999)
+      }
+      #expect(abs(found.cycle.sweeps.reduce(0) { $0 + ($1.seconds ?? 0) } - seconds) < 1e-9)
+
+      let table = try place.run(["describe"] + Workplace.options).output
+      #expect(table.contains("ms each  seconds\n"))
+      #expect(table.contains("\ntime: about 0:0"))
+      #expect(table.contains(" for 50 (measured with mini-batches of 30)\n"))
+    }
+  }
+
+  /// What is printed as JSON is a network that `--network` reads.
+  @Test func jsonIsANetwork() throws {
+    try Workplace.with { place in
+      let result = try place.run(["describe", "--json", "--no-time"] + Workplace.options)
+      let found = try answer(result)
+      #expect(found.outputs.map(\.name) == ["conv0", "bn0", "relu0", "conv1", "bn1", "pool", "fc"])
+      #expect(found.outputs.map(\.elements) == [27, 6, 0, 108, 8, 0, 12])
+      #expect(found.outputs.map(\.multiplyAdds) == [27 * 64, 0, 0, 108 * 64, 0, 0, 12])
+      #expect(found.outputs[0].shape == [3, 8, 8] && found.outputs[6].shape == [3])
+      #expect(found.outputs[6].proposalDeviations == ["fc.weight": (2.0 / 4).squareRoot()])
+      #expect(found.cycle.seconds == nil)
+      #expect(found.cycle.multiplyAdds == found.cycle.sweeps.reduce(0) { $0 + $1.multiplyAdds })
+      #expect(found.cycle.memoryBytes > 0)
+
+      try Data(result.output.utf8).write(to: place.file("printed.json"))
+      let network = try Network(
+        json: Data(contentsOf: place.file("net.json")), name: "net.json")
+      #expect(
+        try Network(json: Data(contentsOf: place.file("printed.json")), name: "printed.json")
+          == network)
+      let again = try place.run([
+        "describe", "--json", "--no-time", "--data-dir", "digits", "--network", "printed.json",
+        "--batch", "30",
+      ])
+      #expect(again.output == result.output)
+    }
+  }
+
+  /// Settings change what is described.
+  @Test func settings() throws {
+    try Workplace.with { place in
+      let found = try answer(
+        try place.run(
+          ["describe", "--json", "--no-time", "--sweeps", "conv0=0,fc=2", "--sigma-scale", "2"]
+            + Workplace.options))
+      #expect(
+        found.cycle.sweeps.map(\.parameter)
+          == ["fc.weight", "conv1.weight", "bn1.bias", "bn1.weight", "fc.weight"])
+      #expect(found.outputs[1].proposalDeviations == ["bn0.weight": 0.334, "bn0.bias": 0.334])
+      #expect(found.settings.batchSize == 30)
+    }
+  }
+
+  @Test(arguments: [
+    (["--batch", "91"], 64, "--batch: expected at most the 90 training samples, found 91"),
+    (["--network", "none.json"], 1, "none.json: "),
+    (["--data-dir", "nowhere"], 1, "nowhere"),
+    (["--gpu", "0"], 64, "--gpu: "),
+  ])
+  func badInput(options: [String], code: Int, text: String) throws {
+    try Workplace.with { place in
+      var all = ["describe", "--data-dir", "digits", "--batch", "30"]
+      for index in stride(from: 0, to: options.count, by: 2) {
+        if let place = all.firstIndex(of: options[index]) { all[place + 1] = options[index + 1] }
+      }
+      if !all.contains(options[0]) { all += options }
+      let result = try place.run(all)
+      #expect(result.code == Int32(code))
+      #expect(result.output == "")
+      #expect(result.errors.contains(text), "\(result.errors)")
+    }
+  }
+}
