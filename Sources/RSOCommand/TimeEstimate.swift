@@ -1,9 +1,10 @@
 /// How long the rest of a run takes: as long as each tensor took when it was last swept, and where it
 /// has not been yet, what its multiply-adds let expect.
 struct TimeEstimate {
-  /// Multiply-adds of a sweep.
+  /// A sweep's proposals, and multiply-adds.
   struct Work {
-    var proposals: Double
+    var proposals: Int
+    var perProposal: Double
     /// Of the cache before them and of the evaluation after them.
     var rest: Double
   }
@@ -11,15 +12,16 @@ struct TimeEstimate {
   private let work: [Work]
   /// Seconds of the last sweep of every tensor, all included.
   private var seconds: [Double?]
-  /// Seconds of what was watched so far, and its multiply-adds.
-  private var proposals = (seconds: 0.0, work: 0.0)
+  /// Of every tensor that was watched: seconds of one proposal.
+  private var perProposal: [Double?]
+  /// Seconds beside the proposals so far, and their multiply-adds.
   private var rest = (seconds: 0.0, work: 0.0)
   private var current: Current?
 
   private struct Current {
     var sweep: Int
     var start: ContinuousClock.Instant
-    /// After the first proposals, and after the last so far.
+    /// After the first proposals, which come after the cache, and after the last so far.
     var first: (time: ContinuousClock.Instant, done: Int)?
     var last: (time: ContinuousClock.Instant, done: Int)?
   }
@@ -30,6 +32,7 @@ struct TimeEstimate {
   init(work: [Work], earlier: [Double] = []) {
     self.work = work
     seconds = Array(repeating: nil, count: work.count)
+    perProposal = seconds
     if !work.isEmpty {
       for (index, value) in earlier.enumerated() { seconds[index % work.count] = value }
     }
@@ -41,74 +44,74 @@ struct TimeEstimate {
 
   /// `done` proposals of the sweep are judged.
   mutating func judged(_ done: Int, at time: ContinuousClock.Instant) {
-    if current?.first == nil { current?.first = (time, done) }
-    current?.last = (time, done)
+    guard let current else { return }
+    self.current?.last = (time, done)
+    guard let first = current.first else {
+      self.current?.first = (time, done)
+      return
+    }
+    perProposal[current.sweep] = (time - first.time) / .seconds(1) / Double(done - first.done)
   }
 
-  /// The sweep of `count` proposals and the evaluation after it are done.
-  mutating func end(count: Int, at time: ContinuousClock.Instant) {
+  /// The sweep and the evaluation after it are done.
+  mutating func end(at time: ContinuousClock.Instant) {
     guard let current else { return }
     let total = (time - current.start) / .seconds(1)
     seconds[current.sweep] = total
-    if let perProposal = perProposal(current) {
-      let judging = min(perProposal * Double(count), total)
-      proposals.seconds += judging
-      proposals.work += work[current.sweep].proposals
-      rest.seconds += total - judging
+    if current.last?.done != current.first?.done, let one = perProposal[current.sweep] {
+      rest.seconds += max(total - one * Double(work[current.sweep].proposals), 0)
       rest.work += work[current.sweep].rest
     }
     self.current = nil
   }
 
-  /// Seconds of one proposal of the current sweep, once there were enough to tell: the first come after
-  /// the cache.
-  private func perProposal(_ current: Current) -> Double? {
-    guard let (start, before) = current.first, let (end, done) = current.last, done > before else {
-      return nil
-    }
-    return (end - start) / .seconds(1) / Double(done - before)
-  }
-
-  /// Seconds of a whole sweep; `nil` while there is nothing to tell it from.
+  /// Seconds of a whole sweep; `nil` while there is too little to tell it from.
   private func expected(_ sweep: Int) -> Double? {
     if let seconds = seconds[sweep] { return seconds }
-    guard proposals.work > 0 else { return nil }
+    guard let one = expectedPerProposal(sweep) else { return nil }
     let perRest = rest.work > 0 ? rest.seconds / rest.work : 0
-    return work[sweep].proposals * proposals.seconds / proposals.work + work[sweep].rest * perRest
+    return one * Double(work[sweep].proposals) + work[sweep].rest * perRest
   }
 
-  /// Seconds left of the current sweep.
+  /// Seconds of one proposal: as measured, or on the line through the tensors with the least and with
+  /// the most work of those that were.
   ///
-  /// - Parameter count: its proposals.
-  func sweepLeft(count: Int) -> Double? {
+  /// A proposal takes time even where there is hardly anything to compute. One tensor alone does not
+  /// tell that part from the rest, and says nothing of those with far more work.
+  private func expectedPerProposal(_ sweep: Int) -> Double? {
+    if let measured = perProposal[sweep] { return measured }
+    let points = zip(work, perProposal).compactMap { work, seconds in
+      seconds.map { (work: work.perProposal, seconds: $0) }
+    }
+    guard let least = points.min(by: { $0.work < $1.work }),
+      let most = points.max(by: { $0.work < $1.work })
+    else { return nil }
+    let wanted = work[sweep].perProposal
+    guard most.work >= 2 * least.work, most.seconds > least.seconds else {
+      return wanted <= 10 * most.work ? most.seconds * wanted / most.work : nil
+    }
+    let slope = (most.seconds - least.seconds) / (most.work - least.work)
+    return max(least.seconds + slope * (wanted - least.work), 0)
+  }
+
+  /// Seconds left of the current sweep's proposals.
+  var sweepLeft: Double? {
     guard let current, let done = current.last?.done else { return nil }
-    if let perProposal = perProposal(current) { return perProposal * Double(count - done) }
-    return expected(current.sweep).map { $0 * Double(count - done) / Double(count) }
+    let left = Double(work[current.sweep].proposals - done)
+    return expectedPerProposal(current.sweep).map { $0 * left }
   }
 
   /// Seconds left of the run.
   ///
-  /// - Parameters:
-  ///   - count: proposals of the current sweep.
-  ///   - cycles: whole cycles that follow the current one.
-  func runLeft(count: Int, cycles: Int) -> Double? {
-    guard let current, var left = sweepLeft(count: count) else { return nil }
+  /// - Parameter cycles: whole cycles that follow the current one.
+  func runLeft(cycles: Int) -> Double? {
+    guard let current, var left = sweepLeft else { return nil }
     for sweep in work.indices {
       let times = cycles + (sweep > current.sweep ? 1 : 0)
       if times == 0 { continue }
-      // The current one, before it has ever been finished: as it goes.
-      let whole = sweep == current.sweep ? seconds[sweep] ?? asItGoes(count) : expected(sweep)
-      guard let whole else { return nil }
+      guard let whole = expected(sweep) else { return nil }
       left += whole * Double(times)
     }
     return left
-  }
-
-  private func asItGoes(_ count: Int) -> Double? {
-    guard let current, let perProposal = perProposal(current), let first = current.first else {
-      return nil
-    }
-    let before = (first.time - current.start) / .seconds(1) - perProposal * Double(first.done)
-    return perProposal * Double(count) + max(before, 0)
   }
 }

@@ -107,8 +107,7 @@ struct TrainingSession {
       }
     }
     guard let report else { return false }
-    let slot = search.sweeps[report.sweep].parameter
-    estimate.end(count: search.parameters.slots[slot].count, at: .now)
+    estimate.end(at: .now)
     try folder.record(report, model: search.model, position: search.position)
     display.line(
       row(
@@ -161,8 +160,8 @@ extension TrainingSession {
   private func status(_ judged: RandomSearch.Event.Judged) -> String {
     let cycles = folder.checkpoint.configuration.settings.cycles
     func time(_ seconds: Double?) -> String { seconds.map(duration) ?? "?" }
-    let left = estimate.sweepLeft(count: judged.count)
-    let all = estimate.runLeft(count: judged.count, cycles: cycles - judged.cycle - 1)
+    let left = estimate.sweepLeft
+    let all = estimate.runLeft(cycles: cycles - judged.cycle - 1)
     let head = "\(judged.cycle + 1)/\(cycles) \(judged.parameter) \(judged.done)/\(judged.count)"
     let tail = "  left \(time(left)), run \(time(all))"
     var middle = [
@@ -216,7 +215,8 @@ extension RandomSearch {
       network: network, settings: settings, train: data.train.count, test: data.test.count)
     return cost.sweeps.map {
       .init(
-        proposals: Double($0.proposals * $0.perProposal + $0.upkeep),
+        proposals: $0.proposals,
+        perProposal: Double($0.perProposal) + Double($0.upkeep) / Double($0.proposals),
         rest: Double($0.cache + $0.evaluation))
     }
   }

@@ -17,11 +17,17 @@ struct HelpTests {
     ),
     (
       ["describe"],
-      ["--data ", "--layers", "--batch", "--sweeps", "--no-time", "--json", "rso describe --layers 9"]
+      [
+        "--data ", "--layers", "--batch", "--sweeps", "--no-time", "--json",
+        "rso describe --layers 9",
+      ]
     ),
     (
       ["benchmark"],
-      ["--seconds", "--threads", "--batch", "--train-limit", "--json", "compared with the reference"]
+      [
+        "--seconds", "--threads", "--batch", "--train-limit", "--json",
+        "compared with the reference",
+      ]
     ),
     (
       ["evaluate"],

@@ -7,50 +7,74 @@ struct TimeEstimateTests {
   private func at(_ seconds: Double) -> ContinuousClock.Instant { start + .seconds(seconds) }
   private func isNear(_ a: Double?, _ b: Double) -> Bool { abs((a ?? -1) - b) < 1e-6 * b + 1e-6 }
 
-  /// Two sweeps of 100 proposals, the second ten times the work; both take 4 s beside the proposals.
+  /// Three sweeps of 100 proposals. The tests let them take 0.1 s and 0.001 s for every unit of work,
+  /// and 4 s beside the proposals.
   private let work: [TimeEstimate.Work] = [
-    .init(proposals: 1000, rest: 50), .init(proposals: 10000, rest: 50),
+    .init(proposals: 100, perProposal: 0, rest: 50),
+    .init(proposals: 100, perProposal: 900, rest: 50),
+    .init(proposals: 100, perProposal: 1900, rest: 50),
   ]
 
   @Test func learnsFromWhatItWatched() {
     var estimate = TimeEstimate(work: work)
-    #expect(estimate.sweepLeft(count: 100) == nil)
+    #expect(estimate.sweepLeft == nil)
     estimate.begin(sweep: 0, at: at(0))
-    #expect(estimate.runLeft(count: 100, cycles: 1) == nil)
+    #expect(estimate.runLeft(cycles: 1) == nil)
     // 3 s for the cache, then 0.1 s each, then 1 s for the evaluation.
     estimate.judged(20, at: at(5))
-    #expect(estimate.sweepLeft(count: 100) == nil)
+    #expect(estimate.sweepLeft == nil)
     estimate.judged(40, at: at(7))
-    #expect(isNear(estimate.sweepLeft(count: 100), 6))
-    // What the other sweep takes is not known yet.
-    #expect(estimate.runLeft(count: 100, cycles: 0) == nil)
+    #expect(isNear(estimate.sweepLeft, 6))
+    // What more work takes is not known yet.
+    #expect(estimate.runLeft(cycles: 0) == nil)
     estimate.judged(100, at: at(13))
-    estimate.end(count: 100, at: at(14))
+    estimate.end(at: at(14))
 
     estimate.begin(sweep: 1, at: at(14))
     estimate.judged(20, at: at(14 + 3 + 20))
-    // Nothing of its own to go by: 100 s and 4 s by its work, of which a fifth is done.
-    #expect(isNear(estimate.sweepLeft(count: 100), 104 * 0.8))
+    #expect(estimate.sweepLeft == nil)
     estimate.judged(60, at: at(14 + 3 + 60))
-    #expect(isNear(estimate.sweepLeft(count: 100), 40))
-    // Two more cycles: 14 s as measured, and 103 s as this one goes.
-    #expect(isNear(estimate.runLeft(count: 100, cycles: 2), 40 + 2 * (14 + 103)))
+    #expect(isNear(estimate.sweepLeft, 40))
+    // The third on the line through the other two: 2 s each, and 4 s.
+    #expect(isNear(estimate.runLeft(cycles: 0), 40 + 204))
+    #expect(isNear(estimate.runLeft(cycles: 2), 40 + 204 + 2 * (14 + 104 + 204)))
     estimate.judged(100, at: at(117))
-    estimate.end(count: 100, at: at(118))
+    estimate.end(at: at(118))
 
     // A sweep that was done before is expected to take as long again.
     estimate.begin(sweep: 0, at: at(118))
     estimate.judged(50, at: at(126))
-    #expect(isNear(estimate.sweepLeft(count: 100), 7))
-    #expect(isNear(estimate.runLeft(count: 100, cycles: 0), 7 + 104))
+    #expect(isNear(estimate.sweepLeft, 5))
+    #expect(isNear(estimate.runLeft(cycles: 0), 5 + 104 + 204))
+  }
+
+  @Test func oneTensorTellsOfThoseLikeIt() {
+    var estimate = TimeEstimate(work: [
+      .init(proposals: 10, perProposal: 100, rest: 0),
+      .init(proposals: 10, perProposal: 1000, rest: 0),
+      .init(proposals: 10, perProposal: 1001, rest: 0),
+    ])
+    estimate.begin(sweep: 0, at: at(0))
+    estimate.judged(1, at: at(0))
+    estimate.judged(2, at: at(1))
+    #expect(estimate.runLeft(cycles: 0) == nil)
+    var alike = TimeEstimate(work: [
+      .init(proposals: 10, perProposal: 100, rest: 0),
+      .init(proposals: 10, perProposal: 1000, rest: 0),
+    ])
+    alike.begin(sweep: 0, at: at(0))
+    alike.judged(1, at: at(0))
+    alike.judged(2, at: at(1))
+    #expect(isNear(alike.runLeft(cycles: 0), 8 + 100))
   }
 
   @Test func aResumedRunKnowsWhatItTookBefore() {
-    var estimate = TimeEstimate(work: work, earlier: [10, 100, 20])
+    var estimate = TimeEstimate(work: work, earlier: [10, 100, 300, 20])
     estimate.begin(sweep: 1, at: at(0))
     estimate.judged(50, at: at(30))
-    #expect(isNear(estimate.sweepLeft(count: 100), 50))
-    #expect(isNear(estimate.runLeft(count: 100, cycles: 3), 50 + 3 * 120))
+    estimate.judged(60, at: at(40))
+    #expect(isNear(estimate.sweepLeft, 40))
+    #expect(isNear(estimate.runLeft(cycles: 3), 40 + 300 + 3 * 420))
   }
 
   @Test(arguments: [
