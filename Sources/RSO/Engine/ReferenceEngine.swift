@@ -44,16 +44,12 @@ package struct ReferenceEngine: Engine {
 
   package mutating func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
     guard let sweep else { throw RSOError("judge", "no sweep was begun") }
-    let size = sweep.order.batchSize
     return try proposals.map { proposal in
-      let range = proposal.batch * size..<(proposal.batch + 1) * size
-      let inputs = Array(sweep.cache[range])
       let labels = sweep.order.batch(proposal.batch).map { Int(data.train.labels[Int($0)]) }
       let element = sweep.slot.offset + proposal.element
       let losses = proposal.candidates.map { candidate in
         current.values[element] = candidate
-        let logits = forward(
-          inputs, from: sweep.cachedValue, to: network.nodes.count, norm: .batch)
+        let logits = logits(proposal.batch, sweep)
         return zip(logits, labels).reduce(0) { $0 + Self.crossEntropy($1.0, label: $1.1) }
       }
       let decision = try Decision(
@@ -61,6 +57,18 @@ package struct ReferenceEngine: Engine {
       current.values[element] = proposal.candidates[decision.choice]
       return decision
     }
+  }
+
+  /// Logits `[samples][classes]` of one mini-batch of the sweep, with the weights as they are now.
+  func logits(ofBatch batch: Int) -> [[Double]] {
+    sweep.map { logits(batch, $0) } ?? []
+  }
+
+  private func logits(_ batch: Int, _ sweep: SweepState) -> [[Double]] {
+    let size = sweep.order.batchSize
+    return forward(
+      Array(sweep.cache[batch * size..<(batch + 1) * size]), from: sweep.cachedValue,
+      to: network.nodes.count, norm: .batch)
   }
 
   package mutating func evaluate(_ split: EvaluatedSplit) throws -> Evaluation {
@@ -194,16 +202,20 @@ extension ReferenceEngine {
     }
     switch layer {
     case .conv2d(_, let kernel, let stride, let padding, _):
-      let taps = kernel * kernel
-      for o in 0..<output.channels {
-        for p in 0..<output.area {
-          var sum = bias.isEmpty ? 0 : bias[o]
-          for c in 0..<shape.channels {
-            window(p, kernel, stride, padding) { i, tap in
-              sum += weight[(o * shape.channels + c) * taps + tap] * x[c * shape.area + i]
-            }
+      if !bias.isEmpty { for i in y.indices { y[i] = bias[i / output.area] } }
+      for (i, w) in weight.enumerated() {
+        // weight: [out, in, ky, kx]
+        let (tap, channels) = (i % (kernel * kernel), i / (kernel * kernel))
+        let (o, c) = (channels / shape.channels, channels % shape.channels)
+        for row in 0..<output.height {
+          let above = row * stride + tap / kernel - padding
+          guard above >= 0, above < shape.height else { continue }
+          for column in 0..<output.width {
+            let left = column * stride + tap % kernel - padding
+            guard left >= 0, left < shape.width else { continue }
+            y[o * output.area + row * output.width + column] +=
+              w * x[c * shape.area + above * shape.width + left]
           }
-          y[o * output.area + p] = sum
         }
       }
     case .linear:
