@@ -107,7 +107,8 @@ struct NetworkDescription {
     struct Sweep: Encodable {
       var parameter: String
       var proposals: Int
-      var multiplyAddsPerProposal: Int
+      /// On average over the sweep, the upkeep of what is kept for every mini-batch included.
+      var multiplyAddsPerProposal: Double
       var multiplyAdds: Int
       var secondsPerProposal: Double?
       var seconds: Double?
@@ -128,7 +129,7 @@ struct NetworkDescription {
     let sweeps = model.sweeps.enumerated().map { index, sweep in
       Answer.Sweep(
         parameter: sweep.parameter, proposals: sweep.proposals,
-        multiplyAddsPerProposal: sweep.perProposal, multiplyAdds: sweep.total,
+        multiplyAddsPerProposal: sweep.averagePerProposal, multiplyAdds: sweep.total,
         secondsPerProposal: estimate?.sweeps[index].secondsPerProposal,
         seconds: estimate?.sweeps[index].seconds)
     }
@@ -174,7 +175,7 @@ struct NetworkDescription {
         + (estimate == nil ? [] : ["ms each", "seconds"]), left: 1)
     for (index, sweep) in model.sweeps.enumerated() {
       var row = [
-        sweep.parameter, grouped(sweep.proposals), fixed(Double(sweep.perProposal) / 1e6, 2),
+        sweep.parameter, grouped(sweep.proposals), fixed(sweep.averagePerProposal / 1e6, 2),
       ]
       if let estimate {
         row.append(fixed(1000 * estimate.sweeps[index].secondsPerProposal, 2))

@@ -36,6 +36,10 @@ public struct CostModel: Hashable, Sendable {
     /// Bytes an engine holds during the sweep, beside the data.
     public let memory: Int
 
+    /// Multiply-adds of one proposal on average over the sweep, the upkeep included.
+    public var averagePerProposal: Double {
+      Double(perProposal) + Double(upkeep) / Double(max(proposals, 1))
+    }
     /// Multiply-adds of the sweep and the evaluation after it.
     public var total: Int { proposals * perProposal + upkeep + cache + evaluation }
   }

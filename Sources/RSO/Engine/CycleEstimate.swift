@@ -73,8 +73,8 @@ package struct CycleEstimate: Hashable, Sendable {
     var perSample = 0.0
     for sweep in model.sweeps {
       let proposals = Double(min(sweep.proposals, 8))
-      let share = Double(sweep.perProposal) + Double(sweep.upkeep) / Double(sweep.proposals)
-      perSample += (proposals * share + Double(sweep.cache)) / Double(settings.batchSize)
+      perSample +=
+        (proposals * sweep.averagePerProposal + Double(sweep.cache)) / Double(settings.batchSize)
     }
     // A modest speed: 10 G multiply-adds per second and thread.
     let samples = budget / 2 * 1e10 * Double(threads) / max(perSample, 1)

@@ -97,13 +97,10 @@ package struct SpeedMeasurement {
 
     let perKind = Self.expected(times, counts.keys)
     let sum = counts.reduce(0) { $0 + Double($1.value) * (perKind[$1.key] ?? 0) }
-    let upkeep = counts.reduce(0.0) { $0 + Double($1.value) * Double($1.key.multiplyAdds) }
-    let count = Double(slot.count)
     return Timing(
       parameter: slot.name, proposals: slot.count, timed: times.values.reduce(0) { $0 + $1.count },
-      secondsPerProposal: sum / count,
-      multiplyAddsPerProposal: Double(order.batchSize)
-        * (3 * Double(cost.perImage) + upkeep / count),
+      secondsPerProposal: sum / Double(slot.count),
+      multiplyAddsPerProposal: model.sweeps[index].averagePerProposal,
       cacheSeconds: cacheSeconds)
   }
 
@@ -124,7 +121,8 @@ package struct SpeedMeasurement {
 extension SpeedMeasurement {
   /// Proposals that cost the same.
   struct Kind: Hashable {
-    /// For one image, before judging. Making up for changes is counted but not told apart: it is little.
+    /// For one image, before judging; 0 where only changes are made up for, which is little and differs
+    /// from one proposal to the next.
     var multiplyAdds: Int
     var isUpdate: Bool
 
