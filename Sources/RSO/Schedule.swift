@@ -41,8 +41,12 @@ public struct SearchSettings: Hashable, Codable, Sendable {
 
   /// - Throws: `RSOError` naming the option, in the command line's words.
   public func validate(samples: Int, network: Network) throws {
-    func require(_ holds: Bool, _ option: String, _ expected: String, _ found: Any, _ hint: String? = nil) throws {
-      guard holds else { throw RSOError(option, "expected \(expected), found \(found)", hint: hint) }
+    func require(
+      _ holds: Bool, _ option: String, _ expected: String, _ found: Any, _ hint: String? = nil
+    ) throws {
+      guard holds else {
+        throw RSOError(option, "expected \(expected), found \(found)", hint: hint)
+      }
     }
     try require((1...1_000_000).contains(cycles), "--cycles", "1 to 1,000,000", cycles)
     try require(batchSize >= 1, "--batch", "1 or more", batchSize)
@@ -51,7 +55,8 @@ public struct SearchSettings: Hashable, Codable, Sendable {
       "use --batch \(samples) or less")
     try require((0...1).contains(anneal), "--anneal", "a fraction from 0 to 1", anneal)
     try require(
-      weightDecay >= 0 && weightDecay < 1, "--weight-decay", "0 or more and less than 1", weightDecay)
+      weightDecay >= 0 && weightDecay < 1, "--weight-decay", "0 or more and less than 1",
+      weightDecay)
     try require(
       deviationScale > 0 && deviationScale.isFinite, "--sigma-scale", "a number above 0",
       deviationScale)

@@ -23,14 +23,16 @@ import Testing
     }
     var largest = 0.0
     var compared = 0
-    for (index, slot) in parameters.slots.enumerated() {
+    sweeps: for (index, slot) in parameters.slots.enumerated() {
       let order = SampleOrder(
         Philox(seed: 5).permutation(
           .sampleOrder, cycle: 0, tensor: index, count: data.train.count),
         batchSize: Self.batchSize)
       try reference.beginSweep(of: index, order: order)
       for engine in engines { try engine.beginSweep(of: index, order: order) }
-      let elements = Self.elements(of: slot, tensor: index)
+      // The reference pays for every layer of a deep network.
+      let elements = Self.elements(
+        of: slot, tensor: index, atMost: network.nodes.count > 30 ? 9 : 18)
       for (turn, element) in elements.enumerated() {
         let proposal = Self.proposal(
           element, slot, tensor: index, batch: turn % order.batches, reference.parameters)
@@ -47,21 +49,28 @@ import Testing
               "\(name), \(kernels.name), \(slot.name)[\(element)], batch \(proposal.batch): \(a), \(b)"
             )
           }
-          // Another choice is right only between losses that rounding cannot tell apart, and these
-          // samples have none; from there on the engines would differ.
-          try #require(expected.choice == found.choice, "\(name), \(slot.name)[\(element)]")
+          guard expected.choice != found.choice else { continue }
+          // Right only between losses that rounding cannot tell apart: those of a bias before a batch
+          // norm are all the same. From there on the engines would differ.
+          #expect(
+            abs(expected.losses[expected.choice] - expected.losses[found.choice]) <= 2 * bound,
+            "\(name), \(kernels.name), \(slot.name)[\(element)]")
+          for engine in engines { engine.parameters = reference.parameters }
+          continue sweeps
         }
       }
     }
     // A bound that is never neared would not notice a wrong term.
-    #expect(largest > 1e-3, "\(name): the bound is loose")
+    #expect(largest > 1e-3, "\(name): the largest difference is \(largest) of the bound")
     #expect(compared >= 3 * engines.count * parameters.slots.count)
   }
 
   /// Elements all over a tensor. In every second tensor in order with gaps, so that the rest moves from
   /// channel to channel and comes back to each mini-batch after changes; in the others at random.
-  private static func elements(of slot: Parameters.Slot, tensor: Int) -> [Int] {
-    let count = min(slot.count, 18)
+  private static func elements(
+    of slot: Parameters.Slot, tensor: Int, atMost most: Int = 18
+  ) -> [Int] {
+    let count = min(slot.count, most)
     if tensor.isMultiple(of: 2) { return (0..<count).map { $0 * slot.count / count } }
     return Philox(seed: 5).permutation(
       .elementOrder, cycle: 0, tensor: tensor, count: slot.count
@@ -100,11 +109,13 @@ import Testing
       for (node, a) in reference.statistics.moments {
         let b = try #require(engine.statistics.moments[node])
         // Means are small against what they are sums of: the deviation is the measure.
-        let ε = LossBound.λ * LossBound.roundoff
+        let ε =
+          LossBound.λ * LossBound.roundoff
           * LossBound.terms(network, updates: 0).squareRoot()
         for c in a.mean.indices {
           let deviation = (a.variance[c] + a.mean[c] * a.mean[c]).squareRoot()
-          #expect(abs(a.mean[c] - b.mean[c]) <= ε * deviation, "\(name), \(network.nodes[node].name)")
+          #expect(
+            abs(a.mean[c] - b.mean[c]) <= ε * deviation, "\(name), \(network.nodes[node].name)")
           #expect(
             abs(a.variance[c] - b.variance[c]) <= 2 * ε * deviation * deviation,
             "\(name), \(network.nodes[node].name)")

@@ -57,10 +57,14 @@ extension Layer {
   func outputShape(of input: Shape, name: String) throws -> Shape {
     switch self {
     case .conv2d(let channels, let kernel, let stride, let padding, _):
-      guard channels > 0 else { throw RSOError(name, "expected 1 or more channels, found \(channels)") }
+      guard channels > 0 else {
+        throw RSOError(name, "expected 1 or more channels, found \(channels)")
+      }
       return try windowed(input, name, kernel, stride, padding, channels: channels)
     case .linear(let features, _):
-      guard features > 0 else { throw RSOError(name, "expected 1 or more features, found \(features)") }
+      guard features > 0 else {
+        throw RSOError(name, "expected 1 or more features, found \(features)")
+      }
       guard input.area == 1 else {
         throw RSOError(
           name, "a linear layer takes a flat input, found \(input)",

@@ -29,7 +29,8 @@ extension Network: Codable {
     } catch let error as RSOError {
       throw RSOError("\(name), layer \(error.subject)", error.problem, hint: error.hint)
     } catch let error as DecodingError {
-      throw RSOError(name, error.summary, hint: "`rso describe --json` prints an example of a network")
+      throw RSOError(
+        name, error.summary, hint: "`rso describe --json` prints an example of a network")
     }
   }
 
@@ -173,7 +174,8 @@ extension DecodingError {
     case .keyNotFound(let key, let context): "\(path(context)) has no '\(key.stringValue)'"
     case .typeMismatch(let type, let context): "\(path(context)) is not \(type)"
     case .valueNotFound(_, let context): "\(path(context)) is null"
-    case .dataCorrupted(let context): "\(path(context)) is not valid JSON: \(context.debugDescription)"
+    case .dataCorrupted(let context):
+      "\(path(context)) is not valid JSON: \(context.debugDescription)"
     @unknown default: "\(self)"
     }
   }

@@ -16,20 +16,23 @@ extension Network {
   public static func paper(layers: Int, input: Shape, classes: Int) throws -> Network {
     switch layers {
     case 6:
-      try paper([16, 16, 16, 16, 16, 16].enumerated().map {
-        Block(filters: $1, pools: $0 == 1 || $0 == 3)
-      }, input, classes)
+      try paper(
+        [16, 16, 16, 16, 16, 16].enumerated().map {
+          Block(filters: $1, pools: $0 == 1 || $0 == 3)
+        }, input, classes)
     case 9:
-      try paper([
-        Block(filters: 16), Block(filters: 16),
-        Block(filters: 16, pools: true, shortcut: 0), Block(filters: 32),
-        Block(filters: 32, pools: true, shortcut: 2), Block(filters: 32),
-        Block(filters: 32, shortcut: 4), Block(filters: 32),
-        Block(filters: 32, shortcut: 6),
-      ], input, classes)
+      try paper(
+        [
+          Block(filters: 16), Block(filters: 16),
+          Block(filters: 16, pools: true, shortcut: 0), Block(filters: 32),
+          Block(filters: 32, pools: true, shortcut: 2), Block(filters: 32),
+          Block(filters: 32, shortcut: 4), Block(filters: 32),
+          Block(filters: 32, shortcut: 6),
+        ], input, classes)
     default:
       throw RSOError(
-        "--layers", "expected 6 (the paper's MNIST network) or 9 (its CIFAR-10 network), found \(layers)",
+        "--layers",
+        "expected 6 (the paper's MNIST network) or 9 (its CIFAR-10 network), found \(layers)",
         hint: "any other network: --network FILE.json")
     }
   }

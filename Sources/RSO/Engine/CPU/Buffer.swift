@@ -8,7 +8,8 @@ final class Buffer<Element>: @unchecked Sendable {
 
   /// - Throws: `RSOError` when there is not that much memory.
   init(_ count: Int) throws {
-    let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
+    let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(
+      by: MemoryLayout<Element>.stride)
     guard !overflow, let memory = rso_allocate(bytes) else {
       throw RSOError(
         "memory", "could not allocate \(bytes / 1_000_000) MB",

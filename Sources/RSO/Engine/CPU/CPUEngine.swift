@@ -100,16 +100,18 @@ package final class CPUEngine: Engine {
   ) throws -> Evaluation {
     self.statistics = statistics
     let samples = split == .train ? data.train : data.test
-    let (built, batches) = try evaluationPasses[split] ?? {
-      let batches = try Batches(
-        (0..<Int32(samples.count)).map { $0 }, size: samples.count, labels: samples.labels)
-      let built = try inputPass(to: network.nodes.count, batches, usesRunningStatistics: true)
-      if let logits = built.values[network.nodes.count] {
-        built.pass.appendSum(.crossEntropy, of: logits)
-      }
-      try built.pass.compile()
-      return (built, batches)
-    }()
+    let (built, batches) =
+      try evaluationPasses[split]
+      ?? {
+        let batches = try Batches(
+          (0..<Int32(samples.count)).map { $0 }, size: samples.count, labels: samples.labels)
+        let built = try inputPass(to: network.nodes.count, batches, usesRunningStatistics: true)
+        if let logits = built.values[network.nodes.count] {
+          built.pass.appendSum(.crossEntropy, of: logits)
+        }
+        try built.pass.compile()
+        return (built, batches)
+      }()
     evaluationPasses[split] = (built, batches)
     built.load(current)
     built.use(statistics)
@@ -147,15 +149,17 @@ package final class CPUEngine: Engine {
 
   /// Takes the running statistics from the first samples, in one pass on their own statistics.
   private func renewStatistics() throws {
-    let (built, batches) = try statisticsPass ?? {
-      let count = min(statisticsSamples, data.train.count)
-      let batches = try Batches(
-        (0..<Int32(count)).map { $0 }, size: count, labels: data.train.labels)
-      let built = try inputPass(
-        to: network.nodes.count, batches, usesRunningStatistics: false)
-      try built.pass.compile()
-      return (built, batches)
-    }()
+    let (built, batches) =
+      try statisticsPass
+      ?? {
+        let count = min(statisticsSamples, data.train.count)
+        let batches = try Batches(
+          (0..<Int32(count)).map { $0 }, size: count, labels: data.train.labels)
+        let built = try inputPass(
+          to: network.nodes.count, batches, usesRunningStatistics: false)
+        try built.pass.compile()
+        return (built, batches)
+      }()
     statisticsPass = (built, batches)
     built.load(current)
     var found = BatchNormStatistics()
