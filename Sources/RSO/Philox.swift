@@ -7,11 +7,14 @@ import Foundation
 public struct Philox: Hashable, Sendable {
   /// What a draw is for; draws of different purposes are independent.
   public enum Purpose: UInt32, Sendable {
+    /// The initial weights, Δ, and the orders of samples and of elements.
     case initialisation, proposal, sampleOrder, elementOrder
   }
 
+  /// Decides every draw.
   public let seed: UInt64
 
+  /// A generator; the same seed gives the same draws.
   public init(seed: UInt64) { self.seed = seed }
 
   /// Ten rounds over one 128-bit counter under a 64-bit key.

@@ -38,8 +38,10 @@ public struct Decision: Hashable, Sendable {
 public struct SampleOrder: Hashable, Sendable {
   /// Training samples, mini-batch after mini-batch; whole mini-batches only.
   public let samples: [Int32]
+  /// Samples in each mini-batch.
   public let batchSize: Int
 
+  /// Mini-batches.
   public var batches: Int { samples.count / batchSize }
 
   /// - Parameter samples: a permutation; what is left after the last whole mini-batch is dropped.

@@ -10,12 +10,14 @@ public struct RSOError: Error, Hashable, Sendable, CustomStringConvertible {
   /// What to do about it.
   public let hint: String?
 
+  /// An error that reads `subject: problem (hint)`.
   public init(_ subject: String, _ problem: String, hint: String? = nil) {
     self.subject = subject
     self.problem = problem
     self.hint = hint
   }
 
+  /// `subject: problem (hint)`
   public var description: String {
     "\(subject): \(problem)" + (hint.map { " (\($0))" } ?? "")
   }

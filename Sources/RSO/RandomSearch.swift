@@ -14,8 +14,11 @@ import Foundation
 ///       return .goOn
 ///     }
 public struct RandomSearch {
+  /// What is trained.
   public let network: Network
+  /// What it is trained on and tested with.
   public let data: Dataset
+  /// How it is searched.
   public let settings: SearchSettings
   /// The sweeps of every cycle.
   public let sweeps: [Sweep]
@@ -25,9 +28,11 @@ public struct RandomSearch {
 
   /// Where a search is: the sweep that comes next.
   public struct Position: Hashable, Codable, Sendable {
+    /// From 0; `settings.cycles` when all is done.
     public var cycle = 0
     /// Index into `sweeps`.
     public var sweep = 0
+    /// The beginning unless told.
     public init(cycle: Int = 0, sweep: Int = 0) {
       self.cycle = cycle
       self.sweep = sweep

@@ -12,18 +12,23 @@ public struct SearchSettings: Hashable, Codable, Sendable {
   public var seed: UInt64 = 0
   /// Multiplies every σ.
   public var deviationScale = 1.0
+  /// In which order a cycle goes through the layers.
   public var tensorOrder = TensorOrder.outputToInput
+  /// In which order a sweep goes through its tensor.
   public var elementOrder = ElementOrder.rowMajor
   /// How often a layer is swept per cycle, by the layer's name; 1 for those not named. A batch norm
   /// goes with the convolution or linear layer below it. Not in the paper.
   public var sweeps: [String: Int] = [:]
 
+  /// Orders of layers within a cycle.
   public enum TensorOrder: String, CaseIterable, Codable, Sendable {
     /// The paper's: what is next to the loss comes first.
     case outputToInput
+    /// What is next to the images comes first. Not in the paper.
     case inputToOutput
   }
 
+  /// Orders of elements within a sweep.
   public enum ElementOrder: String, CaseIterable, Codable, Sendable {
     /// The paper's: the output channel outermost, then input channel, row, column.
     case rowMajor
@@ -31,6 +36,7 @@ public struct SearchSettings: Hashable, Codable, Sendable {
     case shuffled
   }
 
+  /// The paper's MNIST run.
   public init() {}
 
   /// Standard deviation of the proposals of a tensor of width `σ` in a cycle counted from 0.

@@ -11,6 +11,7 @@ public struct Split: Sendable {
   /// The files they came from, for errors.
   let names: (images: String, labels: String)
 
+  /// Samples.
   public var count: Int { labels.count }
 
   /// - Parameters:
@@ -102,8 +103,11 @@ public struct Split: Sendable {
 
 /// Images to train on and images to test with.
 public struct Dataset: Sendable {
+  /// What messages call it; for a folder, its name.
   public let name: String
+  /// What a search trains on, after the limit.
   public let train: Split
+  /// What it is evaluated with, after the limit.
   public let test: Split
   /// Labels are in `0..<classes`.
   public let classes: Int

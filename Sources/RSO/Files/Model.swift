@@ -5,13 +5,18 @@ import Foundation
 /// In a file it is safetensors: the tensors of a PyTorch `state_dict` (`conv0.weight`, `bn0.weight`,
 /// `bn0.bias`, `bn0.running_mean`, `bn0.running_var`, …), and metadata that hold the network as JSON.
 public struct Model: Sendable {
+  /// The layers.
   public var network: Network
+  /// The weights, for the slots of `network`.
   public var parameters: Parameters
   /// The running statistics of batch norm that go with the parameters.
   public var statistics: BatchNormStatistics
   /// What is subtracted from every channel of pixels / 255.
   public var mean: [Float]
 
+  /// A model of parts that fit together; nothing is checked.
+  ///
+  /// - Parameter mean: `[channels]` of the images.
   public init(
     network: Network, parameters: Parameters, statistics: BatchNormStatistics, mean: [Float]
   ) {

@@ -8,11 +8,14 @@ import Foundation
 ///
 /// Source: https://huggingface.co/docs/safetensors, "Format".
 public struct SafeTensors: Sendable {
+  /// One tensor of 32-bit floats.
   public struct Tensor: Hashable, Sendable {
+    /// Sizes from the outermost dimension to the innermost.
     public var shape: [Int]
     /// Row-major, as many as the product of `shape`.
     public var values: [Float]
 
+    /// Whether the values fill the shape is checked when they are written.
     public init(shape: [Int], values: [Float]) {
       self.shape = shape
       self.values = values
@@ -21,8 +24,10 @@ public struct SafeTensors: Sendable {
 
   /// In the order of their values in the file.
   public var tensors: [(name: String, tensor: Tensor)]
+  /// The text entries of the header.
   public var metadata: [String: String]
 
+  /// The content of a file; names must differ, which is checked when it is written.
   public init(tensors: [(name: String, tensor: Tensor)] = [], metadata: [String: String] = [:]) {
     self.tensors = tensors
     self.metadata = metadata

@@ -10,12 +10,15 @@ public enum Layer: Hashable, Sendable {
   case linear(features: Int, bias: Bool = false)
   /// Per-channel normalisation with biased variance, then scale (`weight`) and shift (`bias`).
   case batchNorm(epsilon: Double = 1e-3)
+  /// A function of every value alone.
   case activation(Activation)
   /// Mean over windows; padding counts as zeros.
   case averagePool(kernel: Int, stride: Int, padding: Int = 0)
   /// Maximum over windows; padding is never the maximum.
   case maxPool(kernel: Int, stride: Int, padding: Int = 0)
+  /// `[C, H, W]` to `[C, 1, 1]`, the maximum of every channel.
   case globalMaxPool
+  /// `[C, H, W]` to `[C, 1, 1]`, the mean of every channel.
   case globalAveragePool
   /// `[C, H, W]` to `[C·H·W, 1, 1]`.
   case flatten
@@ -25,10 +28,13 @@ public enum Layer: Hashable, Sendable {
 
 /// Functions applied to every value alone.
 public enum Activation: String, CaseIterable, Codable, Hashable, Sendable {
+  /// `max(x, 0)`.
   case relu
   /// `x < 0 ? 0.01 x : x`.
   case leakyReLU
+  /// `1 / (1 + exp(−x))`.
   case sigmoid
+  /// The hyperbolic tangent.
   case tanh
   /// −1 below zero and +1 from zero on: no gradient reaches through it, and RSO needs none.
   case sign

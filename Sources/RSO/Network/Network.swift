@@ -13,7 +13,9 @@
 public struct Network: Hashable, Sendable {
   /// One named layer and where it reads.
   public struct Node: Hashable, Sendable {
+    /// Letters, digits, `_`, `-` and `.`; parameters begin with it.
     public var name: String
+    /// What it computes.
     public var layer: Layer
     /// The node it reads; `nil`: the one before. `"input"` names the images.
     public var input: String?
@@ -22,6 +24,7 @@ public struct Network: Hashable, Sendable {
     /// Standard deviation σ of the weights' proposals, where it is not that of He's initialisation.
     public var proposalDeviation: Double?
 
+    /// A node of any layer; `Network` checks it.
     public init(
       _ name: String, _ layer: Layer, input: String? = nil,
       initialDeviation: Double? = nil, proposalDeviation: Double? = nil
@@ -36,6 +39,7 @@ public struct Network: Hashable, Sendable {
 
   /// The shape of one sample.
   public let input: Shape
+  /// In an order in which every node comes after those it reads.
   public let nodes: [Node]
   /// `shapes[0]` is the input's, `shapes[i + 1]` that of what node `i` makes. Values are numbered so
   /// everywhere: value 0 is the input, value `i + 1` the output of node `i`.
@@ -99,6 +103,9 @@ public struct Network: Hashable, Sendable {
     self.inputs = inputs
   }
 
+  /// A network of the nodes listed.
+  ///
+  /// - Throws: `RSOError` naming the layer whose name, input or shape is wrong.
   public init(input: Shape, @Builder _ nodes: () -> [Node]) throws {
     try self.init(input: input, nodes: nodes())
   }
@@ -121,17 +128,25 @@ extension Network {
   /// Collects nodes; loops and conditions are allowed.
   @resultBuilder
   public enum Builder {
+    /// One node.
     public static func buildExpression(_ node: Node) -> [Node] { [node] }
+    /// Nodes made elsewhere.
     public static func buildExpression(_ nodes: [Node]) -> [Node] { nodes }
+    /// Lines one after another.
     public static func buildBlock(_ parts: [Node]...) -> [Node] { parts.flatMap { $0 } }
+    /// A loop.
     public static func buildArray(_ parts: [[Node]]) -> [Node] { parts.flatMap { $0 } }
+    /// An `if`.
     public static func buildOptional(_ part: [Node]?) -> [Node] { part ?? [] }
+    /// The first branch.
     public static func buildEither(first part: [Node]) -> [Node] { part }
+    /// The other branch.
     public static func buildEither(second part: [Node]) -> [Node] { part }
   }
 }
 
 extension Network.Node {
+  /// `[C, H, W]` to `[channels, H', W']`, H' = (H + 2 · padding − kernel) / stride + 1.
   public static func conv2d(
     _ name: String, channels: Int, kernel: Int, stride: Int = 1, padding: Int = 0,
     bias: Bool = false, input: String? = nil
@@ -141,44 +156,54 @@ extension Network.Node {
       .conv2d(channels: channels, kernel: kernel, stride: stride, padding: padding, bias: bias),
       input: input)
   }
+  /// `[C, 1, 1]` to `[features, 1, 1]`.
   public static func linear(
     _ name: String, features: Int, bias: Bool = false, input: String? = nil
   ) -> Self {
     Self(name, .linear(features: features, bias: bias), input: input)
   }
+  /// Normalises every channel, then scales and shifts it.
   public static func batchNorm(
     _ name: String, epsilon: Double = 1e-3, input: String? = nil
   ) -> Self {
     Self(name, .batchNorm(epsilon: epsilon), input: input)
   }
+  /// A function of every value alone.
   public static func activation(
     _ name: String, _ activation: Activation, input: String? = nil
   ) -> Self {
     Self(name, .activation(activation), input: input)
   }
+  /// `max(x, 0)`.
   public static func relu(_ name: String, input: String? = nil) -> Self {
     Self(name, .activation(.relu), input: input)
   }
+  /// Means over windows; where `stride` is `nil`, they do not overlap.
   public static func averagePool(
     _ name: String, kernel: Int, stride: Int? = nil, padding: Int = 0, input: String? = nil
   ) -> Self {
     Self(
       name, .averagePool(kernel: kernel, stride: stride ?? kernel, padding: padding), input: input)
   }
+  /// Maxima over windows; where `stride` is `nil`, they do not overlap.
   public static func maxPool(
     _ name: String, kernel: Int, stride: Int? = nil, padding: Int = 0, input: String? = nil
   ) -> Self {
     Self(name, .maxPool(kernel: kernel, stride: stride ?? kernel, padding: padding), input: input)
   }
+  /// `[C, H, W]` to `[C, 1, 1]`, the maximum of every channel.
   public static func globalMaxPool(_ name: String, input: String? = nil) -> Self {
     Self(name, .globalMaxPool, input: input)
   }
+  /// `[C, H, W]` to `[C, 1, 1]`, the mean of every channel.
   public static func globalAveragePool(_ name: String, input: String? = nil) -> Self {
     Self(name, .globalAveragePool, input: input)
   }
+  /// `[C, H, W]` to `[C·H·W, 1, 1]`.
   public static func flatten(_ name: String, input: String? = nil) -> Self {
     Self(name, .flatten, input: input)
   }
+  /// The sum of its input and the output of the node called `other`, of the same shape.
   public static func add(_ name: String, _ other: String, input: String? = nil) -> Self {
     Self(name, .add(other), input: input)
   }

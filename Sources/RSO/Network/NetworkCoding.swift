@@ -7,6 +7,7 @@ import Foundation
 extension Network: Codable {
   private enum Keys: String, CodingKey { case input, layers }
 
+  /// - Throws: `RSOError` naming the layer that is wrong, or `DecodingError`.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: Keys.self)
     try self.init(
@@ -14,6 +15,7 @@ extension Network: Codable {
       nodes: container.decode([Node].self, forKey: .layers))
   }
 
+  /// Writes what `init(from:)` reads.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: Keys.self)
     try container.encode(input, forKey: .input)
@@ -69,6 +71,7 @@ extension Network.Node: Codable {
     }
   }
 
+  /// - Throws: `RSOError` for an unknown type or key, or `DecodingError`.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: Keys.self)
     name = try container.decode(String.self, forKey: .name)
@@ -132,6 +135,7 @@ extension Network.Node: Codable {
     return value
   }
 
+  /// Writes what `init(from:)` reads.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: Keys.self)
     try container.encode(name, forKey: .name)

@@ -17,26 +17,32 @@ public struct Parameters: Hashable, Sendable {
 
   /// One tensor's place in the buffer.
   public struct Slot: Hashable, Sendable {
+    /// The layer's name and `.weight` or `.bias`.
     public let name: String
     /// Row-major; the output channel comes first.
     public let shape: [Int]
+    /// What it is to its layer.
     public let role: Role
     /// The index of the layer in `Network.nodes`.
     public let node: Int
     /// The index of the tensor's first element in `values`.
     public let offset: Int
+    /// Elements.
     public let count: Int
     /// Standard deviation of the initial values (0: `initialMean` everywhere).
     public let initialDeviation: Double
+    /// The mean of the initial values.
     public let initialMean: Float
     /// Standard deviation σ of the proposals before annealing.
     public let proposalDeviation: Double
 
+    /// Where its elements are in `values`.
     public var range: Range<Int> { offset..<offset + count }
     /// Elements that belong to one output channel.
     public var elementsPerChannel: Int { count / shape[0] }
   }
 
+  /// In the order of the layers.
   public let slots: [Slot]
   /// Every element of every tensor.
   public var values: [Float]

@@ -2,10 +2,14 @@
 ///
 /// A linear layer's output has one row and one column.
 public struct Shape: Hashable, Codable, Sendable, CustomStringConvertible {
+  /// At least 1 in a network.
   public var channels: Int
+  /// Rows.
   public var height: Int
+  /// Columns.
   public var width: Int
 
+  /// A shape; without height and width, that of a linear layer's output.
   public init(channels: Int, height: Int = 1, width: Int = 1) {
     self.channels = channels
     self.height = height
@@ -17,6 +21,7 @@ public struct Shape: Hashable, Codable, Sendable, CustomStringConvertible {
   /// Positions in one channel.
   public var area: Int { height * width }
 
+  /// As in `16×28×28`, or `10` where there is one position.
   public var description: String {
     area == 1 ? "\(channels)" : "\(channels)×\(height)×\(width)"
   }
