@@ -13,6 +13,8 @@ import Foundation
 ///       if case .swept(let report) = event { print(report.parameter, report.test.accuracy) }
 ///       return .goOn
 ///     }
+///
+/// A copy shares the engine, and with it the weights: go on with one of them only.
 public struct RandomSearch {
   /// What is trained.
   public let network: Network
@@ -49,11 +51,20 @@ public struct RandomSearch {
   ) throws {
     try settings.validate(samples: data.train.count, network: network)
     let parameters = parameters ?? Parameters(initialFor: network, seed: settings.seed)
+    guard parameters.slots == Parameters(zerosFor: network).slots else {
+      throw RSOError(
+        "parameters", "expected those of the network, found other names, shapes or widths",
+        hint: "make them with Parameters(zerosFor: network) and set their values")
+    }
     self.network = network
     self.data = data
     self.settings = settings
     self.position = position
     sweeps = settings.sweeps(of: parameters, in: network)
+    guard position.cycle >= 0, position.sweep == 0 || sweeps.indices.contains(position.sweep) else {
+      throw RSOError(
+        "position", "expected a cycle from 0 on and a sweep below \(sweeps.count), found \(position)")
+    }
     engine = try device.engine(network: network, data: data, parameters: parameters)
   }
 

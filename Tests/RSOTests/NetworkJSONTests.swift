@@ -125,11 +125,11 @@ import Testing
     (
       #"{"name": "a", "type": "flatten"}, "#
         + #"{"name": "b", "type": "linear", "features": 2, "proposalDeviation": 0}"#,
-      "net.json, layer b: expected a proposalDeviation above 0, found 0.0"
+      "net.json, layer b: expected proposalDeviation above 0, found 0.0"
     ),
     (
       #"{"name": "a", "type": "conv2d", "channels": 1, "kernel": 1, "initialDeviation": -1}"#,
-      "net.json, layer a: expected a initialDeviation above 0, found -1.0"
+      "net.json, layer a: expected initialDeviation above 0, found -1.0"
     ),
     (
       #"{"name": "a", "type": "linear", "features": 2}"#,

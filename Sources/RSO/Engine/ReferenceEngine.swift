@@ -47,11 +47,14 @@ package struct ReferenceEngine: Engine {
     return try proposals.map { proposal in
       let labels = sweep.order.batch(proposal.batch).map { Int(data.train.labels[Int($0)]) }
       let element = sweep.slot.offset + proposal.element
+      let old = current.values[element]
       let losses = proposal.candidates.map { candidate in
         current.values[element] = candidate
         let logits = logits(proposal.batch, sweep)
         return zip(logits, labels).reduce(0) { $0 + Self.crossEntropy($1.0, label: $1.1) }
       }
+      // An error leaves the weights as they were.
+      current.values[element] = old
       let decision = try Decision(
         losses: losses, parameter: sweep.slot.name, element: proposal.element)
       current.values[element] = proposal.candidates[decision.choice]

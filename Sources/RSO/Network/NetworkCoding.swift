@@ -130,7 +130,7 @@ extension Network.Node: Codable {
   ) throws -> Double? {
     guard let value = try container.decodeIfPresent(Double.self, forKey: key) else { return nil }
     guard value > 0, value.isFinite else {
-      throw RSOError(name, "expected a \(key.rawValue) above 0, found \(value)")
+      throw RSOError(name, "expected \(key.rawValue) above 0, found \(value)")
     }
     return value
   }
