@@ -63,7 +63,8 @@ public struct RandomSearch {
     sweeps = settings.sweeps(of: parameters, in: network)
     guard position.cycle >= 0, position.sweep == 0 || sweeps.indices.contains(position.sweep) else {
       throw RSOError(
-        "position", "expected a cycle from 0 on and a sweep below \(sweeps.count), found \(position)")
+        "position",
+        "expected a cycle from 0 on and a sweep below \(sweeps.count), found \(position)")
     }
     engine = try device.engine(network: network, data: data, parameters: parameters)
   }
