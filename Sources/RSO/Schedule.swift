@@ -1,3 +1,5 @@
+import Foundation
+
 /// The settings of a search. The defaults are the paper's MNIST run.
 public struct SearchSettings: Hashable, Codable, Sendable {
   /// Passes over all elements (C). The authors' script calls a cycle an epoch.
@@ -19,6 +21,9 @@ public struct SearchSettings: Hashable, Codable, Sendable {
   /// How often a layer is swept per cycle, by the layer's name; 1 for those not named. A batch norm
   /// goes with the convolution or linear layer below it. Not in the paper.
   public var sweeps: [String: Int] = [:]
+  /// Shell patterns of the names of the parameters to search, as in `bn*` or `fc.weight`; `nil`: all.
+  /// The others keep their bits. What is drawn for a parameter does not depend on it. Not in the paper.
+  public var only: [String]?
 
   /// Orders of layers within a cycle.
   public enum TensorOrder: String, CaseIterable, Codable, Sendable {
@@ -66,7 +71,17 @@ public struct SearchSettings: Hashable, Codable, Sendable {
     try require(
       deviationScale > 0 && deviationScale.isFinite, "--sigma-scale", "a number above 0",
       deviationScale)
-    let names = Parameters(zerosFor: network).slots.compactMap { slot in
+    let slots = Parameters(zerosFor: network).slots
+    if let only {
+      try require(!only.isEmpty, "--only", "a pattern or more", "none")
+      for pattern in only {
+        try require(
+          slots.contains { matches($0.name, pattern) }, "--only",
+          "a pattern of the names of parameters", "'\(pattern)', which matches none",
+          "there are " + slots.map(\.name).joined(separator: ", "))
+      }
+    }
+    let names = slots.compactMap { slot in
       SweepPlan.group(of: slot.node, in: network).map { network.nodes[$0].name }
     }
     for (name, count) in sweeps {
@@ -77,6 +92,9 @@ public struct SearchSettings: Hashable, Codable, Sendable {
     }
   }
 }
+
+/// Whether a shell pattern (`*`, `?`, `[…]`) matches the whole of a name.
+private func matches(_ name: String, _ pattern: String) -> Bool { fnmatch(pattern, name, 0) == 0 }
 
 /// One tensor swept once within a cycle.
 public struct Sweep: Hashable, Sendable {
@@ -110,9 +128,14 @@ extension SearchSettings {
           (slots[$0].node, order.firstIndex(of: slots[$0].role) ?? 0)
             < (slots[$1].node, order.firstIndex(of: slots[$1].role) ?? 0)
         }
-        result += members.map { Sweep(parameter: $0, group: members[0], round: round) }
+        result += members.filter { searches(slots[$0]) }
+          .map { Sweep(parameter: $0, group: members[0], round: round) }
       }
     }
     return result
+  }
+
+  private func searches(_ slot: Parameters.Slot) -> Bool {
+    only.map { $0.contains { matches(slot.name, $0) } } ?? true
   }
 }

@@ -77,6 +77,7 @@ extension SearchSettings {
       ("--sigma-scale", "\(deviationScale)"), ("--tensor-order", tensorOrder.word),
       ("--element-order", elementOrder.word),
       ("--sweeps", sweeps.isEmpty ? "1 for every layer" : sweeps),
+      ("--only", only?.joined(separator: " --only ") ?? "every parameter"),
     ]
   }
 }

@@ -51,6 +51,12 @@ struct SearchOptions: ParsableArguments {
       "How often a layer is swept per cycle, 1 where it is not named.", valueName: "conv0=0,fc=2"))
   var sweeps: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Search only parameters whose names match, with * and ?; repeat it for more patterns.",
+      valueName: "pattern"))
+  var only: [String] = []
+
   /// `base`, changed by the preset and then by every option that was given.
   ///
   /// - Throws: `RSOError` naming the option.
@@ -68,6 +74,7 @@ struct SearchOptions: ParsableArguments {
     settings.tensorOrder = tensorOrder ?? settings.tensorOrder
     settings.elementOrder = elementOrder ?? settings.elementOrder
     if let sweeps { settings.sweeps = try Self.counts(sweeps) }
+    if !only.isEmpty { settings.only = only }
     return settings
   }
 

@@ -16,6 +16,8 @@ struct Train: ParsableCommand {
         rso train --data-dir digits --layers 9        your own images, the paper's larger network
         rso train --network net.json --batch 1000     your own network
         rso train --from runs/five/best.safetensors   start from a trained network
+        rso train --from torch.safetensors --network net.json --only 'bn*' --only fc.weight
+                                                      change some tensors of a network from elsewhere
 
       Control-C stops after the proposals at hand and says how to go on. The run folder holds \
       checkpoint.safetensors, best.safetensors, metrics.jsonl (a line for every finished tensor) and \
@@ -37,7 +39,10 @@ struct Train: ParsableCommand {
   @Flag(help: "Go on with the run in --run, with its own settings, from its last finished tensor.")
   var resume = false
 
-  @Option(help: ArgumentHelp("Start from the weights of a model.", valueName: "model"))
+  @Option(
+    help: ArgumentHelp(
+      "Start from the weights of a model, or with --network from those of a PyTorch state_dict.",
+      valueName: "file"))
   var from: String?
 
   @Option(help: ArgumentHelp("Write the model before training, too.", valueName: "file"))
@@ -72,24 +77,7 @@ struct Train: ParsableCommand {
   private func begun() throws -> TrainingSession {
     let device = try device.resolved()
     let data = try data.dataset()
-    let model = try from.map { try Model(contentsOf: URL(fileURLWithPath: $0)) }
-    var network: Network
-    if let model, let from, !self.network.isGiven {
-      network = model.network
-      guard network.input == data.train.shape, network.classes >= data.classes else {
-        throw RSOError(
-          from,
-          "expected a network for \(data.classes) classes of images of \(data.train.shape), "
-            + "found one for \(network.classes) classes of \(network.input)")
-      }
-    } else {
-      network = try self.network.network(for: data)
-      if let model, let from, let difference = model.network.difference(from: network) {
-        throw RSOError(
-          from, "expected \(difference.other) as in the network asked for, found \(difference.own)",
-          hint: "leave out --network and --layers to use the model's own network")
-      }
-    }
+    let (network, parameters) = try start(on: data)
     let settings = try search.settings(network: network)
     let folder = folder ?? Self.defaultFolder(data.name)
     let trace = trace.map { tracePath($0, folder) }
@@ -98,13 +86,50 @@ struct Train: ParsableCommand {
       settings: settings, trace: trace)
     let search = try RandomSearch(
       network: network, data: data, settings: settings, device: device,
-      parameters: model?.parameters)
+      parameters: parameters)
     guard !search.isFinished else {
-      throw RSOError("--sweeps", "expected a layer to sweep, found 0 for every layer")
+      throw RSOError(
+        "--sweeps", "expected a layer to sweep, found 0 for every layer",
+        hint: settings.only == nil ? nil : "--only counts, too")
     }
     return try TrainingSession(
       beginning: search, configuration, folder: folder,
       initialModel: saveInitial.map { URL(fileURLWithPath: $0) }, quiet: quiet)
+  }
+
+  /// The network, and the weights to start from; `nil`: drawn from the seed.
+  private func start(on data: Dataset) throws -> (network: Network, parameters: Parameters?) {
+    guard let from else { return (try network.network(for: data), nil) }
+    let tensors = try SafeTensors(
+      data: Data(readFile(URL(fileURLWithPath: from))), name: from,
+      skipping: Parameters.isNoWeight)
+    guard Model.isClaimed(by: tensors) else {
+      guard network.isGiven else {
+        throw RSOError(
+          from, "expected a model of rso, found weights without their network",
+          hint: "describe the network: --network FILE.json")
+      }
+      let network = try network.network(for: data)
+      return (network, try Parameters(stateDict: tensors, for: network, file: from))
+    }
+    let model = try Model(tensors, file: from)
+    guard network.isGiven else {
+      let network = model.network
+      guard network.input == data.train.shape, network.classes >= data.classes else {
+        throw RSOError(
+          from,
+          "expected a network for \(data.classes) classes of images of \(data.train.shape), "
+            + "found one for \(network.classes) classes of \(network.input)")
+      }
+      return (network, model.parameters)
+    }
+    let network = try network.network(for: data)
+    if let difference = model.network.difference(from: network) {
+      throw RSOError(
+        from, "expected \(difference.other) as in the network asked for, found \(difference.own)",
+        hint: "leave out --network and --layers to use the model's own network")
+    }
+    return (network, model.parameters)
   }
 
   /// A session of the run in a folder.

@@ -46,6 +46,12 @@ struct BadInputTests {
     option(["--sweeps", "conv9=1"], 64, "--sweeps: expected the name", "'conv9'", "conv0"),
     option(["--sweeps", "conv0"], 64, "--sweeps: expected", "conv0=0,fc=2, found 'conv0'"),
     option(["--sweeps", "conv0=-1"], 64, "--sweeps conv0: expected 0 to 1000 times, found -1"),
+    option(
+      ["--only", "fc.weight", "--only", "conv9*"], 64,
+      "--only: expected a pattern of the names of parameters, found 'conv9*', which matches none",
+      "(there are conv0.weight, bn0.weight, "),
+    option(
+      ["--only", "fc.*", "--sweeps", "fc=0"], 64, "--sweeps: expected a layer to sweep", "--only"),
     option(["--sweeps", "fc=1,fc=2"], 64, "--sweeps: expected each layer once, found 'fc' again"),
     option(["--sweeps", "conv0=0,conv1=0,fc=0"], 64, "--sweeps: expected a layer to sweep"),
     option(["--layers", "6"], 64, "--network: expected it without --layers, found both"),
@@ -156,16 +162,24 @@ struct BadInputTests {
     },
     folder(["--run", "r", "--from", "m"], ["/m: cannot be read: No such file"]) { _ in },
     folder(["--run", "r", "--from", "net.json"], ["net.json", "safetensors"]) { _ in },
-    folder(["--run", "r", "--from", "m"], ["/m: expected a model of rso", "no 'format'"]) {
-      try SafeTensors(tensors: [("fc.weight", .init(shape: [1], values: [1]))])
-        .write(to: $0.file("m"))
+    folder(
+      ["--run", "r", "--from", "m"],
+      ["m: expected the tensors of the network, found no conv0.weight, bn0.weight, ", "fc.weight"]
+    ) {
+      try SafeTensors(tensors: []).write(to: $0.file("m"))
+    },
+    Case(
+      arguments: ["train", "--data-dir", "digits", "--from", "m"], code: 1,
+      errors: ["m: expected a model of rso, found weights without their network", "--network"]
+    ) {
+      try $0.writeModel("m") { $0.metadata = [:] }
     },
     folder(
-      ["--run", "r", "--from", "m"], ["/m: expected finite values, found nan at conv1.weight[5]"]
+      ["--run", "r", "--from", "m"], ["m: expected finite values, found nan at conv1.weight[5]"]
     ) {
       try $0.writeModel("m") { $0["conv1.weight"]?.values[5] = .nan }
     },
-    folder(["--run", "r", "--from", "m"], ["/m: expected", "of all values"]) {
+    folder(["--run", "r", "--from", "m"], ["m: expected", "of all values"]) {
       try $0.writeModel("m") { _ in }
       try Data(contentsOf: $0.file("m")).dropLast(4).write(to: $0.file("m"))
     },

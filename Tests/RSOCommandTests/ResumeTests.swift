@@ -175,6 +175,7 @@ struct ResumeTests {
     ),
     (["--element-order", "shuffled"], "--element-order: the run has row-major, found shuffled"),
     (["--sweeps", "fc=2"], "--sweeps: the run has 1 for every layer, found fc=2"),
+    (["--only", "fc*"], "--only: the run has every parameter, found fc*"),
     (["--preset", "quick"], "--cycles: the run has 30, found "),
     (["--layers", "6"], "--layers: the run has conv0 = conv2d(channels: 3, "),
     (["--train-limit", "60"], "--train-limit: the run has 90, found 60"),

@@ -99,6 +99,37 @@ import Testing
     #expect(Self.names(settings, network) == ["bn_images.bias", "bn_images.weight"])
   }
 
+  /// Patterns restrict the tensors; what is left keeps its draws: the group that keys the order of samples, and
+  /// the round.
+  @Test func onlySomeTensors() throws {
+    let network = try Self.small()
+    let parameters = Parameters(zerosFor: network)
+    var settings = SearchSettings()
+    settings.sweeps = ["fc": 2]
+    let all = settings.sweeps(of: parameters, in: network)
+    for (only, names) in [
+      (["bn*"], ["bn.bias", "bn.weight", "bn_images.bias", "bn_images.weight"]),
+      (["bn.*", "fc.weight"], ["fc.weight", "bn.bias", "bn.weight", "fc.weight"]),
+      (["??.[!w]*"], ["fc.bias", "bn.bias", "fc.bias"]),
+      (["*"], all.map { parameters.slots[$0.parameter].name }),
+    ] {
+      settings.only = only
+      #expect(Self.names(settings, network) == names)
+      let found = settings.sweeps(of: parameters, in: network)
+      #expect(found == all.filter { names.contains(parameters.slots[$0.parameter].name) })
+    }
+  }
+
+  /// Files of runs from before there were patterns are read, and runs without any write the same bytes.
+  @Test func patternsAreOptionalInJSON() throws {
+    var settings = SearchSettings()
+    let old = try compactJSON(settings)
+    #expect(!old.contains("only"))
+    #expect(try decodeJSON(old, "settings", "m") == settings)
+    settings.only = ["bn*"]
+    #expect(try decodeJSON(compactJSON(settings), "settings", "m") == settings)
+  }
+
   // MARK: Annealing
 
   /// σ · (α + (1 − α) · (C − e) / C)
@@ -152,6 +183,13 @@ import Testing
       { $0.sweeps = ["bn": 1] },
       "--sweeps: expected the name of a convolution or linear layer, found 'bn' "
         + "(there are conv, fc)"
+    ),
+    ({ $0.only = [] }, "--only: expected a pattern or more, found none"),
+    (
+      { $0.only = ["fc.*", "bn"] },
+      "--only: expected a pattern of the names of parameters, found 'bn', which matches none "
+        + "(there are bn_images.weight, bn_images.bias, conv.weight, conv.bias, bn.weight, bn.bias, "
+        + "fc.weight, fc.bias)"
     ),
     ({ $0.sweeps = ["fc": -1] }, "--sweeps fc: expected 0 to 1000 times, found -1"),
     ({ $0.sweeps = ["fc": 1001] }, "--sweeps fc: expected 0 to 1000 times, found 1001"),

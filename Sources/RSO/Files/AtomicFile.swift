@@ -43,9 +43,9 @@ package enum AtomicFile {
   }
 }
 
-/// A file of lines that grows at its end: metrics, a trace.
+/// A file of lines or records that grows at its end: metrics, a trace, events.
 ///
-/// Lines wait in a buffer of 64 KiB until it is full, or until `flush()` or `synchronize()`. After an error nothing is
+/// They wait in a buffer of 64 KiB until it is full, or until `flush()` or `synchronize()`. After an error nothing is
 /// lost: what was not written stays in the buffer, and the next flush goes on from there.
 package final class AppendingFile {
   private static let capacity = 65536
@@ -93,9 +93,13 @@ package final class AppendingFile {
 
   /// Appends `line` and a line feed.
   package func append(_ line: String) throws {
-    buffer.append(contentsOf: line.utf8)
-    buffer.append(UInt8(ascii: "\n"))
-    length += line.utf8.count + 1
+    try append(bytes: line.utf8 + CollectionOfOne(UInt8(ascii: "\n")))
+  }
+
+  /// Appends bytes.
+  package func append(bytes: some Collection<UInt8>) throws {
+    buffer.append(contentsOf: bytes)
+    length += bytes.count
     if buffer.count >= Self.capacity { try flush() }
   }
 

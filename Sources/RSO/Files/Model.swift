@@ -65,7 +65,7 @@ extension Model {
   /// The model as named tensors; parameters keep their bits, running statistics become 32-bit floats.
   ///
   /// - Parameter file: what errors call it.
-  func safeTensors(file: String) throws -> SafeTensors {
+  package func safeTensors(file: String) throws -> SafeTensors {
     let result = try SafeTensors(
       tensors: Self.layout(of: network, parameters).map { name, shape, source in
         let values: [Float] =
@@ -121,7 +121,12 @@ extension Model {
     try self.init(SafeTensors(data: Data(readFile(url)), name: url.path), file: url.path)
   }
 
-  init(_ tensors: SafeTensors, file: String) throws {
+  /// Whether tensors claim to be a model of this program, rather than weights from elsewhere.
+  package static func isClaimed(by tensors: SafeTensors) -> Bool {
+    tensors.metadata[Key.format] == format
+  }
+
+  package init(_ tensors: SafeTensors, file: String) throws {
     let metadata = tensors.metadata
     guard metadata[Key.format] == Self.format else {
       throw RSOError(

@@ -130,8 +130,12 @@ extension SafeTensors {
     try self.init(data: Data(readFile(url)), name: url.lastPathComponent)
   }
 
-  /// - Parameter name: what errors call the file.
-  public init(data: Data, name: String) throws {
+  /// - Parameters:
+  ///   - name: what errors call the file.
+  ///   - skips: names of tensors to leave out, which may have any type.
+  public init(
+    data: Data, name: String, skipping skips: (_ name: String) -> Bool = { _ in false }
+  ) throws {
     guard data.count >= 8 else {
       throw RSOError(
         name, "expected at least 8 bytes, found \(data.count)",
@@ -150,7 +154,7 @@ extension SafeTensors {
     self.init(metadata: header.metadata)
     var offset = 0
     for (tensor, entry) in header.entries {
-      guard entry.dtype == "F32" else {
+      guard entry.dtype == "F32" || skips(tensor) else {
         throw RSOError(
           name, "expected \(tensor) of dtype F32, found \(entry.dtype)",
           hint: "convert it to 32-bit floats")
@@ -162,6 +166,10 @@ extension SafeTensors {
             + "of all values, found data_offsets \(entry.offsets)")
       }
       let end = entry.offsets[1]
+      if skips(tensor) {
+        offset = end
+        continue
+      }
       guard let count = product(of: entry.shape + [4]), count == end - offset else {
         throw RSOError(
           name,

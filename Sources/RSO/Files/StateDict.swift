@@ -1,0 +1,77 @@
+import Foundation
+
+/// Weights without their network, as a PyTorch `state_dict` has them.
+extension Parameters {
+  /// Reads weights that another program trained, from a safetensors file.
+  ///
+  /// Names and shapes are those of a `state_dict`: `conv0.weight`, `bn0.bias`, `fc.weight`, … Running
+  /// statistics and `num_batches_tracked` may be there and are left out: a search takes statistics of its own.
+  ///
+  /// - Throws: `RSOError` naming every tensor that is missing, left over or of another shape, or the first value
+  ///   that is NaN or infinite.
+  public init(contentsOf url: URL, for network: Network) throws {
+    let tensors = try SafeTensors(
+      data: Data(readFile(url)), name: url.path, skipping: Self.isNoWeight)
+    try self.init(stateDict: tensors, for: network, file: url.path)
+  }
+
+  /// - Parameter file: what errors call it.
+  package init(stateDict tensors: SafeTensors, for network: Network, file: String) throws {
+    self.init(zerosFor: network)
+    let own = Set(slots.map(\.name))
+    let statistics = Set(
+      slots.filter { $0.role == .shift }.flatMap { slot in
+        ["mean", "var"].map { "\(network.nodes[slot.node].name).running_\($0)" }
+      })
+    let missing = slots.filter { tensors[$0.name] == nil }.map(\.name)
+    let surplus = tensors.tensors.map(\.name).filter {
+      !own.contains($0) && !statistics.contains($0)
+    }
+    let misshapen = slots.compactMap { slot in
+      tensors[slot.name].flatMap { tensor in
+        tensor.shape == slot.shape
+          ? nil : "\(slot.name) of \(tensor.shape) where the network has \(slot.shape)"
+      }
+    }
+    let faults = [("no", missing), ("left over", surplus), ("", misshapen)]
+      .filter { !$1.isEmpty }.map { "\($0) \($1.joined(separator: ", "))" }
+    guard faults.isEmpty else {
+      throw RSOError(
+        file,
+        "expected the tensors of the network, found "
+          + faults.map { $0.trimmingPrefix(" ") }.joined(separator: "; "),
+        hint: "the network and the file must have the same names and shapes")
+    }
+    try tensors.checkFinite(file)
+    for slot in slots {
+      values.replaceSubrange(slot.range, with: tensors[slot.name]?.values ?? [])
+    }
+  }
+
+  /// Whether a tensor of a `state_dict` counts batches, in integers, and is of no use here.
+  package static func isNoWeight(_ name: String) -> Bool {
+    name.hasSuffix(".num_batches_tracked")
+  }
+}
+
+extension Model {
+  /// Writes the weights alone for other programs: a PyTorch `state_dict`, parameters and the running statistics of
+  /// batch norm, as a safetensors file without anything of this program's.
+  ///
+  /// The metadata hold `mean`, a list in JSON of what is to be subtracted from every channel of pixels / 255.
+  ///
+  /// - Throws: `RSOError` naming the file, or the first value that is NaN or infinite.
+  public func writeStateDict(to url: URL) throws {
+    try stateDict(file: url.path).write(to: url)
+  }
+
+  /// - Parameter file: what errors call it.
+  package func stateDict(file: String) throws -> SafeTensors {
+    var tensors = try safeTensors(file: file)
+    // `pt` is what PyTorch's own files say.
+    tensors.metadata = [
+      "format": "pt", Key.mean: try compactJSON(mean.map { Double($0) }),
+    ]
+    return tensors
+  }
+}
