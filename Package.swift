@@ -9,10 +9,12 @@ let package = Package(
   platforms: [.macOS(.v15)],
   products: [
     .library(name: "RSO", targets: ["RSO"]),
+    .library(name: "RSOFormats", targets: ["RSOFormats"]),
     .executable(name: "rso", targets: ["RSOCommand"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
   ],
   targets: [
     .systemLibrary(
@@ -24,17 +26,28 @@ let package = Package(
       dependencies: ["CRSO", "CZlib"],
       resources: [.copy("Resources/mnist")],
       swiftSettings: swiftSettings),
+    .target(
+      name: "RSOFormats",
+      dependencies: [
+        "RSO", "CZlib",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ],
+      exclude: ["Protobuf/onnx.proto", "Protobuf/event.proto"],
+      swiftSettings: swiftSettings),
     .executableTarget(
       name: "RSOCommand",
       dependencies: [
-        "RSO",
+        "RSO", "RSOFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RSOTests", dependencies: ["RSO", "CRSO"], swiftSettings: swiftSettings),
     .testTarget(
-      name: "RSOCommandTests", dependencies: ["RSO", "RSOCommand"],
+      name: "RSOFormatsTests", dependencies: ["RSO", "RSOFormats", "CZlib"],
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "RSOCommandTests", dependencies: ["RSO", "RSOFormats", "RSOCommand"],
       swiftSettings: swiftSettings),
   ]
 )

@@ -15,10 +15,12 @@ enum Interrupts {
   /// Stops as a signal would; for output that nobody reads any more.
   static func request(_ number: Int32) { pending.store(number, ordering: .relaxed) }
 
+  /// A reader that goes away must not end the program in the middle of its work.
+  static func ignoreClosedPipes() { signal(SIGPIPE, SIG_IGN) }
+
   static func install() {
     _ = received  // So that the handler finds it initialised.
-    // A reader that goes away must not end the program in the middle of its work.
-    signal(SIGPIPE, SIG_IGN)
+    ignoreClosedPipes()
     // A file that grows past a limit of the system is an error with the file's name.
     signal(SIGXFSZ, SIG_IGN)
     // A program that starts this one from a thread on which signals are blocked passes that on.

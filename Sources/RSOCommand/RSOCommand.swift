@@ -16,6 +16,8 @@ struct RSOCommand: ParsableCommand {
     subcommands: [
       Train.self,
       Evaluate.self,
+      Predict.self,
+      Export.self,
       Describe.self,
       Benchmark.self,
     ])

@@ -7,7 +7,7 @@ import Foundation
 /// Either may be gzipped, whatever its name says.
 ///
 /// Source: http://yann.lecun.com/exdb/mnist, "File formats for the MNIST database".
-enum IDX {
+package enum IDX {
   static let labelsMagic = 2049
   static let grayImagesMagic = 2051
   static let imagesMagic = 2052
@@ -24,12 +24,32 @@ enum IDX {
   static func split(images imagesURL: URL, labels labelsURL: URL) throws -> Split {
     let names = (images: imagesURL.lastPathComponent, labels: labelsURL.lastPathComponent)
     let expected = names.images.contains("idx4") ? imagesMagic : grayImagesMagic
-    let (dimensions, images) = try array(imagesURL, name: names.images, magic: expected)
-    let (_, labels) = try array(labelsURL, name: names.labels, magic: labelsMagic)
-    let shape = Shape(
+    let (dimensions, images) = try array(readFile(imagesURL), name: names.images, magic: expected)
+    let (_, labels) = try array(readFile(labelsURL), name: names.labels, magic: labelsMagic)
+    return try Split(
+      images: images, labels: labels.map(Int32.init), shape: shape(dimensions), names: names)
+  }
+
+  /// Images without labels: `[N, C, H, W]` and the shape of one.
+  ///
+  /// - Parameter bytes: of the file, plain or gzipped.
+  package static func images(
+    _ bytes: [UInt8], name: String
+  ) throws -> (pixels: [UInt8], shape: Shape) {
+    let (dimensions, pixels) = try array(bytes, name: name, magic: grayImagesMagic)
+    return (pixels, shape(dimensions))
+  }
+
+  /// Whether a file may be one of these: by its first bytes.
+  package static func isPossible(_ bytes: [UInt8]) -> Bool {
+    Gzip.isGzip(bytes) || bytes.starts(with: [0, 0, 8])
+  }
+
+  /// Of one image, by the dimensions of the file.
+  private static func shape(_ dimensions: [Int]) -> Shape {
+    Shape(
       channels: dimensions.count == 4 ? dimensions[1] : 1,
       height: dimensions[dimensions.count - 2], width: dimensions[dimensions.count - 1])
-    return try Split(images: images, labels: labels.map(Int32.init), shape: shape, names: names)
   }
 
   /// The first file of the usual names, with `-` or `.` before `idx`, plain or `.gz`.
@@ -47,9 +67,9 @@ enum IDX {
 
   /// The dimensions and the bytes of one file; `magic` says what it should hold.
   private static func array(
-    _ url: URL, name: String, magic: Int
+    _ bytes: [UInt8], name: String, magic: Int
   ) throws -> (dimensions: [Int], bytes: [UInt8]) {
-    var bytes = try readFile(url)
+    var bytes = bytes
     if Gzip.isGzip(bytes) { bytes = try Gzip.inflate(bytes, name: name) }
 
     /// The big-endian 32-bit word at a position counted in words.
@@ -69,7 +89,7 @@ enum IDX {
         case labelsMagic: "a labels file? are the two paths swapped?"
         case grayImagesMagic, imagesMagic: "an images file? are the two paths swapped?"
         case 0x0900...0x0eff: "its values are not unsigned bytes"
-        default: url.pathExtension == "gz" ? "nor is it gzip data" : "not an IDX file?"
+        default: name.hasSuffix(".gz") ? "nor is it gzip data" : "not an IDX file?"
         }
       throw RSOError(name, "expected magic \(magic), found \(found)", hint: hint)
     }

@@ -1,0 +1,142 @@
+"""ONNX Runtime against `rso predict`: the same class for every image, the same logits to 1e-4.
+
+onnx_check.py RSO IMAGES MODEL... [--random N]
+
+MODEL: trained models. N: random networks, of all kinds of layers between them. IMAGES: MNIST's, as an IDX file in gzip.
+"""
+
+import argparse
+import gzip
+import json
+import pathlib
+import random
+import subprocess
+import tempfile
+
+import numpy as np
+import onnx
+import onnxruntime
+
+
+def random_network(rng):
+    """Layers of a network on 1x28x28 images, every kind with some probability."""
+    layers, shape, flat = [], (1, 28, 28), False
+
+    def add(**layer):
+        layer["name"] = f"{layer['type']}{len(layers)}"
+        layers.append(layer)
+        return layer["name"]
+
+    def window(low=1, high=3):
+        kernel = rng.randint(low, min(high, shape[1], shape[2]))
+        stride = rng.randint(1, 2)
+        padding = rng.randint(0, kernel // 2)
+        size = lambda n: (n + 2 * padding - kernel) // stride + 1
+        return dict(kernel=kernel, stride=stride, padding=padding), size(shape[1]), size(shape[2])
+
+    # Its results jump at 0, where rounding would decide; pixels less their mean keep away from it.
+    if rng.random() < 0.4:
+        if rng.random() < 0.5:
+            options, h, w = window(2)
+            add(type="maxPool", **options)
+            shape = (1, h, w)
+        add(type="sign")
+    for _ in range(rng.randint(1, 4)):
+        if rng.random() < 0.9 or min(shape[1:]) < 4:
+            options, h, w = window(1, 5)
+            channels = rng.randint(2, 20)
+            add(type="conv2d", channels=channels, bias=rng.random() < 0.5, **options)
+            shape = (channels, h, w)
+        if layers and rng.random() < 0.4:
+            source = layers[-1]["name"]
+            branch = add(type="conv2d", channels=shape[0], kernel=1)
+            add(type=rng.choice(["tanh", "sigmoid", "leakyReLU"]))
+            add(type="add", of=rng.choice([source, branch]))
+        if rng.random() < 0.7:
+            add(type="batchNorm", epsilon=rng.choice([1e-2, 1e-3]))
+        if rng.random() < 0.8:
+            add(type=rng.choice(["relu", "leakyReLU", "tanh", "sigmoid"]))
+        if rng.random() < 0.5 and min(shape[1:]) >= 4:
+            options, h, w = window(2)
+            add(type=rng.choice(["averagePool", "maxPool"]), **options)
+            shape = (shape[0], h, w)
+    end = rng.choice(["globalMaxPool", "globalAveragePool", "flatten"])
+    add(type=end)
+    if rng.random() < 0.6:
+        add(type="linear", features=rng.randint(4, 24), bias=rng.random() < 0.5)
+        add(type="batchNorm", epsilon=1e-2)
+        if rng.random() < 0.5:  # A linear layer's output where a convolution reads.
+            before = layers[-1]["name"]
+            channels = rng.randint(3, 9)
+            add(type="conv2d", channels=channels, kernel=1)
+            other = add(type="linear", features=channels, input=before)
+            add(type="add", of=layers[-2]["name"])
+    add(type="linear", features=10, bias=rng.random() < 0.5)
+    return {"input": {"channels": 1, "height": 28, "width": 28}, "layers": layers}
+
+
+def check(rso, model, images_file, images, folder, is_random=False):
+    path = folder / "model.onnx"
+    subprocess.run([rso, "export", model, "--onnx", path, "--quiet"], check=True)
+    proto = onnx.load(path)
+    onnx.checker.check_model(proto, full_check=True)
+    assert proto.opset_import[0].version >= 17, proto.opset_import
+    classes = json.loads({p.key: p.value for p in proto.metadata_props}["classes"])
+    assert classes == [str(c) for c in range(10)], classes
+    out = subprocess.run([rso, "predict", model, images_file, "--json"], check=True, capture_output=True)
+    ours = np.array([json.loads(line)["logits"] for line in out.stdout.splitlines()])
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (given,), (made,) = session.get_inputs(), session.get_outputs()
+    assert given.type == "tensor(uint8)" and given.shape == ["N", 1, 28, 28], (given.type, given.shape)
+    assert made.shape == ["N", 10], made.shape
+    theirs = np.concatenate(
+        [session.run(None, {given.name: part})[0] for part in np.array_split(images, 7)])
+    assert ours.shape == theirs.shape == (len(images), 10), (ours.shape, theirs.shape)
+    scale = np.abs(ours).max(axis=1)
+    if is_random:
+        # An untrained network can give an image logits that all but vanish, as differences of large numbers.
+        scale = np.maximum(scale, np.median(scale))
+    difference = (np.abs(ours - theirs).max(axis=1) / scale).max()
+    assert difference < 1e-4, f"logits differ by {difference}"
+    # Two classes that are equal to rounding are not a difference.
+    ordered = np.sort(ours, axis=1)
+    tied = (ordered[:, -1] - ordered[:, -2]) < 1e-5 * scale
+    other = (ours.argmax(axis=1) != theirs.argmax(axis=1)) & ~tied
+    assert not other.any(), f"{other.sum()} images of another class"
+    kinds = sorted({node.op_type for node in proto.graph.node})
+    print(f"{pathlib.Path(model).name}: {len(images)} images, the same classes ({tied.sum()} ties), "
+          f"logits to {difference:.1e}; {' '.join(kinds)}")
+    return set(kinds)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("rso")
+    parser.add_argument("images")
+    parser.add_argument("models", nargs="*")
+    parser.add_argument("--random", type=int, default=20)
+    options = parser.parse_args()
+    raw = gzip.open(options.images).read()
+    images = np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 1, 28, 28)
+    seen = set()
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for model in options.models:
+            check(options.rso, model, options.images, images, folder)
+        for seed in range(options.random):
+            network = random_network(random.Random(seed))
+            (folder / "net.json").write_text(json.dumps(network))
+            subprocess.run(
+                [options.rso, "train", "--network", folder / "net.json", "--train-limit", "200", "--test-limit", "50",
+                 "--batch", "100", "--cycles", "1", "--only", network["layers"][-1]["name"] + ".weight", "--quiet",
+                 "--seed", str(seed), "--run", folder / f"random{seed}"], check=True, stdout=subprocess.DEVNULL)
+            model = folder / f"random{seed}" / "checkpoint.safetensors"
+            seen |= check(options.rso, model, options.images, images, folder, is_random=True)
+    if options.random >= 20:
+        missing = {"Conv", "Gemm", "BatchNormalization", "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Where",
+                   "AveragePool", "MaxPool", "GlobalMaxPool", "GlobalAveragePool", "Flatten", "Add",
+                   "Unsqueeze"} - seen
+        assert not missing, f"no random network had {missing}"
+
+
+main()

@@ -1,0 +1,131 @@
+import CRSO
+import Foundation
+
+/// What a model says of one image.
+public struct Prediction: Hashable, Sendable {
+  /// `[classes]`, the network's output.
+  public let logits: [Float]
+
+  /// - Parameter logits: one or more.
+  public init(logits: [Float]) {
+    self.logits = logits
+  }
+
+  /// The class of the largest logit, the first of equals.
+  public var label: Int { logits.indices.reduce(0) { logits[$1] > logits[$0] ? $1 : $0 } }
+
+  /// `[classes]`: softmax of the logits.
+  public var probabilities: [Double] {
+    let largest = Double(logits[label])
+    let shares = logits.map { exp(Double($0) - largest) }
+    let sum = shares.reduce(0, +)
+    return shares.map { $0 / sum }
+  }
+
+  /// All classes, the most probable first; of equals the first.
+  public var ranking: [Int] {
+    logits.indices.sorted { (-logits[$0], $0) < (-logits[$1], $1) }
+  }
+}
+
+extension Model {
+  /// What the model says of every image.
+  ///
+  ///     let model = try Model(contentsOf: URL(fileURLWithPath: "runs/five/best.safetensors"))
+  ///     print(try model.predict(data.test.images).map(\.label))
+  ///
+  /// - Parameters:
+  ///   - images: pixels from 0 to 255, `[N, C, H, W]` of the network's input.
+  ///   - threads: `nil`: one per core.
+  /// - Throws: `RSOError` when the bytes are not whole images.
+  /// - Complexity: one forward pass. To predict again and again, keep a `Predictor`.
+  public func predict(_ images: [UInt8], threads: Int? = nil) throws -> [Prediction] {
+    try Predictor(self, threads: threads).predict(images)
+  }
+}
+
+/// A model made ready to predict on the CPU, image after image; memory does not grow with their number.
+///
+/// Batch norm uses the model's running statistics.
+public final class Predictor {
+  /// Images that are computed at once.
+  public static let batch = 512
+
+  private let shape: Shape
+  private let classes: Int
+  private let workers: Workers
+  private let built: NetworkPass
+  private let output: Pass.ValueID
+  /// `[blocks][classes + 1][16]`
+  private let logits: Buffer<Float>
+  private let pixels: Buffer<Float>
+
+  /// - Throws: `RSOError` if there is not enough memory, or the number of threads is out of range.
+  public init(_ model: Model, threads: Int? = nil) throws {
+    let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+    guard (1...1024).contains(threads) else {
+      throw RSOError("--threads", "expected 1 to 1024, found \(threads)")
+    }
+    let network = model.network.foldingAveragePools()
+    shape = network.input
+    classes = network.classes
+    workers = Workers(threads: threads)
+    let blocks = Self.batch / Kernels.block
+    built = NetworkPass(
+      network, lanes: .samples, kernels: Kernels.available[0], blockCapacity: blocks,
+      usesRunningStatistics: true)
+    built.values[0] = built.pass.append(.load, shape: network.input)
+    try built.append(0..<network.nodes.count)
+    let result = Shape(channels: classes)
+    output = built.pass.bound(result)
+    built.pass.append(
+      .activate(rso_identity), built.values[network.nodes.count], shape: result, into: output)
+    logits = try Buffer(blocks * Pass.stride(result))
+    built.pass.bind(output, logits.pointer)
+    try built.pass.compile()
+    var parameters = Parameters(zerosFor: network)
+    parameters.values = model.parameters.values
+    built.load(parameters)
+    built.use(model.statistics)
+    pixels = try Buffer(
+      model.mean.flatMap { mean in (0..<256).map { Float(Double($0) / 255 - Double(mean)) } })
+  }
+
+  /// What the model says of every image.
+  ///
+  /// - Parameter images: pixels from 0 to 255, `[N, C, H, W]` of the network's input.
+  /// - Throws: `RSOError` when the bytes are not whole images.
+  public func predict(_ images: [UInt8]) throws -> [Prediction] {
+    guard images.count.isMultiple(of: shape.count) else {
+      throw RSOError("images", "expected whole images of \(shape), found \(images.count) bytes")
+    }
+    let count = images.count / shape.count
+    var result: [Prediction] = []
+    result.reserveCapacity(count)
+    try images.withUnsafeBufferPointer { pixels in
+      for start in stride(from: 0, to: count, by: Self.batch) {
+        let size = min(Self.batch, count - start)
+        let first = pixels.baseAddress.map { $0 + start * shape.count }
+        result += try predictBatch(first, count: size)
+      }
+    }
+    return result
+  }
+
+  private func predictBatch(
+    _ images: UnsafePointer<UInt8>?, count: Int
+  ) throws -> [Prediction] {
+    let batches = try Batches(
+      (0..<Int32(count)).map { $0 }, size: count,
+      labels: [Int32](repeating: 0, count: count))
+    var input = try batches.input(0, results: 1)
+    input.images = images
+    input.pixels = UnsafePointer(pixels.pointer)
+    _ = try built.pass.run(input, workers)
+    let stride = Pass.stride(Shape(channels: classes))
+    return (0..<count).map { sample in
+      let lane = sample / Kernels.block * stride + sample % Kernels.block
+      return Prediction(logits: (0..<classes).map { logits.pointer[lane + $0 * Kernels.block] })
+    }
+  }
+}

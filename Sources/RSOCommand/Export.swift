@@ -1,0 +1,60 @@
+import ArgumentParser
+import Foundation
+import RSO
+import RSOFormats
+
+/// `rso export`
+struct Export: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write a trained network for other programs.",
+    discussion: """
+      ONNX (operator set 17) holds the whole network: it takes pixels from 0 to 255 as they are, \
+      unsigned bytes [N, C, H, W], and gives logits [N, classes]. safetensors holds the weights alone, \
+      under the names of a PyTorch state_dict.
+
+        rso export runs/five/best.safetensors --onnx model.onnx
+        rso export runs/five/best.safetensors --safetensors weights.safetensors
+        rso export model.safetensors --onnx pets.onnx --class-names cat,dog
+      """)
+
+  @Argument(help: "A model that rso has written.")
+  var model: String
+
+  @Option(help: ArgumentHelp("Write the network as ONNX.", valueName: "file"))
+  var onnx: String?
+
+  @Option(help: ArgumentHelp("Write the weights as safetensors.", valueName: "file"))
+  var safetensors: String?
+
+  @OptionGroup var classNames: ClassNameOptions
+
+  @Flag(name: .shortAndLong, help: "Say nothing.")
+  var quiet = false
+
+  func validate() throws {
+    guard onnx != nil || safetensors != nil else {
+      throw ValidationError("expected --onnx FILE or --safetensors FILE, found neither")
+    }
+  }
+
+  func run() throws {
+    let model = try Model(contentsOf: URL(fileURLWithPath: model))
+    let names = try classNames.names(for: model.network)
+    let shape = model.network.input
+    if let onnx {
+      try model.writeONNX(to: URL(fileURLWithPath: onnx), classNames: names)
+      say(
+        "\(onnx): input uint8 [N, \(shape.channels), \(shape.height), \(shape.width)], "
+          + "output logits [N, \(names.count)]")
+    }
+    if let safetensors {
+      try model.writeStateDict(to: URL(fileURLWithPath: safetensors))
+      let mean = model.mean.map { "\($0)" }.joined(separator: ", ")
+      say(
+        "\(safetensors): \(model.parameters.slots.count) parameters and the statistics of batch "
+          + "norm; the network takes pixels / 255 − \(mean)")
+    }
+  }
+
+  private func say(_ line: String) { if !quiet { Console.line(line) } }
+}

@@ -1,0 +1,156 @@
+import ArgumentParser
+import Foundation
+import RSO
+
+/// `rso predict`
+struct Predict: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Say what images show.",
+    discussion: """
+      Images are PNG or JPEG files, or files of many: IDX, plain or .gz, and .npy of unsigned bytes \
+      [N, H, W] or [N, C, H, W]. A picture is made grey or \
+      coloured as the network takes it, and resized to its size, which is said on standard error.
+
+        rso predict runs/five/best.safetensors seven.png
+        rso predict model.safetensors t10k-images-idx3-ubyte.gz --csv > predictions.csv
+        rso predict pets.safetensors *.jpg --class-names cat,dog --json
+      """)
+
+  @Argument(help: "A model that rso has written.")
+  var model: String
+
+  @Argument(help: "Files of images.")
+  var images: [String]
+
+  @OptionGroup var classNames: ClassNameOptions
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Classes to tell, the most probable first (default: 3).", valueName: "n"))
+  var top: Int?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Threads of the CPU (default: one per core).", valueName: "n"))
+  var threads: Int?
+
+  @Flag(help: "Print a line of JSON for every image, with the logits of all classes.")
+  var json = false
+
+  @Flag(help: "Print comma-separated values.")
+  var csv = false
+
+  func validate() throws {
+    guard !(json && csv) else { throw ValidationError("--json: expected it without --csv") }
+    if let top, top < 1 { throw ValidationError("--top: expected 1 or more, found \(top)") }
+  }
+
+  func run() throws {
+    Interrupts.ignoreClosedPipes()
+    let model = try Model(contentsOf: URL(fileURLWithPath: model))
+    let names = try classNames.names(for: model.network)
+    let predictor = try Predictor(model, threads: threads)
+    let top = min(top ?? 3, names.count)
+    let files = ImageFiles(paths: images, shape: model.network.input) {
+      Console.write("rso: \($0)\n", to: STDERR_FILENO)
+    }
+    let table = Table(names: names, top: top, width: images.map(\.count).max() ?? 0)
+    var isFirst = true
+    try files.read { names, pixels in
+      var text = ""
+      if isFirst { text += json ? "" : csv ? table.csvHead : table.head }
+      isFirst = false
+      for (name, prediction) in zip(names, try predictor.predict(pixels)) {
+        text +=
+          json
+          ? try table.json(name, prediction)
+          : csv ? table.csvRow(name, prediction) : table.row(name, prediction)
+      }
+      // Nobody reads on: that is no error.
+      if !Console.write(text) { throw ExitCode(0) }
+    }
+  }
+}
+
+/// Predictions as text, each with its line feed.
+private struct Table {
+  /// Of the classes.
+  let names: [String]
+  let top: Int
+  /// Of the files' names.
+  let width: Int
+
+  // MARK: For people
+
+  var head: String { line("image", "class", "share", top > 1 ? "runners-up" : "") }
+
+  func row(_ name: ImageFiles.Name, _ prediction: Prediction) -> String {
+    let shares = prediction.probabilities
+    let others = prediction.ranking[1..<top].map { "\(names[$0]) \(percent(shares[$0]))" }
+    return line(
+      name.file + (name.index.map { "[\($0)]" } ?? ""), names[prediction.label],
+      percent(shares[prediction.label]), others.joined(separator: ", "))
+  }
+
+  private func line(_ image: String, _ label: String, _ share: String, _ others: String) -> String {
+    let longest = max(names.map(\.count).max() ?? 0, 5)
+    let cells = [
+      image.padded(width), label.padded(longest), share.padded(9, right: true), others,
+    ]
+    return String(cells.joined(separator: "  ").reversed().drop { $0 == " " }.reversed()) + "\n"
+  }
+
+  // MARK: For programs
+
+  private struct Answer: Encodable {
+    struct Class: Encodable {
+      var number: Int
+      var name: String
+      var probability: Double
+    }
+    var image: String
+    var index: Int?
+    /// The most probable first.
+    var classes: [Class]
+    /// Of every class in order.
+    var logits: [Float]
+
+    enum CodingKeys: String, CodingKey { case image, index, classes, logits }
+  }
+
+  func json(_ name: ImageFiles.Name, _ prediction: Prediction) throws -> String {
+    let shares = prediction.probabilities
+    let answer = Answer(
+      image: name.file, index: name.index,
+      classes: prediction.ranking.prefix(top).map {
+        .init(number: $0, name: names[$0], probability: shares[$0])
+      }, logits: prediction.logits)
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    return String(decoding: try encoder.encode(answer), as: UTF8.self) + "\n"
+  }
+
+  var csvHead: String {
+    let columns = (1...top).flatMap {
+      $0 == 1 ? ["class", "probability"] : ["class \($0)", "probability \($0)"]
+    }
+    return csvLine(["image", "index"] + columns)
+  }
+
+  func csvRow(_ name: ImageFiles.Name, _ prediction: Prediction) -> String {
+    let shares = prediction.probabilities
+    return csvLine(
+      [name.file, name.index.map(String.init) ?? ""]
+        + prediction.ranking.prefix(top).flatMap { [names[$0], "\(shares[$0])"] })
+  }
+
+  /// Quoted where RFC 4180 asks for it.
+  private func csvLine(_ fields: [String]) -> String {
+    fields.map { field in
+      guard field.contains(where: { ",\"\n\r".contains($0) }) else { return field }
+      return "\"" + field.replacingOccurrences(of: "\"", with: "\"\"") + "\""
+    }.joined(separator: ",") + "\n"
+  }
+}

@@ -1,0 +1,296 @@
+import Foundation
+import RSO
+import SwiftProtobuf
+
+extension Model {
+  /// The names of input and output in an ONNX file.
+  public enum ONNXName {
+    /// Pixels from 0 to 255, unsigned bytes `[N, C, H, W]`.
+    public static let input = "input"
+    /// 32-bit floats `[N, classes]`.
+    public static let output = "logits"
+  }
+
+  /// Writes the model for programs that run ONNX.
+  ///
+  /// - Throws: `RSOError` if the file cannot be written or the names are not as many as the classes.
+  public func writeONNX(to url: URL, classNames: [String]? = nil) throws {
+    try AtomicFile.write(onnx(classNames: classNames), to: url)
+  }
+
+  /// The model as an ONNX file (operator set 17) with its weights inside.
+  ///
+  /// It takes pixels as they are in images, as unsigned bytes: the division by 255 and the subtraction of the mean are
+  /// part of it. Batch norm uses the model's running statistics. The number of images is free.
+  ///
+  /// - Parameter classNames: one for each class; `nil`: their numbers. They go into the metadata, as a list in JSON
+  ///   under `classes`.
+  /// - Throws: `RSOError` if the names are not as many as the classes, or a value is NaN or infinite.
+  public func onnx(classNames: [String]? = nil) throws -> Data {
+    let names = classNames ?? (0..<network.classes).map(String.init)
+    guard names.count == network.classes else {
+      throw RSOError(
+        "class names", "expected \(network.classes), one for each class, found \(names.count)")
+    }
+    // The same check as for a model's file.
+    _ = try safeTensors(file: "model")
+    var graph = ONNXBuilder(self)
+    graph.build()
+    var file = ONNXModel()
+    file.irVersion = 8
+    file.producerName = "rso"
+    file.opsetImport = [.with { $0.version = 17 }]
+    file.graph = graph.graph
+    let json = try JSONEncoder().encode(names)
+    file.metadataProps = [
+      .with {
+        $0.key = "classes"
+        $0.value = String(decoding: json, as: UTF8.self)
+      }
+    ]
+    return try file.serializedBytes()
+  }
+}
+
+/// Makes the nodes of a graph from the layers of a network, under their names.
+private struct ONNXBuilder {
+  private let model: Model
+  private let network: Network
+  private(set) var graph = ONNXGraph()
+  /// For every value of the network, the name of its tensor, and whether that is `[N, C]` rather than `[N, C, H, W]`.
+  private var values: [(name: String, isFlat: Bool)] = []
+
+  init(_ model: Model) {
+    self.model = model
+    network = model.network
+  }
+
+  mutating func build() {
+    graph.name = "rso"
+    graph.input = [image]
+    values = [(pixels(), false)]
+    for index in network.nodes.indices { append(index) }
+    // The output has a name of its own, and no spatial dimensions.
+    let last = values[network.nodes.count]
+    node("Flatten", [last.name], Model.ONNXName.output, [.int("axis", 1)])
+    graph.output = [
+      valueInfo(Model.ONNXName.output, type: .float, dimensions: [network.classes])
+    ]
+  }
+
+  // MARK: Input
+
+  private var image: ONNXValueInfo {
+    let shape = network.input
+    return valueInfo(
+      Model.ONNXName.input, type: .byte, dimensions: [shape.channels, shape.height, shape.width])
+  }
+
+  /// Pixels / 255 minus the mean of their channel, as the network was trained on.
+  private mutating func pixels() -> String {
+    let names = ["pixels", "scaled", "centred"].map { "\(Model.ONNXName.input):\($0)" }
+    node("Cast", [Model.ONNXName.input], names[0], [.int("to", Int(ElementType.float.rawValue))])
+    let scale = initializer("\(Model.ONNXName.input):255", [1], [255])
+    node("Div", [names[0], scale], names[1])
+    let mean = initializer(
+      "\(Model.ONNXName.input):mean", [1, model.mean.count, 1, 1], model.mean)
+    node("Sub", [names[1], mean], names[2])
+    return names[2]
+  }
+
+  // MARK: Layers
+
+  private mutating func append(_ index: Int) {
+    let layer = network.nodes[index].layer
+    let name = Self.output(network.nodes[index].name)
+    let inputs = network.inputs[index]
+    var isFlat = values[inputs[0]].isFlat
+    switch layer {
+    case .conv2d(_, let kernel, let stride, let padding, _):
+      node(
+        "Conv", [spatial(inputs[0])] + weights(index, [.weight, .bias]), name,
+        window(kernel, stride, padding))
+      isFlat = false
+    case .linear:
+      node(
+        "Gemm", [flat(inputs[0])] + weights(index, [.weight, .bias]), name, [.int("transB", 1)])
+      isFlat = true
+    case .batchNorm(let epsilon):
+      node(
+        "BatchNormalization",
+        [values[inputs[0]].name] + weights(index, [.scale, .shift]) + statistics(index), name,
+        [.float("epsilon", Float(epsilon))])
+    case .activation(let activation): append(activation, values[inputs[0]].name, name)
+    case .averagePool(let kernel, let stride, let padding):
+      node(
+        "AveragePool", [spatial(inputs[0])], name,
+        window(kernel, stride, padding) + [.int("count_include_pad", 1)])
+      isFlat = false
+    case .maxPool(let kernel, let stride, let padding):
+      node("MaxPool", [spatial(inputs[0])], name, window(kernel, stride, padding))
+      isFlat = false
+    case .globalMaxPool:
+      node("GlobalMaxPool", [spatial(inputs[0])], name)
+      isFlat = false
+    case .globalAveragePool:
+      node("GlobalAveragePool", [spatial(inputs[0])], name)
+      isFlat = false
+    case .flatten:
+      node("Flatten", [values[inputs[0]].name], name, [.int("axis", 1)])
+      isFlat = true
+    case .add:
+      node("Add", inputs.map { isFlat ? flat($0) : spatial($0) }, name)
+    }
+    values.append((name, isFlat))
+  }
+
+  private mutating func append(_ activation: Activation, _ input: String, _ name: String) {
+    switch activation {
+    case .relu: node("Relu", [input], name)
+    case .leakyReLU: node("LeakyRelu", [input], name, [.float("alpha", 0.01)])
+    case .sigmoid: node("Sigmoid", [input], name)
+    case .tanh: node("Tanh", [input], name)
+    case .sign:
+      // ONNX's own Sign is 0 at 0.
+      let isNegative = "\(name):negative"
+      let constants = [("zero", 0), ("down", -1), ("up", 1)].map {
+        initializer("\(name):\($0)", [1], [Float($1)])
+      }
+      node("Less", [input, constants[0]], isNegative)
+      node("Where", [isNegative, constants[1], constants[2]], name)
+    }
+  }
+
+  private func window(_ kernel: Int, _ stride: Int, _ padding: Int) -> [ONNXAttribute] {
+    [
+      .ints("kernel_shape", [kernel, kernel]), .ints("strides", [stride, stride]),
+      .ints("pads", [padding, padding, padding, padding]),
+    ]
+  }
+
+  /// A value as `[N, C, H, W]`.
+  private mutating func spatial(_ value: Int) -> String {
+    guard values[value].isFlat else { return values[value].name }
+    let name = "\(values[value].name):spatial"
+    if !isMade(name) {
+      let axes = integers("\(name):axes", [2, 3])
+      node("Unsqueeze", [values[value].name, axes], name)
+    }
+    return name
+  }
+
+  /// A value as `[N, C]`.
+  private mutating func flat(_ value: Int) -> String {
+    guard !values[value].isFlat else { return values[value].name }
+    let name = "\(values[value].name):flat"
+    if !isMade(name) { node("Flatten", [values[value].name], name, [.int("axis", 1)]) }
+    return name
+  }
+
+  private func isMade(_ name: String) -> Bool { graph.node.contains { $0.output == [name] } }
+
+  // MARK: Weights
+
+  /// The tensors of a layer that are there, under their own names.
+  private mutating func weights(_ index: Int, _ roles: [Parameters.Role]) -> [String] {
+    roles.compactMap { role in
+      let slot = model.parameters.slots.first { $0.node == index && $0.role == role }
+      return slot.map { initializer($0.name, $0.shape, model.parameters.values[$0.range]) }
+    }
+  }
+
+  private mutating func statistics(_ index: Int) -> [String] {
+    let name = network.nodes[index].name
+    let moments = model.statistics.moments[index]
+    return [("running_mean", moments?.mean), ("running_var", moments?.variance)].map {
+      let values = ($1 ?? []).map { Float($0) }
+      return initializer("\(name).\($0)", [values.count], values)
+    }
+  }
+
+  // MARK: Messages
+
+  /// Element types by the format's numbers.
+  private enum ElementType: Int32 {
+    case float = 1
+    case byte = 2
+    case integer = 7
+  }
+
+  /// What a node of that name makes. A layer may have the name of the graph's output.
+  private static func output(_ name: String) -> String {
+    name == Model.ONNXName.output ? "\(name):layer" : name
+  }
+
+  private mutating func node(
+    _ type: String, _ inputs: [String], _ name: String, _ attributes: [ONNXAttribute] = []
+  ) {
+    graph.node.append(
+      .with {
+        $0.opType = type
+        $0.name = name
+        $0.input = inputs
+        $0.output = [name]
+        $0.attribute = attributes
+      })
+  }
+
+  private mutating func initializer(
+    _ name: String, _ shape: [Int], _ values: some Collection<Float>
+  ) -> String {
+    initializer(name, shape, .float, values.map(\.bitPattern.littleEndian))
+  }
+
+  private mutating func integers(_ name: String, _ values: [Int64]) -> String {
+    initializer(name, [values.count], .integer, values.map(\.littleEndian))
+  }
+
+  private mutating func initializer<Bits>(
+    _ name: String, _ shape: [Int], _ type: ElementType, _ bits: [Bits]
+  ) -> String {
+    graph.initializer.append(
+      .with {
+        $0.name = name
+        $0.dims = shape.map(Int64.init)
+        $0.dataType = type.rawValue
+        $0.rawData = bits.withUnsafeBytes { Data($0) }
+      })
+    return name
+  }
+
+  private func valueInfo(_ name: String, type: ElementType, dimensions: [Int]) -> ONNXValueInfo {
+    .with {
+      $0.name = name
+      $0.type.tensorType.elemType = type.rawValue
+      $0.type.tensorType.shape.dim =
+        [.with { $0.dimParam = "N" }]
+        + dimensions.map { size in .with { $0.dimValue = Int64(size) } }
+    }
+  }
+}
+
+extension ONNXAttribute {
+  fileprivate static func int(_ name: String, _ value: Int) -> Self {
+    .with {
+      $0.name = name
+      $0.type = .int
+      $0.i = Int64(value)
+    }
+  }
+
+  fileprivate static func ints(_ name: String, _ values: [Int]) -> Self {
+    .with {
+      $0.name = name
+      $0.type = .ints
+      $0.ints = values.map(Int64.init)
+    }
+  }
+
+  fileprivate static func float(_ name: String, _ value: Float) -> Self {
+    .with {
+      $0.name = name
+      $0.type = .float
+      $0.f = value
+    }
+  }
+}

@@ -1,0 +1,133 @@
+import Foundation
+import RSO
+import Testing
+
+@testable import RSOFormats
+
+/// The graph that is written. That ONNX Runtime computes the same is checked by `.ci/onnx_check.py`.
+struct ONNXTests {
+  static func model(_ network: Network) -> Model {
+    var statistics = BatchNormStatistics()
+    for (index, node) in network.nodes.enumerated() {
+      guard case .batchNorm = node.layer else { continue }
+      let channels = network.shapes[index + 1].channels
+      statistics.moments[index] = .init(
+        mean: (0..<channels).map { Double($0) / 4 }, variance: (0..<channels).map { Double($0 + 1) }
+      )
+    }
+    return Model(
+      network: network, parameters: Parameters(initialFor: network, seed: 3),
+      statistics: statistics, mean: [0.25])
+  }
+
+  static func network() throws -> Network {
+    try Network(input: Shape(channels: 1, height: 8, width: 6)) {
+      Node.conv2d("conv", channels: 3, kernel: 3, stride: 2, padding: 1, bias: true)
+      Node.batchNorm("bn", epsilon: 1e-5)
+      Node.activation("leaky", .leakyReLU)
+      Node.averagePool("pool", kernel: 2, padding: 1)
+      Node.flatten("flat")
+      Node.linear("logits", features: 5, bias: true)
+      Node.activation("sign", .sign)
+      Node.conv2d("mix", channels: 5, kernel: 1)
+      Node.linear("again", features: 5, input: "sign")
+      Node.add("sum", "mix")
+    }
+  }
+
+  private static func file(_ names: [String]? = nil) throws -> ONNXModel {
+    try ONNXModel(serializedBytes: try model(network()).onnx(classNames: names))
+  }
+
+  @Test func everyLayerIsThere() throws {
+    let file = try Self.file()
+    #expect(file.opsetImport.map(\.version) == [17] && file.irVersion == 8)
+    let graph = file.graph
+    #expect(
+      graph.node.map(\.opType) == [
+        "Cast", "Div", "Sub", "Conv", "BatchNormalization", "LeakyRelu", "AveragePool", "Flatten",
+        "Gemm", "Less", "Where", "Unsqueeze", "Conv", "Gemm", "Flatten", "Add", "Flatten",
+      ])
+    func dimensions(_ value: ONNXValueInfo) -> [String] {
+      value.type.tensorType.shape.dim.map { $0.dimParam.isEmpty ? "\($0.dimValue)" : $0.dimParam }
+    }
+    #expect(
+      graph.input.map(\.name) == ["input"] && dimensions(graph.input[0]) == ["N", "1", "8", "6"])
+    #expect(graph.output.map(\.name) == ["logits"] && dimensions(graph.output[0]) == ["N", "5"])
+    // Every tensor is made once and before it is read.
+    var made = Set(graph.initializer.map(\.name) + ["input"])
+    #expect(made.count == graph.initializer.count + 1)
+    for node in graph.node {
+      for input in node.input { #expect(made.contains(input), "\(node.name) reads \(input)") }
+      for output in node.output { #expect(made.insert(output).inserted, "\(output) is made twice") }
+    }
+    #expect(made.contains("logits"))
+  }
+
+  @Test func attributesAndWeightsAreTheNetworks() throws {
+    let model = Self.model(try Self.network())
+    let graph = try Self.file().graph
+    func attributes(_ name: String) -> [String: [Double]] {
+      let node = graph.node.first { $0.name == name }
+      let pairs = (node?.attribute ?? []).map { attribute -> (String, [Double]) in
+        switch attribute.type {
+        case .float: (attribute.name, [Double(attribute.f)])
+        case .int: (attribute.name, [Double(attribute.i)])
+        default: (attribute.name, attribute.ints.map { Double($0) })
+        }
+      }
+      return Dictionary(pairs) { first, _ in first }
+    }
+    #expect(
+      attributes("conv") == ["kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]])
+    #expect(
+      attributes("pool") == [
+        "kernel_shape": [2, 2], "strides": [2, 2], "pads": [1, 1, 1, 1], "count_include_pad": [1],
+      ])
+    #expect(attributes("bn") == ["epsilon": [Double(Float(1e-5))]])
+    #expect(attributes("leaky") == ["alpha": [Double(Float(0.01))]])
+    #expect(attributes("logits:layer")["transB"] == [1])
+    func values(_ name: String) -> [Float] {
+      let data = graph.initializer.first { $0.name == name }?.rawData ?? Data()
+      return data.withUnsafeBytes { bytes in
+        stride(from: 0, to: bytes.count, by: 4).map {
+          bytes.loadUnaligned(fromByteOffset: $0, as: Float.self)
+        }
+      }
+    }
+    for slot in model.parameters.slots {
+      #expect(values(slot.name) == Array(model.parameters.values[slot.range]), "\(slot.name)")
+    }
+    #expect(values("bn.running_mean") == [0, 0.25, 0.5])
+    #expect(values("bn.running_var") == [1, 2, 3])
+    #expect(values("input:mean") == [0.25] && values("input:255") == [255])
+  }
+
+  @Test func classNamesAreInTheMetadata() throws {
+    func names(_ file: ONNXModel) throws -> [String] {
+      let text = try #require(file.metadataProps.first { $0.key == "classes" }).value
+      return try JSONDecoder().decode([String].self, from: Data(text.utf8))
+    }
+    #expect(try names(Self.file()) == ["0", "1", "2", "3", "4"])
+    let pets = ["cat", "dog \"x\"", "é", "a,b", ""]
+    #expect(try names(Self.file(pets)) == pets)
+    #expect(
+      errorText { _ = try Self.file(["cat"]) }
+        == "class names: expected 5, one for each class, found 1")
+  }
+
+  @Test func nothingIsWrittenWhereItCannotBe() throws {
+    try withTemporaryFolder { folder in
+      var model = Self.model(try Self.network())
+      let missing = folder.appendingPathComponent("none/m.onnx")
+      #expect(
+        errorText { try model.writeONNX(to: missing) }?
+          .contains("none/m.onnx: cannot be written: No such file or directory") == true)
+      model.parameters.values[0] = .nan
+      #expect(
+        errorText { try model.writeONNX(to: folder.appendingPathComponent("m.onnx")) }
+          == "model: expected finite values, found nan at conv.weight[0]")
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+    }
+  }
+}
