@@ -35,12 +35,14 @@ extension Train {
   func tracePath(_ path: String, _ folder: String) -> String {
     RunFolder.path(of: URL(fileURLWithPath: path), in: URL(fileURLWithPath: folder))
   }
+}
 
+extension DataOptions {
   /// The run's data, from where they were or from where the options say.
   ///
   /// - Throws: `RSOError` if they are not those that the run was started with.
   func dataset(of configuration: RunConfiguration) throws -> Dataset {
-    var options = data
+    var options = self
     let own = configuration.data
     options.trainLimit = own.train
     options.testLimit = own.test
@@ -50,11 +52,11 @@ extension Train {
     let dataset = try options.dataset()
     let found = DataDescription(dataset, directory: options.directory)
     guard found.digest == own.digest else {
-      let subject = data.data != nil ? "--data" : data.dataDir != nil ? "--data-dir" : nil
+      let subject = data != nil ? "--data" : dataDir != nil ? "--data-dir" : nil
       throw RSOError(
         subject ?? own.directory ?? own.name,
         "the run has the data \(own.words), found \(found.words)",
-        hint: subject == nil ? "were the files changed since the run was started?" : Self.hint)
+        hint: subject == nil ? "were the files changed since the run was started?" : Train.hint)
     }
     return dataset
   }

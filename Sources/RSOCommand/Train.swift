@@ -20,8 +20,8 @@ struct Train: ParsableCommand {
                                                       change some tensors of a network from elsewhere
 
       Control-C stops after the proposals at hand and says how to go on. The run folder holds \
-      checkpoint.safetensors, best.safetensors, metrics.jsonl (a line for every finished tensor) and \
-      config.json.
+      checkpoint.safetensors, best.safetensors, metrics.jsonl (a line for every finished tensor), \
+      config.json and an event file for `tensorboard --logdir`.
       """)
 
   @OptionGroup(title: "Data") var data: DataOptions
@@ -54,7 +54,15 @@ struct Train: ParsableCommand {
   @Flag(name: .shortAndLong, help: "Say only how it ended.")
   var quiet = false
 
+  @Flag(
+    help: "Print a line of JSON for every finished tensor, as in metrics.jsonl, and one at the end."
+  )
+  var json = false
+
+  private var output: TrainingSession.Output { json ? .json : quiet ? .quiet : .table }
+
   func validate() throws {
+    guard !(json && quiet) else { throw ValidationError("--json: expected it without --quiet") }
     guard resume else { return }
     guard folder != nil else {
       throw ValidationError("--resume: expected --run DIR, the folder of the run to go on with")
@@ -94,7 +102,7 @@ struct Train: ParsableCommand {
     }
     return try TrainingSession(
       beginning: search, configuration, folder: folder,
-      initialModel: saveInitial.map { URL(fileURLWithPath: $0) }, quiet: quiet)
+      initialModel: saveInitial.map { URL(fileURLWithPath: $0) }, output: output)
   }
 
   /// The network, and the weights to start from; `nil`: drawn from the seed.
@@ -141,13 +149,13 @@ struct Train: ParsableCommand {
       try requireAgreement(with: configuration)
       // The report of a finished run needs no data.
       guard !checkpoint.isFinished || data.isGiven else { return }
-      let data = try dataset(of: configuration)
+      let data = try data.dataset(of: configuration)
       guard !checkpoint.isFinished else { return }
       search = try RandomSearch(
         network: configuration.network, data: data, settings: configuration.settings,
         device: device, parameters: checkpoint.model.parameters, position: checkpoint.position)
     }
-    return TrainingSession(resuming: search, run, folder: folder, quiet: quiet)
+    return try TrainingSession(resuming: search, run, folder: folder, output: output)
   }
 
   /// `runs/mnist-20260131-235959`, or the same with a number behind it where that exists.

@@ -1,15 +1,21 @@
 import ArgumentParser
 import Foundation
 import RSO
+import RSOFormats
 
 /// A run from where it stands to its end, or until it is told to stop.
 struct TrainingSession {
+  /// What a run prints.
+  enum Output { case table, quiet, json }
+
   /// `nil` where the run is finished.
   private var search: RandomSearch?
   private let folder: RunFolder
+  /// For TensorBoard; `nil` where the run is finished.
+  private let events: EventLog?
   /// The folder as the user calls it.
   private let path: String
-  private let quiet: Bool
+  private let output: Output
   private var display: ProgressDisplay
   private var estimate: TimeEstimate
   private let start = ContinuousClock.now
@@ -19,7 +25,7 @@ struct TrainingSession {
   /// - Throws: `RSOError`; the folder is then as it was.
   init(
     beginning search: RandomSearch, _ configuration: RunConfiguration, folder path: String,
-    initialModel: URL?, quiet: Bool
+    initialModel: URL?, output: Output
   ) throws {
     var search = search
     // A model has running statistics, and those come with an evaluation.
@@ -27,13 +33,28 @@ struct TrainingSession {
     let folder = try RunFolder(
       creating: URL(fileURLWithPath: path),
       Checkpoint(model: search.model, configuration: configuration), initialModel: initialModel)
-    self.init(search, folder, path, quiet)
+    let events = try EventLog(
+      folder: folder.url, settings: search.settings, sweeps: search.sweeps.count,
+      position: search.position)
+    try events.begin(search.model, test: test)
+    self.init(search, folder, events, path, output)
     describe(search, "untrained: test accuracy \(percent(test.accuracy))")
   }
 
   /// A run that goes on.
-  init(resuming search: RandomSearch?, _ folder: RunFolder, folder path: String, quiet: Bool) {
-    self.init(search, folder, path, quiet)
+  ///
+  /// - Throws: `RSOError` if the event file cannot be written.
+  init(
+    resuming search: RandomSearch?, _ folder: RunFolder, folder path: String, output: Output
+  ) throws {
+    let events = try search.map { search in
+      let cycle = folder.earlierMetrics.filter { $0.cycle == search.position.cycle }
+      return try EventLog(
+        folder: folder.url, settings: search.settings, sweeps: search.sweeps.count,
+        position: search.position,
+        cycleSeconds: cycle.reduce(0) { $0 + $1.seconds + $1.evaluationSeconds })
+    }
+    self.init(search, folder, events, path, output)
     if let search {
       let sweep = search.sweeps[search.position.sweep]
       describe(
@@ -43,12 +64,16 @@ struct TrainingSession {
     }
   }
 
-  private init(_ search: RandomSearch?, _ folder: RunFolder, _ path: String, _ quiet: Bool) {
+  private init(
+    _ search: RandomSearch?, _ folder: RunFolder, _ events: EventLog?, _ path: String,
+    _ output: Output
+  ) {
     self.search = search
     self.folder = folder
+    self.events = events
     self.path = path
-    self.quiet = quiet
-    display = ProgressDisplay(quiet: quiet)
+    self.output = output
+    display = ProgressDisplay(quiet: output != .table)
     estimate = TimeEstimate(
       work: search?.expectedWork ?? [],
       earlier: search == nil
@@ -58,8 +83,10 @@ struct TrainingSession {
   /// - Throws: `RSOError`, or `ExitCode` of the signal that stopped it; the folder can be resumed.
   mutating func run() throws {
     guard search != nil else {
-      Console.line("\(path): this run is finished; there is nothing to resume")
-      summary(isRun: false)
+      if output != .json {
+        Console.line("\(path): this run is finished; there is nothing to resume")
+      }
+      try summary(isRun: false)
       return
     }
     do {
@@ -82,7 +109,7 @@ struct TrainingSession {
       throw ExitCode(1)
     }
     display.clear()
-    summary(isRun: true)
+    try summary(isRun: true)
   }
 
   /// Searches one tensor and writes what came of it; `false` when told to stop.
@@ -108,7 +135,13 @@ struct TrainingSession {
     }
     guard let report else { return false }
     estimate.end(at: .now)
-    try folder.record(report, model: search.model, position: search.position)
+    // The checkpoint comes last: what is behind it is cut off when the run goes on.
+    let model = search.model
+    try events?.record(report, model: model)
+    try folder.record(report, model: model, position: search.position)
+    if output == .json, let line = folder.lastLine, !Console.line(line) {
+      Interrupts.request(SIGPIPE)
+    }
     display.line(
       row(
         "\(cycle + 1)", report.parameter, percent(report.keptShare, 1),
@@ -176,8 +209,27 @@ extension TrainingSession {
     return head + middle.reversed().joined() + tail
   }
 
-  private func summary(isRun: Bool) {
+  /// How it ended, for programs.
+  private struct Answer: Encodable {
+    var run: String
+    var testAccuracy: Double?
+    var best: Checkpoint.Best?
+    var seconds: Double?
+    var memoryBytes: Int?
+  }
+
+  private func summary(isRun: Bool) throws {
     let checkpoint = folder.checkpoint
+    if output == .json {
+      let answer = Answer(
+        run: path, testAccuracy: folder.lastAccuracy, best: checkpoint.best,
+        seconds: isRun ? (ContinuousClock.now - start) / .seconds(1) : nil,
+        memoryBytes: isRun ? peakMemory : nil)
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      Console.line(String(decoding: try encoder.encode(answer), as: UTF8.self))
+      return
+    }
     var lines: [String] = []
     if let accuracy = folder.lastAccuracy { lines.append("test accuracy: \(percent(accuracy))") }
     if let best = checkpoint.best {

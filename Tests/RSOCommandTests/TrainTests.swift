@@ -12,7 +12,8 @@ struct TrainTests {
       #expect(
         try place.files().subtracting(before) == [
           "runs", "runs/a", "runs/a/checkpoint.safetensors", "runs/a/best.safetensors",
-          "runs/a/config.json", "runs/a/metrics.jsonl",
+          "runs/a/config.json", "runs/a/metrics.jsonl", "runs/a/initial.safetensors",
+          "runs/a/events.out.tfevents.rso",
         ])
       // Not on a terminal: nothing is rewritten, and there is a line for each of 7 tensors and 2 cycles.
       #expect(!result.output.contains("\r") && !result.output.contains("\u{1B}"))
@@ -50,6 +51,34 @@ struct TrainTests {
       let result = try place.train(["--cycles", "1", "--run", "r", "--quiet"])
       #expect(result.output.hasPrefix("test accuracy: "))
       #expect(!result.output.contains("fc.weight  "))
+    }
+  }
+
+  @Test func jsonSaysWhatTheMetricsSay() throws {
+    try Workplace.with { place in
+      let result = try place.train(["--cycles", "1", "--run", "r", "--json"])
+      #expect(result.errors == "")
+      #expect(result.code == 0)
+      let metrics = try place.text("r/metrics.jsonl")
+      #expect(result.output.hasPrefix(metrics))
+      struct Answer: Decodable {
+        var run: String
+        var testAccuracy: Double
+        var best: Checkpoint.Best
+        var seconds: Double?
+        var memoryBytes: Int?
+      }
+      func answer(_ text: Substring) throws -> Answer {
+        try JSONDecoder().decode(Answer.self, from: Data(text.utf8))
+      }
+      let end = try answer(result.output.dropFirst(metrics.count))
+      let last = try #require(try place.metrics("r").last)
+      #expect(end.run == "r" && end.testAccuracy == last.testAccuracy)
+      #expect(end.best.accuracy == last.bestAccuracy)
+      #expect(end.seconds ?? 0 > 0 && end.memoryBytes ?? 0 > 1_000_000)
+      let again = try place.run(["train", "--run", "r", "--resume", "--json"])
+      #expect(try answer(again.output[...]).testAccuracy == end.testAccuracy)
+      #expect(try place.train(["--json", "--quiet"]).code == 64)
     }
   }
 

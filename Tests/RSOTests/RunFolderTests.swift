@@ -106,7 +106,9 @@ struct RunFolderTests {
       func leave() throws {
         for name in left { try Data().write(to: folder.appendingPathComponent(name)) }
       }
-      let files = ["checkpoint.safetensors", "config.json", "metrics.jsonl"]
+      let files = [
+        "checkpoint.safetensors", "config.json", "initial.safetensors", "metrics.jsonl",
+      ]
       let start = try Self.start()
       try leave()
       // A folder with nothing else in it counts as empty.

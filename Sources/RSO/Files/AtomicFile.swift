@@ -93,7 +93,7 @@ package final class AppendingFile {
 
   /// Appends `line` and a line feed.
   package func append(_ line: String) throws {
-    try append(bytes: line.utf8 + CollectionOfOne(UInt8(ascii: "\n")))
+    try append(bytes: Array(line.utf8) + [UInt8(ascii: "\n")])
   }
 
   /// Appends bytes.

@@ -14,6 +14,7 @@ import Foundation
 /// |---|---|
 /// | `checkpoint.safetensors` | the latest model, and all that going on takes |
 /// | `best.safetensors` | the model of the best test accuracy so far, the first of equals |
+/// | `initial.safetensors` | the model before training |
 /// | `metrics.jsonl` | one line for every finished tensor |
 /// | `config.json` | the configuration, to be read by people and other programs |
 ///
@@ -28,8 +29,9 @@ package final class RunFolder {
   private let trace: AppendingFile?
   private let lock: FolderLock
 
-  private enum Name {
+  enum Name {
     static let checkpoint = "checkpoint.safetensors"
+    static let initial = "initial.safetensors"
     static let best = "best.safetensors"
     static let metrics = "metrics.jsonl"
     static let configuration = "config.json"
@@ -59,6 +61,8 @@ package final class RunFolder {
       // What resumes comes first: a folder with anything else but no checkpoint would be stuck.
       written.append(file(Name.checkpoint))
       try checkpoint.write(to: file(Name.checkpoint))
+      written.append(file(Name.initial))
+      try checkpoint.model.write(to: file(Name.initial))
       written.append(file(Name.configuration))
       try Self.write(checkpoint.configuration, to: file(Name.configuration))
       written.append(file(Name.metrics))
@@ -112,6 +116,8 @@ package final class RunFolder {
 
   /// Test accuracy of the checkpoint's model; `nil` before the first finished tensor.
   package private(set) var lastAccuracy: Double?
+  /// The line of the last tensor that this program finished.
+  package private(set) var lastLine: String?
 
   /// Writes the proposals of a run to the trace, if there is one.
   package func record(_ judged: RandomSearch.Event.Judged) throws {
@@ -139,8 +145,9 @@ package final class RunFolder {
     checkpoint.position = position
     checkpoint.traceBytes = trace?.length ?? 0
     try trace?.synchronize()
-    try metrics.append(
-      Metrics(report, bestAccuracy: checkpoint.best?.accuracy ?? accuracy).line)
+    let line = Metrics(report, bestAccuracy: checkpoint.best?.accuracy ?? accuracy).line
+    lastLine = line
+    try metrics.append(line)
     try metrics.synchronize()
     if isBest { try checkpoint.write(to: bestURL, isBest: true) }
     try checkpoint.write(to: checkpointURL)
@@ -153,7 +160,9 @@ extension RunFolder {
   /// Whether a name is that of a temporary file which a killed program left behind.
   private static func isTemporary(_ name: String) -> Bool {
     name.hasSuffix(".tmp")
-      && [Name.checkpoint, Name.best, Name.configuration].contains { name.hasPrefix(".\($0).") }
+      && [Name.checkpoint, Name.best, Name.initial, Name.configuration].contains {
+        name.hasPrefix(".\($0).")
+      }
   }
 
   /// How a run calls a file: by its path from the folder where it is in it, so that a run can be moved.
@@ -257,10 +266,12 @@ private func makeFolder(_ url: URL) throws -> [URL] {
 }
 
 /// Keeps a second program out of a folder for as long as it lives; the system lifts it with the process.
-private final class FolderLock {
+final class FolderLock {
   private let file: Int32
 
-  init(_ url: URL) throws {
+  init(
+    _ url: URL, hint: String = "wait until it has ended, or use another folder: --run DIR"
+  ) throws {
     file = open(url.path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else {
       throw RSOError(url.path, "cannot be opened: \(String(cString: strerror(errno)))")
@@ -268,9 +279,7 @@ private final class FolderLock {
     // A file system without locks (some network folders) is no reason not to run.
     if flock(file, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
       close(file)
-      throw RSOError(
-        url.path, "another rso is using this folder",
-        hint: "wait until it has ended, or use another folder: --run DIR")
+      throw RSOError(url.path, "another rso is using this folder", hint: hint)
     }
   }
 

@@ -2,6 +2,8 @@ import Foundation
 import RSO
 import Testing
 
+@testable import RSOFormats
+
 /// What a run left behind, as two runs are compared: all but the seconds.
 struct RunFiles: Equatable {
   var checkpoint: Data
@@ -9,6 +11,8 @@ struct RunFiles: Equatable {
   var configuration: Data
   var trace: Data?
   var metrics: [Metrics]
+  /// TensorBoard's, without any times.
+  var events: [TensorBoardEvent]
 
   init(_ place: Workplace, _ folder: String) throws {
     func data(_ name: String) throws -> Data {
@@ -24,6 +28,12 @@ struct RunFiles: Equatable {
       line.evaluationSeconds = 0
       return line
     }
+    events = try place.events(folder).map { event in
+      var event = event
+      event.wallTime = 0
+      event.summary.value.removeAll { $0.tag.contains("seconds") }
+      return event
+    }
   }
 
   /// The names of those that differ.
@@ -31,7 +41,7 @@ struct RunFiles: Equatable {
     [
       ("checkpoint", checkpoint == other.checkpoint), ("best", best == other.best),
       ("configuration", configuration == other.configuration), ("trace", trace == other.trace),
-      ("metrics", metrics == other.metrics),
+      ("metrics", metrics == other.metrics), ("events", events == other.events),
     ].filter { !$0.1 }.map(\.0)
   }
 }
@@ -41,6 +51,19 @@ extension Workplace {
     try text("\(folder)/metrics.jsonl").split(separator: "\n").map {
       try JSONDecoder().decode(Metrics.self, from: Data($0.utf8))
     }
+  }
+
+  /// Every whole event of a run; the file must have nothing else.
+  func events(_ folder: String) throws -> [TensorBoardEvent] {
+    let bytes = try readFile(file("\(folder)/\(EventLog.name)"))
+    var events: [TensorBoardEvent] = []
+    var place = 0
+    while place < bytes.count {
+      let content = try #require(EventFile.content(of: bytes, at: place))
+      events.append(try TensorBoardEvent(serializedBytes: Array(content)))
+      place += content.count + 16
+    }
+    return events
   }
 
   func tensors(_ path: String) throws -> SafeTensors {

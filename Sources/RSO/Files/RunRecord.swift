@@ -1,0 +1,69 @@
+import Foundation
+
+/// What a run has come to, read from its folder; nothing in the folder changes.
+package struct RunRecord: Sendable {
+  package let url: URL
+  package let checkpoint: Checkpoint
+  /// One for every finished tensor.
+  package let metrics: [Metrics]
+  /// The model of the best test accuracy; `nil` before the first finished tensor.
+  package let best: Model?
+  /// The model before training; `nil` for a run from before it was kept.
+  package let initial: Model?
+
+  /// - Throws: `RSOError` if there is no run, a program is still writing it, or a file is damaged, cut short or of
+  ///   another version.
+  package init(reading url: URL) throws {
+    func file(_ name: String) -> URL { url.appendingPathComponent(name) }
+    guard FileManager.default.fileExists(atPath: file(RunFolder.Name.checkpoint).path) else {
+      throw RSOError(
+        url.path, "expected the folder of a run, found no \(RunFolder.Name.checkpoint)",
+        hint: "check the path")
+    }
+    // Held while it is read, so that all files are of one moment.
+    let lock = try FolderLock(
+      url, hint: "the run goes on: stop it or wait; TensorBoard shows it meanwhile")
+    defer { withExtendedLifetime(lock) {} }
+    self.url = url
+    checkpoint = try Checkpoint(contentsOf: file(RunFolder.Name.checkpoint))
+    let settings = checkpoint.configuration.settings
+    let sweeps = settings.sweeps(of: checkpoint.model.parameters, in: checkpoint.model.network)
+    metrics = try Self.metrics(
+      file(RunFolder.Name.metrics),
+      count: checkpoint.position.cycle * sweeps.count + checkpoint.position.sweep)
+    let network = checkpoint.model.network
+    best = try metrics.isEmpty ? nil : Self.model(file(RunFolder.Name.best), of: network)
+    initial = try Self.model(file(RunFolder.Name.initial), of: network)
+  }
+
+  /// `nil` where there is no such file.
+  private static func model(_ url: URL, of network: Network) throws -> Model? {
+    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
+    let model = try Model(contentsOf: url)
+    guard model.network == network else {
+      throw RSOError(
+        url.path, "expected the network of \(RunFolder.Name.checkpoint), found another")
+    }
+    return model
+  }
+
+  /// The lines that the checkpoint knows of.
+  private static func metrics(_ url: URL, count: Int) throws -> [Metrics] {
+    let bytes = try readFile(url)
+    guard bytes.isEmpty || bytes.last == UInt8(ascii: "\n") else {
+      throw RSOError(
+        url.path, "expected whole lines, found a part of one at its end",
+        hint: "the run was killed: going on with it mends the file, rso train --run DIR --resume")
+    }
+    let lines = bytes.split(separator: UInt8(ascii: "\n"))
+    guard lines.count >= count else {
+      throw RSOError(
+        url.path,
+        "expected \(count) lines as \(RunFolder.Name.checkpoint) has tensors, "
+          + "found \(lines.count)")
+    }
+    return try lines.prefix(count).enumerated().map { index, line in
+      try decodeJSON(String(decoding: line, as: UTF8.self), "line \(index + 1)", url.path)
+    }
+  }
+}

@@ -1,0 +1,86 @@
+import Foundation
+import RSO
+import SwiftProtobuf
+
+/// A file of TensorBoard events: records of a length, its checksum, an event and its checksum.
+///
+/// Source: https://www.tensorflow.org/tutorials/load_data/tfrecord, "TFRecords format details".
+final class EventFile {
+  private let file: AppendingFile
+
+  /// Opens a file for appending; makes one that says what it is where there is none.
+  ///
+  /// - Parameter step: events behind this step are cut off, and all from the first damaged one on.
+  init(_ url: URL, keepingTo step: Int) throws {
+    let bytes = FileManager.default.fileExists(atPath: url.path) ? try readFile(url) : []
+    let kept = Self.length(of: bytes, to: step)
+    file = try AppendingFile(url, keeping: kept)
+    if kept == 0 {
+      try append(
+        .with {
+          $0.wallTime = Date().timeIntervalSince1970
+          $0.fileVersion = "brain.Event:2"
+        })
+    }
+  }
+
+  func append(_ event: TensorBoardEvent) throws {
+    try file.append(bytes: Self.record(event.serializedBytes()))
+  }
+
+  /// Waits until all events are on the disk.
+  func synchronize() throws { try file.synchronize() }
+
+  // MARK: Records
+
+  static func record(_ content: [UInt8]) -> [UInt8] {
+    let length = littleEndian(UInt64(content.count))
+    return length + littleEndian(maskedChecksum(length[...])) + content
+      + littleEndian(maskedChecksum(content[...]))
+  }
+
+  /// The content of the record at `place`; `nil` where it is cut short or damaged.
+  static func content(of bytes: [UInt8], at place: Int) -> ArraySlice<UInt8>? {
+    guard bytes.count - place >= 16 else { return nil }
+    let head = bytes[place..<(place + 8)]
+    let length = head.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    guard littleEndian(maskedChecksum(head)).elementsEqual(bytes[(place + 8)..<(place + 12)]),
+      length <= UInt64(bytes.count - place - 16)
+    else { return nil }
+    let content = bytes[(place + 12)..<(place + 12 + Int(length))]
+    let sum = bytes[content.endIndex..<(content.endIndex + 4)]
+    return littleEndian(maskedChecksum(content)).elementsEqual(sum) ? content : nil
+  }
+
+  /// The bytes of the sound events up to a step.
+  private static func length(of bytes: [UInt8], to step: Int) -> Int {
+    var place = 0
+    while let content = content(of: bytes, at: place),
+      let event = try? TensorBoardEvent(serializedBytes: Array(content)), event.step <= step
+    {
+      place += content.count + 16
+    }
+    return place
+  }
+
+  private static func littleEndian(_ value: some FixedWidthInteger) -> [UInt8] {
+    withUnsafeBytes(of: value.littleEndian) { Array($0) }
+  }
+
+  // MARK: Checksums
+
+  /// CRC-32C, turned and shifted so that a checksum of checksums is none of its own.
+  static func maskedChecksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+    let sum = checksum(bytes)
+    return (sum >> 15 | sum << 17) &+ 0xa282_ead8
+  }
+
+  /// CRC-32C (Castagnoli), as in RFC 3720, appendix B.4.
+  static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+    ~bytes.reduce(~0) { $0 >> 8 ^ table[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] }
+  }
+
+  private static let table: [UInt32] = (0..<256).map { byte in
+    (0..<8).reduce(UInt32(byte)) { sum, _ in sum >> 1 ^ (sum & 1 == 1 ? 0x82f6_3b78 : 0) }
+  }
+}
