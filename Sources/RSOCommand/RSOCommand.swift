@@ -18,6 +18,7 @@ struct RSOCommand: ParsableCommand {
       Evaluate.self,
       Predict.self,
       Export.self,
+      ReportCommand.self,
       Describe.self,
       Benchmark.self,
     ])

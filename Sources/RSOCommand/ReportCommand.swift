@@ -1,0 +1,62 @@
+import ArgumentParser
+import Foundation
+import RSO
+import RSOFormats
+
+/// `rso report`
+struct ReportCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "report",
+    abstract: "Write a page about one run or several.",
+    discussion: """
+      One file of HTML that needs nothing else: settings, learning curves, kept shares, how far each \
+      tensor has moved, filters, confusion and mistakes. Several runs are on the same axes.
+
+        rso report runs/five
+        rso report runs/five runs/quick --output both.html
+      """)
+
+  @Argument(help: "Run folders.")
+  var runs: [String]
+
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "Where to write it (default: report.html in the first run).", valueName: "file"))
+  var output: String?
+
+  @Option(
+    help: ArgumentHelp("Where the data are now, if they were moved.", valueName: "dir"))
+  var dataDir: String?
+
+  @OptionGroup var classNames: ClassNameOptions
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Threads of the CPU (default: one per core).", valueName: "n"))
+  var threads: Int?
+
+  @Flag(name: .shortAndLong, help: "Say nothing.")
+  var quiet = false
+
+  func run() throws {
+    let options = try DataOptions.parse(dataDir.map { ["--data-dir", $0] } ?? [])
+    let names = runs.map { URL(fileURLWithPath: $0).lastPathComponent }
+    let parts = try zip(runs, names).map { path, name in
+      let record = try RunRecord(reading: URL(fileURLWithPath: path))
+      let configuration = record.checkpoint.configuration
+      _ = try classNames.names(for: configuration.network)
+      return try ReportRun(
+        // Two runs of one name are told apart by their paths.
+        name: names.count { $0 == name } > 1 ? path : name, record: record,
+        data: options.dataset(of: configuration), threads: threads)
+    }
+    let given = try classNames.classNames.map { _ in
+      try classNames.names(for: parts[0].model.network)
+    }
+    let file =
+      output ?? URL(fileURLWithPath: runs[0]).appendingPathComponent("report.html").relativePath
+    try AtomicFile.write(Report(parts, classNames: given).html(), to: URL(fileURLWithPath: file))
+    if !quiet { Console.line("report: \(file)") }
+  }
+}

@@ -1,0 +1,110 @@
+import Foundation
+import RSO
+
+/// Runs on one page of HTML that needs nothing else: no network, no script.
+package struct Report {
+  let runs: [ReportRun]
+  /// What the classes are called; `nil`: by their numbers.
+  let classNames: [String]?
+
+  /// - Parameter runs: one or more; those with several tensors of one name are shown on the same axes.
+  package init(_ runs: [ReportRun], classNames: [String]? = nil) {
+    self.runs = runs
+    self.classNames = classNames
+  }
+
+  /// The page, in UTF-8.
+  package func html() throws -> Data {
+    let title = runs.map(\.name).joined(separator: ", ")
+    let body = try [
+      head(title), summary, curves, keptShares, distances, filters(), confusions, mistakes(),
+      cycleTable, sweepTable,
+    ].joined(separator: "\n")
+    let page = """
+      <!DOCTYPE html>
+      <html lang=en>
+      <head>
+      <meta charset=utf-8>
+      <meta http-equiv=Content-Security-Policy content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+      <meta name=viewport content="width=device-width, initial-scale=1">
+      <title>\(escaped(title)) – RSO</title>
+      <style>
+      \(Self.style)
+      </style>
+      </head>
+      <body>
+      \(body)
+      </body>
+      </html>
+
+      """
+    return Data(page.utf8)
+  }
+
+  func name(_ label: Int) -> String {
+    classNames.flatMap { $0.indices.contains(label) ? $0[label] : nil } ?? "\(label)"
+  }
+
+  // MARK: Parts of a page
+
+  func section(_ title: String, _ text: String = "", _ body: String) -> String {
+    """
+    <section>
+    <h2>\(escaped(title))</h2>
+    \(text.isEmpty ? "" : "<p class=weak>\(escaped(text))</p>")
+    \(body)
+    </section>
+    """
+  }
+
+  func figure(_ caption: String, _ body: String) -> String {
+    "<figure>\n\(body)\n<figcaption>\(escaped(caption))</figcaption>\n</figure>"
+  }
+
+  /// A row of cells, each already HTML.
+  func row(_ cells: [String], _ tag: String = "td") -> String {
+    "<tr>" + cells.map { "<\(tag)>\($0)</\(tag)>" }.joined() + "</tr>"
+  }
+
+  func table(_ head: [String], _ rows: [[String]], id: String) -> String {
+    """
+    <div class=scroll><table id=\(id)><thead>\(row(head.map(escaped), "th"))</thead><tbody>
+    \(rows.map { row($0.map(escaped)) }.joined(separator: "\n"))
+    </tbody></table></div>
+    """
+  }
+
+  /// Which line is which run.
+  var legend: String {
+    let items = runs.enumerated().map { number, run in
+      let line = "<line class=\"line c\(number % Chart.colours)\" x1=0 x2=32 y1=6 y2=6 />"
+      return
+        "<li><svg viewBox=\"0 0 32 12\" aria-hidden=true>\(line)</svg>\(escaped(run.name))</li>"
+    }
+    return "<ul class=legend>\(items.joined())</ul>"
+  }
+
+  func image(_ png: Data, _ text: String) -> String {
+    "<img alt=\"\(escaped(text))\" src=\"data:image/png;base64,\(png.base64EncodedString())\">"
+  }
+
+  /// For each run, under its name where there are several.
+  func eachRun(_ body: (ReportRun) throws -> String) rethrows -> String {
+    try runs.map { run in
+      (runs.count > 1 ? "<h3>\(escaped(run.name))</h3>\n" : "") + (try body(run))
+    }.joined(separator: "\n")
+  }
+}
+
+/// A share as a percentage.
+func percentage(_ share: Double, _ decimals: Int = 2) -> String {
+  decimal(100 * share, decimals) + " %"
+}
+
+/// `4:05` or `3:04:05`.
+func clock(_ seconds: Double) -> String {
+  let total = Int(min(max(seconds, 0), 1e12).rounded())
+  func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
+  let (hours, minutes, rest) = (total / 3600, total / 60 % 60, total % 60)
+  return hours > 0 ? "\(hours):\(two(minutes)):\(two(rest))" : "\(minutes):\(two(rest))"
+}

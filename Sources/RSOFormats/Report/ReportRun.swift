@@ -1,0 +1,101 @@
+import Foundation
+import RSO
+
+/// One run of a report, and what its best model says of the test images.
+package struct ReportRun: Sendable {
+  let name: String
+  let record: RunRecord
+  let data: Dataset
+  /// The best model, or before the first finished tensor the one that the run starts from.
+  package let model: Model
+  let predictions: [Prediction]
+
+  /// - Parameters:
+  ///   - name: what the report calls it.
+  ///   - data: those that the run was started with.
+  /// - Complexity: a forward pass over the test images.
+  package init(name: String, record: RunRecord, data: Dataset, threads: Int? = nil) throws {
+    self.name = name
+    self.record = record
+    self.data = data
+    model = record.best ?? record.checkpoint.model
+    predictions = try model.predict(data.test.images, threads: threads)
+  }
+
+  var settings: SearchSettings { record.checkpoint.configuration.settings }
+  var metrics: [Metrics] { record.metrics }
+
+  /// Proposals judged up to every finished tensor.
+  var proposals: [Double] {
+    let counts = Dictionary(
+      record.checkpoint.model.parameters.slots.map { ($0.name, $0.count) },
+      uniquingKeysWith: { first, _ in first })
+    var sum = 0
+    return metrics.map { line in
+      sum += counts[line.parameter] ?? 0
+      return Double(sum)
+    }
+  }
+
+  /// Seconds from the start of the run up to every finished tensor.
+  var seconds: [Double] {
+    var sum = 0.0
+    return metrics.map { line in
+      sum += line.seconds + line.evaluationSeconds
+      return sum
+    }
+  }
+
+  /// The last finished tensor of every cycle, the unfinished one included.
+  var cycles: [Metrics] {
+    metrics.indices.filter { $0 == metrics.count - 1 || metrics[$0 + 1].cycle != metrics[$0].cycle }
+      .map { metrics[$0] }
+  }
+
+  /// The tensors that were swept, in the order of the network.
+  var swept: [Parameters.Slot] {
+    let names = Set(metrics.map(\.parameter))
+    return record.checkpoint.model.parameters.slots.filter { names.contains($0.name) }
+  }
+
+  /// How far a tensor is from where it started: the root of the mean square of its elements' ways, in σ of its
+  /// proposals. `nil` where it is not known where it started.
+  func distance(_ slot: Parameters.Slot) -> Double? {
+    guard let initial = record.initial else { return nil }
+    let pairs = zip(
+      record.checkpoint.model.parameters.values[slot.range], initial.parameters.values[slot.range])
+    let square = pairs.reduce(0.0) {
+      let way = Double($1.0) - Double($1.1)
+      return $0 + way * way
+    }
+    return (square / Double(slot.count)).squareRoot() / slot.proposalDeviation
+  }
+
+  /// `[label][predicted]`: number of test images.
+  var confusion: [[Int]] {
+    let classes = model.network.classes
+    var table = Array(repeating: Array(repeating: 0, count: classes), count: classes)
+    for (label, prediction) in zip(data.test.labels, predictions) {
+      table[Int(label)][prediction.label] += 1
+    }
+    return table
+  }
+
+  /// Test images that are taken for another class, those of the most certain answer first.
+  var mistakes: [(index: Int, share: Double)] {
+    predictions.indices.filter { predictions[$0].label != Int(data.test.labels[$0]) }
+      .map { ($0, predictions[$0].probabilities[predictions[$0].label]) }
+      .sorted { ($1.share, $0.index) < ($0.share, $1.index) }
+  }
+
+  /// A test image as PNG.
+  func picture(_ index: Int) throws -> Data {
+    let shape = data.test.shape
+    let all = data.test.images[(index * shape.count)..<((index + 1) * shape.count)]
+    let channels = shape.channels == 3 ? 3 : 1
+    let pixels = (0..<shape.area).flatMap { place in
+      (0..<channels).map { all[all.startIndex + $0 * shape.area + place] }
+    }
+    return try PNG.encode(pixels, width: shape.width, height: shape.height, channels: channels)
+  }
+}

@@ -1,0 +1,133 @@
+import Foundation
+import RSO
+import Testing
+
+/// The page is looked at in a browser by `.ci/run`; here, what it says and what is refused.
+struct ReportTests {
+  @Test func saysWhatTheRunsSay() throws {
+    try Workplace.with { place in
+      #expect(try place.train(["--cycles", "3", "--run", "one"]).code == 0)
+      #expect(
+        try place.train(["--cycles", "2", "--run", "two", "--only", "fc*", "--seed", "5"]).code == 0
+      )
+      let before = try place.contents("one")
+      let result = try place.run([
+        "report", "one", "two", "-o", "both.html", "--class-names", "cat,<dog>,eel",
+      ])
+      #expect(result.errors == "")
+      #expect(result.output == "report: both.html\n")
+      #expect(try place.contents("one") == before)
+      let page = try place.text("both.html")
+      for name in ["one", "two"] {
+        for line in try place.metrics(name) {
+          let cells = [
+            "\(line.cycle + 1)", line.parameter, "\(line.keptShare)", "\(line.meanLoss ?? 0)",
+            "\(line.testLoss ?? 0)", "\(line.testAccuracy)", "\(line.bestAccuracy)",
+            "\(line.seconds)",
+            "\(line.evaluationSeconds)",
+          ]
+          let row = "<tr>" + cells.map { "<td>\($0)</td>" }.joined() + "</tr>"
+          #expect(page.contains(row), "\(row)")
+        }
+        let best = try #require(try place.metrics(name).map(\.testAccuracy).max())
+        #expect(page.contains(String(format: "%.2f %%, after ", 100 * best)))
+        #expect(page.contains("<p class=weak>\(Int((best * 30).rounded())) of 30 correct.</p>"))
+      }
+      #expect(page.contains("&lt;dog&gt;") && !page.contains("<dog>"))
+      #expect(page.contains("conv0.weight, before") && page.contains("conv0.weight, after"))
+      // Nothing from elsewhere, and no script.
+      for text in ["http:", "https:", "<script", "url(", "@import"] {
+        #expect(!page.contains(text))
+      }
+
+      #expect(try place.run(["report", "two", "--quiet"]).output == "")
+      #expect(try place.text("two/report.html").contains("<title>two"))
+      // The folder still goes on.
+      #expect(try place.run(["train", "--run", "two", "--resume"]).code == 0)
+    }
+  }
+
+  struct Change: CustomTestStringConvertible, Sendable {
+    var errors: String
+    var arguments: [String] = []
+    var change: @Sendable (Workplace) throws -> Void
+    var testDescription: String { errors }
+  }
+
+  static let changes: [Change] = [
+    Change(
+      errors:
+        "/r/metrics.jsonl: expected whole lines, found a part of one at its end (the run was killed"
+    ) {
+      let file = $0.file("r/metrics.jsonl")
+      try Data(contentsOf: file).dropLast(20).write(to: file)
+    },
+    Change(
+      errors: "/r/metrics.jsonl: expected 7 lines as checkpoint.safetensors has tensors, found 6"
+    ) {
+      let lines = try $0.text("r/metrics.jsonl").split(separator: "\n").dropLast()
+      try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: $0.file("r/metrics.jsonl"))
+    },
+    Change(errors: "/r/metrics.jsonl, line 2") { try $0.edit("r/metrics.jsonl", "conv1", "\"") },
+    Change(
+      errors:
+        "checkpoint.safetensors: expected format version 1, found 2 (was it written by a later rso?)"
+    ) {
+      try $0.change { $0.metadata["format_version"] = "2" }
+    },
+    Change(
+      errors: "/none: expected the folder of a run, found no checkpoint.safetensors",
+      arguments: ["none"]
+    ) {
+      _ in
+    },
+    Change(errors: "digits: expected train-images-idx3-ubyte") {
+      try FileManager.default.removeItem(at: $0.file("digits"))
+    },
+    Change(errors: "digits: the run has the data ") { try $0.writeData("digits", shift: 1) },
+    Change(errors: "none/p.html: cannot be written", arguments: ["-o", "none/p.html"]) { _ in },
+    Change(errors: "--class-names: expected 3 names", arguments: ["--class-names", "a"]) { _ in },
+    Change(
+      errors: "best.safetensors: expected the network of checkpoint.safetensors, found another"
+    ) {
+      try $0.edit("net.json", "\"channels\": 4", "\"channels\": 5")
+      _ = try $0.train(["--cycles", "1", "--run", "s"])
+      try FileManager.default.removeItem(at: $0.file("r/best.safetensors"))
+      try FileManager.default.moveItem(
+        at: $0.file("s/best.safetensors"), to: $0.file("r/best.safetensors"))
+    },
+  ]
+
+  @Test(arguments: changes)
+  func refusesWhatItCannotShow(_ test: Change) throws {
+    try Workplace.with { place in
+      #expect(try place.train(["--cycles", "1", "--run", "r"]).code == 0)
+      try test.change(place)
+      let before = try place.files()
+      let result = try place.run(["report", "r"] + test.arguments)
+      #expect(result.code == (test.errors.hasPrefix("--") ? 64 : 1))
+      #expect(result.output == "")
+      #expect(result.errors.contains(test.errors), "\(result.errors)")
+      #expect(try place.files() == before)
+    }
+  }
+
+  @Test func aRunThatGoesOnIsRefused() throws {
+    try Workplace.with { place in
+      let running = try Tool.Running(
+        ["train"] + Workplace.options + ["--cycles", "400", "--run", "r"], in: place.url)
+      while running.process.isRunning, ((try? place.text("r/metrics.jsonl")) ?? "").isEmpty {
+        usleep(200)
+      }
+      let result = try place.run(["report", "r"])
+      running.send(SIGKILL)
+      _ = try running.wait()
+      #expect(result.code == 1)
+      #expect(
+        result.errors.contains(
+          "/r: another rso is using this folder (the run goes on: stop it or wait"))
+      // After the kill there is a page, whatever was finished.
+      #expect(try place.run(["report", "r"]).code == 0)
+    }
+  }
+}
