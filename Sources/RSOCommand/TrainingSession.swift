@@ -244,6 +244,7 @@ extension TrainingSession {
     let data = directory.map { " --data-dir \(quoted($0))" } ?? ""
     let model = "\(path)/best.safetensors"
     lines.append("evaluate it: rso evaluate \(quoted(model))\(data)")
+    lines.append("show it: rso report \(quoted(path))")
     Console.line(lines.joined(separator: "\n"))
   }
 }

@@ -29,6 +29,7 @@ struct TrainTests {
       let accuracies = metrics.map(\.testAccuracy)
       #expect(metrics.last?.bestAccuracy == accuracies.max())
       #expect(result.output.contains("rso evaluate runs/a/best.safetensors --data-dir "))
+      #expect(result.output.hasSuffix("\nshow it: rso report runs/a\n"))
       for word in ["test accuracy: ", "best: ", "time: ", "memory: "] {
         #expect(result.output.contains("\n" + word), "no \(word)")
       }
