@@ -12,7 +12,7 @@ struct HelpTests {
         "--weight-decay, --wd", "--data ", "--gpu", "--seed", "--threads", "--device",
         "--data-dir", "--network", "--train-limit", "--test-limit", "--run", "--resume", "--trace",
         "--save-initial", "--from", "--preset", "--sigma-scale", "--tensor-order",
-        "--element-order", "--sweeps", "--only", "--quiet", "rso train --run runs/five --resume",
+        "--element-order", "--sweeps", "--only", "--quiet", "--json", "rso train --run runs/five --resume",
       ]
     ),
     (
@@ -29,6 +29,12 @@ struct HelpTests {
         "compared with the reference",
       ]
     ),
+    (
+      ["predict"],
+      ["<images>", "PNG or JPEG", "--json", "--csv", "--top", "--class-names", "rso predict"]
+    ),
+    (["export"], ["--onnx", "--safetensors", "--class-names", "unsigned bytes [N, C, H, W]"]),
+    (["report"], ["--output", "--data-dir", "--quiet", "Several runs are on the same axes"]),
     (
       ["evaluate"],
       ["--data ", "--data-dir", "--split", "--json", "--device", "rso evaluate runs/five/"]
