@@ -12,7 +12,8 @@ struct HelpTests {
         "--weight-decay, --wd", "--data ", "--gpu", "--seed", "--threads", "--device",
         "--data-dir", "--network", "--train-limit", "--test-limit", "--run", "--resume", "--trace",
         "--save-initial", "--from", "--preset", "--sigma-scale", "--tensor-order",
-        "--element-order", "--sweeps", "--only", "--quiet", "--json", "rso train --run runs/five --resume",
+        "--element-order", "--sweeps", "--only", "--quiet", "--json",
+        "rso train --run runs/five --resume",
       ]
     ),
     (
