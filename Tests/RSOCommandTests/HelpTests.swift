@@ -35,7 +35,7 @@ struct HelpTests {
       ["<images>", "PNG or JPEG", "--json", "--csv", "--top", "--class-names", "rso predict"]
     ),
     (["export"], ["--onnx", "--safetensors", "--class-names", "unsigned bytes [N, C, H, W]"]),
-    (["report"], ["--output", "--data-dir", "--quiet", "Several runs are on the same axes"]),
+    (["report"], ["--output", "--data-dir", "--quiet", "One file of HTML"]),
     (
       ["evaluate"],
       ["--data ", "--data-dir", "--split", "--json", "--device", "rso evaluate runs/five/"]
