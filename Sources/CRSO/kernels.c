@@ -1,6 +1,52 @@
 // One source, compiled for every instruction set; the best one is chosen at run time.
 #include "crso.h"
 
+// Floats of each part of a layer's workspace.
+typedef struct {
+  int64_t row, lines, moments, m, v;
+  // Points along one row of tiles.
+  int32_t across;
+} rso_layer_sizes;
+
+// Outputs of the tile at `start`: fours, then as many threes as are left.
+static inline int rso_tile_size(int start, int size) {
+  const int left = size - start;
+  return left % 4 == 0 || (left % 4 == 3 && left > 3) || left > 9 ? 4 : 3;
+}
+
+static rso_layer_sizes rso_sizes_of_layer(const rso_layer *a) {
+  const int most = a->stride == 1 ? 6 : 9;
+  rso_layer_sizes sizes = {0};
+  for (int x = 0, m; x < a->out_width; x += m) {
+    m = rso_tile_size(x, a->out_width);
+    sizes.across += a->stride == 1 ? m + 2 : 2 * m + 1;
+  }
+  const int64_t lanes = a->source.lanes < 3 ? a->source.lanes : 3;
+  sizes.row = (int64_t)a->source.width * rso_block;
+  sizes.lines = (int64_t)(most + 1) * sizes.across * rso_block;
+  sizes.moments = a->out_channels * lanes * 2 * rso_block;
+  sizes.m = (most * most + 1) * rso_tile * lanes * rso_block;
+  sizes.v = sizes.across * (a->source.channels * lanes * most + 1) * rso_block;
+  return sizes;
+}
+
+int64_t rso_layer_workspace(const rso_layer *a) {
+  const rso_layer_sizes sizes = rso_sizes_of_layer(a);
+  return sizes.row + sizes.lines + sizes.moments + sizes.m + sizes.v;
+}
+
+int rso_has_layer(int32_t out_height, int32_t out_width) {
+  // Every other number is a sum of fours and threes.
+  const int other = 1 << 1 | 1 << 2 | 1 << 5;
+  return out_height > 0 && out_width > 0 && (out_height > 5 || !(other >> out_height & 1)) &&
+         (out_width > 5 || !(other >> out_width & 1));
+}
+
+int rso_has_rows(const rso_window *w) {
+  return w->kernel == 3 && (w->stride == 1 || w->stride == 2) && w->padding <= 1 &&
+         (w->out_width - 1) * w->stride - w->padding + 3 <= w->width + 1;
+}
+
 #if defined(__x86_64__)
 
 #pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,fma"))), \

@@ -46,6 +46,44 @@ typedef struct {
   int32_t lanes, channels, area;
 } rso_map;
 
+// One output channel of a 3×3 convolution, row by row: stride 1 or 2, padding 0 or 1.
+// w: [in_channels][3][3], rso_tile floats from tap to tap.
+typedef struct {
+  const float *x, *w;
+  float bias;
+  rso_window window;
+  int32_t in_channels;
+} rso_rows;
+
+// Where a layer's input comes from: activation(scale[c] v[c] + offset[c]), where v is x or, if `mixed` is
+// there, x plus the convolution of that one channel with `column`.
+// x: [channels, height, width, 16], mixed: [mixing.height, mixing.width, 16],
+// column: packed [ceil(channels / 8)][3][3][8], scale, offset: [channels] per lane, or NULL
+typedef struct {
+  const float *x, *mixed, *column, *scale, *offset;
+  ptrdiff_t x_lane, mixed_lane, norm_lane;
+  rso_window mixing;
+  rso_activation activation;
+  int32_t lanes, channels, height, width;
+} rso_source;
+
+// y = bias + factor · 3×3 convolution of the source, by Winograd's algorithm, of stride 1 or 2, padding 0 or 1.
+// With `box`, stride 2: of the sums of 2×2 neighbours of the source, padded by 1 or 0, and no other padding.
+// u: weights at the points, [tile kinds 4×4, 4×3, 3×4, 3×3][points][ceil(out_channels / 8)][in][8]
+// bias: [out_channels] or NULL. out_height, out_width: sums of fours and threes, see rso_has_layer.
+// sums, if not NULL: receives the moments of y as `moments` does, around `shift`.
+// workspace: rso_layer_workspace(a) floats.
+typedef struct {
+  rso_source source;
+  const float *u, *bias, *shift;
+  const int32_t *valid;
+  double *sums;
+  float *y, *workspace;
+  ptrdiff_t y_lane, sums_lane;
+  float factor;
+  int32_t stride, padding, box, out_channels, out_height, out_width;
+} rso_layer;
+
 typedef struct {
   const char *name;
 
@@ -79,6 +117,11 @@ typedef struct {
   void (*moments)(const rso_map *, const float *shift, const int32_t *valid, double *sums,
                   ptrdiff_t sums_lane);
 
+  void (*layer)(const rso_layer *);
+  // The moments of a source before its normalisation. buffer: one row, [width, 16]
+  void (*source_moments)(const rso_source *, const float *shift, const int32_t *valid, double *sums,
+                         ptrdiff_t sums_lane, float *buffer);
+
   // Softmax cross entropy of logits x: [channels, 16] (area 1) against labels[16] per lane, summed
   // over the first valid[lane] samples into losses[lane * losses_lane]. predicted, if not NULL:
   // [16] per lane, the first class of the largest logit.
@@ -93,6 +136,13 @@ typedef struct {
 
 // The instruction sets this machine can run, fastest first; NULL after the last.
 const rso_kernels *rso_kernels_at(int32_t index);
+
+// Whether `layer` can make an output of that size.
+int rso_has_layer(int32_t out_height, int32_t out_width);
+int64_t rso_layer_workspace(const rso_layer *);
+// Whether the row-wise convolution fits the window: 3×3, stride 1 or 2, padding 0 or 1, and at most one
+// pixel outside on any side.
+int rso_has_rows(const rso_window *);
 
 // y[i, s] = table[i / area][images[samples[s]][i]], zero where samples[s] is negative.
 // images: [N][channels * area], table: [channels][256], samples: [16], y: [channels * area, 16]

@@ -8,7 +8,9 @@ final class NetworkPass {
   let usesRunningStatistics: Bool
   /// Where each value of the network is in the pass.
   var values: [Int: Pass.ValueID] = [:]
-  private var weighted: [(node: Int, weights: PackedWeights, bias: Buffer<Float>)] = []
+  /// `set` takes the weights as they stand in the parameters.
+  private var weighted:
+    [(node: Int, set: (Int, ArraySlice<Float>) -> Void, bias: Buffer<Float>)] = []
   /// Norms of all channels of a layer, which take their γ and β from the parameters.
   private var wholeNorms: [Norm] = []
   /// Norms of lone channels; whoever builds the pass fills in γ and β.
@@ -98,10 +100,19 @@ final class NetworkPass {
   ) throws -> Pass.ValueID {
     let output = network.shapes[node + 1]
     let inputs = pass.values[x].shape.channels
+    let bias = try Buffer<Float>(output.channels)
+    if WinogradWeights.suits(window, inputs: inputs, outputs: output.channels) {
+      let weights = try WinogradWeights(
+        outputs: output.channels, inputs: inputs, stride: Int(window.stride))
+      weighted.append((node, weights.set, bias))
+      return pass.append(
+        .winograd(
+          window, weights: UnsafePointer(pass.own(weights.buffer)),
+          bias: UnsafePointer(pass.own(bias))), x, shape: output)
+    }
     let weights = try PackedWeights(
       outputs: output.channels, inputs: inputs, taps: Int(window.kernel * window.kernel))
-    let bias = try Buffer<Float>(output.channels)
-    weighted.append((node, weights, bias))
+    weighted.append((node, weights.set, bias))
     return pass.append(
       .convolution(
         window, weights: UnsafePointer(pass.own(weights.buffer)),
@@ -126,9 +137,9 @@ final class NetworkPass {
 
   /// Takes the weights of all layers that the pass computes whole.
   func load(_ parameters: Parameters) {
-    for (node, weights, bias) in weighted {
+    for (node, set, bias) in weighted {
       if let slot = parameters.slot(node: node, .weight) {
-        weights.set(outputs: slot.shape[0], parameters.values[slot.range])
+        set(slot.shape[0], parameters.values[slot.range])
       }
       if let slot = parameters.slot(node: node, .bias) {
         bias.set(parameters.values[slot.range])

@@ -25,6 +25,8 @@ final class Pass {
     /// From `b` where there is one, else from the bias. Reads the first `inputs` channels of `x`.
     case convolution(
       rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, inputs: Int)
+    /// A 3×3 convolution by Winograd's algorithm, with `WinogradWeights`.
+    case winograd(rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>)
     /// `b + δ[lane] · x` shifted by the tap.
     case shift(rso_window, delta: UnsafePointer<Float>, tap: UnsafePointer<Int32>)
     /// `x + δ[lane]`, one channel.
@@ -97,6 +99,8 @@ final class Pass {
   var norms: [Norm] = []
   private var segments: [Segment] = []
   private var scratchSize = 0
+  /// Floats of scratch behind the values, for what a kernel needs while it works.
+  private var workspaceSize = 0
   /// What the steps point to, kept alive.
   private var owned: [AnyObject] = []
   private var scratch: [Buffer<Float>] = []
@@ -182,6 +186,8 @@ extension Pass {
     switch step.operation {
     case .convolution(let window, _, _, let inputs):
       Double(inputs) * Double(window.kernel * window.kernel)
+    case .winograd(let window, _, _):
+      Double(step.x.map { values[$0].shape.channels } ?? 0) * Double(window.kernel * window.kernel)
     case .averagePool(let window), .maxPool(let window): Double(window.kernel * window.kernel)
     default: 1
     }
@@ -221,7 +227,7 @@ extension Pass {
     losses = try Buffer<Double>(chunkCapacity * results)
   }
 
-  private func isInMemory(_ value: ValueID) -> Bool {
+  func isInMemory(_ value: ValueID) -> Bool {
     values[value].isBound || values[value].memory != nil
   }
 
@@ -241,11 +247,10 @@ extension Pass {
     let order = included.sorted()
 
     // Scratch: a value lives from its step to its last reader; the first gap that is large enough.
+    let fused = fuse(order)
     var lastReader: [ValueID: Int] = [:]
-    for index in order {
-      for input in [steps[index].x, steps[index].b] {
-        if let input { lastReader[input] = index }
-      }
+    for (index, step) in fused.enumerated() {
+      for input in step.inputs { lastReader[input] = index }
     }
     var live: [(value: ValueID, range: Range<Int>)] = []
     func place(_ value: ValueID) -> Range<Int> {
@@ -257,8 +262,7 @@ extension Pass {
       return start..<start + size
     }
     var instructions: [Instruction] = []
-    for index in order {
-      let step = steps[index]
+    for (index, step) in fused.enumerated() {
       func operand(_ value: ValueID?) -> Operand {
         guard let value else { return Operand() }
         if isInMemory(value) { return Operand(value: value) }
@@ -275,10 +279,11 @@ extension Pass {
       }
       release()
       let shape = (step.x ?? step.y).map { values[$0].shape } ?? Shape(channels: 0)
-      instructions.append(
-        Instruction(
-          operation: step.operation, x: x, b: b, y: y, shape: shape,
-          outputs: step.y.map { values[$0].shape.channels } ?? 0))
+      let instruction = Instruction(
+        operation: step.operation, source: step.source, moments: step.moments, x: x, b: b, y: y,
+        shape: shape, outputs: step.y.map { values[$0].shape.channels } ?? 0)
+      workspaceSize = max(workspaceSize, instruction.workspace)
+      instructions.append(instruction)
     }
     return Segment(instructions: instructions)
   }
@@ -313,6 +318,10 @@ extension Pass {
 
   struct Instruction {
     var operation: Operation
+    /// What is done to `x`, and `b`, on the way in.
+    var source: Source
+    /// The norm whose sums `y` is added to.
+    var moments: Int?
     var x: Operand
     var b: Operand
     var y: Operand
@@ -333,14 +342,15 @@ extension Pass {
   func run(
     _ input: Input, _ workers: Workers, settled: (Norm) -> Void = { _ in }
   ) throws -> [Double] {
-    while scratch.count < workers.threads { scratch.append(try Buffer(scratchSize)) }
+    while scratch.count < workers.threads { scratch.append(try Buffer(scratchSize + workspaceSize)) }
     let chunks = (input.blocks + Self.blocksPerChunk - 1) / Self.blocksPerChunk
     guard let losses else { return [] }
     losses.pointer.update(repeating: 0, count: chunks * results)
 
     for (level, segment) in segments.enumerated() {
       for norm in norms where norm.level == level + 1 { norm.clear(chunks: chunks) }
-      let context = try Context(pass: self, input: input, losses: losses.pointer)
+      let context = try Context(
+        pass: self, input: input, losses: losses.pointer, workspace: scratchSize)
       let scratch = scratch.map(\.pointer)
       segment.instructions.withUnsafeBufferPointer { instructions in
         workers.run(chunks) { chunk, thread in

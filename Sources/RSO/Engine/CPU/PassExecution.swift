@@ -10,6 +10,8 @@ extension Pass {
     private let losses: UnsafeMutablePointer<Double>
     private let kernels: rso_kernels
     private let candidates: Int?
+    /// Where in a thread's scratch the kernels' own begins.
+    private let workspace: Int
 
     private struct NormPointers {
       var scale: UnsafePointer<Float>
@@ -21,7 +23,10 @@ extension Pass {
       var lane: Int
     }
 
-    init(pass: Pass, input: Input, losses: UnsafeMutablePointer<Double>) throws {
+    init(
+      pass: Pass, input: Input, losses: UnsafeMutablePointer<Double>, workspace: Int
+    ) throws {
+      self.workspace = workspace
       owner = (
         try Buffer(pass.values),
         try Buffer(
@@ -110,6 +115,19 @@ extension Pass {
           y_lane: yLane, init_lane: bLane, window: window, lanes: Int32(place.lanes),
           in_channels: Int32(inputs), out_channels: Int32(i.outputs))
         kernels.convolution(&convolution)
+      case .winograd(let window, let weights, let bias):
+        var layer = i.layer(window, weights, bias)
+        fill(&layer.source, i, place)
+        layer.y = y
+        layer.y_lane = yLane
+        layer.workspace = place.scratch + workspace
+        if let moments = i.moments {
+          let n = norms[moments]
+          layer.shift = n.shift
+          layer.valid = valid(place)
+          (layer.sums, layer.sums_lane) = sums(n, place)
+        }
+        kernels.layer(&layer)
       case .shift(var window, let delta, let tap):
         kernels.shift_add(&map, b, bLane, delta, &window, tap.pointee)
       case .offset(let one, let delta):
@@ -155,10 +173,15 @@ extension Pass {
         }
       case .moments(let norm):
         let n = norms[norm]
-        let results = candidates ?? 1
-        kernels.moments(
-          &map, n.shift, valid(place), n.sums + place.chunk * results * n.channels * 2,
-          candidates == nil ? 0 : n.channels * 2)
+        let (sums, lane) = sums(n, place)
+        if i.source.mixing == nil {
+          kernels.moments(&map, n.shift, valid(place), sums, lane)
+        } else {
+          var source = i.kernelSource
+          fill(&source, i, place)
+          kernels.source_moments(
+            &source, n.shift, valid(place), sums, lane, place.scratch + workspace)
+        }
       case .crossEntropy:
         guard let labels = input.labels else { return }
         kernels.cross_entropy(
@@ -166,6 +189,32 @@ extension Pass {
           losses + place.chunk * (candidates ?? 1), candidates == nil ? 0 : 1,
           input.predicted.map { $0 + place.block * block })
       }
+    }
+
+    /// Points a source at the block at hand.
+    private func fill(_ source: inout rso_source, _ i: Instruction, _ place: Place) {
+      let (x, xLane) = find(i.x, place)
+      source.x = UnsafePointer(x)
+      source.x_lane = xLane
+      source.lanes = Int32(place.lanes)
+      if i.source.mixing != nil {
+        let (mixed, mixedLane) = find(i.b, place)
+        source.mixed = UnsafePointer(mixed)
+        source.mixed_lane = mixedLane
+      }
+      if let norm = i.source.norm {
+        source.scale = norms[norm].scale
+        source.offset = norms[norm].offset
+        source.norm_lane = norms[norm].lane
+      }
+    }
+
+    /// Where a chunk's sums for a norm go, and how far apart its lanes are.
+    private func sums(_ norm: NormPointers, _ place: Place) -> (UnsafeMutablePointer<Double>, Int) {
+      let size = norm.channels * 2
+      return (
+        norm.sums + place.chunk * (candidates ?? 1) * size, candidates == nil ? 0 : size
+      )
     }
 
     /// `[lanes]` number of samples in each.
