@@ -353,7 +353,9 @@ extension Pass {
         pass: self, input: input, losses: losses.pointer, workspace: scratchSize)
       let scratch = scratch.map(\.pointer)
       segment.instructions.withUnsafeBufferPointer { instructions in
-        workers.run(chunks) { chunk, thread in
+        // To and fro: what was written last is still in cache.
+        workers.run(chunks) { piece, thread in
+          let chunk = level % 2 == 0 ? piece : chunks - 1 - piece
           context.run(instructions, chunk: chunk, scratch: scratch[thread])
         }
       }
