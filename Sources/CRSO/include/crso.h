@@ -72,16 +72,17 @@ typedef struct {
 // u: weights at the points, [tile kinds 4×4, 4×3, 3×4, 3×3][points][ceil(out_channels / 8)][in][8]
 // bias: [out_channels] or NULL. out_height, out_width: sums of fours and threes, see rso_has_layer.
 // sums, if not NULL: receives the moments of y as `moments` does, around `shift`.
-// workspace: rso_layer_workspace(a) floats.
+// workspace: rso_layer_workspace(a) floats. y_is_far: y is not in cache. next: next_size floats to bring
+// near meanwhile, or NULL.
 typedef struct {
   rso_source source;
-  const float *u, *bias, *shift;
+  const float *u, *bias, *shift, *next;
   const int32_t *valid;
   double *sums;
   float *y, *workspace;
-  ptrdiff_t y_lane, sums_lane;
+  ptrdiff_t y_lane, sums_lane, next_size;
   float factor;
-  int32_t stride, padding, box, out_channels, out_height, out_width;
+  int32_t stride, padding, box, out_channels, out_height, out_width, y_is_far;
 } rso_layer;
 
 typedef struct {

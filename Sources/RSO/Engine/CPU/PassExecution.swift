@@ -55,12 +55,15 @@ extension Pass {
       if let candidates {
         for block in first..<end {
           for instruction in instructions {
-            execute(instruction, Place(chunk, block, candidates, scratch))
+            execute(
+              instruction,
+              Place(chunk, block, candidates, scratch, blocks: 1, next: block + 1 < end ? 1 : 0))
           }
         }
       } else {
         for instruction in instructions {
-          execute(instruction, Place(chunk, first, end - first, scratch))
+          execute(
+            instruction, Place(chunk, first, end - first, scratch, blocks: end - first, next: 0))
         }
       }
     }
@@ -71,7 +74,15 @@ extension Pass {
       let block: Int
       let lanes: Int
       let scratch: UnsafeMutablePointer<Float>
-      init(_ chunk: Int, _ block: Int, _ lanes: Int, _ scratch: UnsafeMutablePointer<Float>) {
+      /// Blocks at hand, and blocks that the same thread takes after them.
+      let blocks: Int
+      let next: Int
+      init(
+        _ chunk: Int, _ block: Int, _ lanes: Int, _ scratch: UnsafeMutablePointer<Float>,
+        blocks: Int, next: Int
+      ) {
+        self.blocks = blocks
+        self.next = next
         self.chunk = chunk
         self.block = block
         self.lanes = lanes
@@ -120,7 +131,12 @@ extension Pass {
         fill(&layer.source, i, place)
         layer.y = y
         layer.y_lane = yLane
+        layer.y_is_far = i.y.value >= 0 ? 1 : 0
         layer.workspace = place.scratch + workspace
+        if place.next > 0, i.x.value >= 0, let x {
+          layer.next = UnsafePointer(x) + values[i.x.value].blockStride * place.blocks
+          layer.next_size = values[i.x.value].blockStride * place.next
+        }
         if let moments = i.moments {
           let n = norms[moments]
           layer.shift = n.shift
