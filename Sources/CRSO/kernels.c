@@ -22,7 +22,7 @@ static rso_layer_sizes rso_sizes_of_layer(const rso_layer *a) {
     sizes.across += a->stride == 1 ? m + 2 : 2 * m + 1;
   }
   const int64_t lanes = a->source.lanes < 3 ? a->source.lanes : 3;
-  sizes.row = (int64_t)a->source.width * rso_block;
+  sizes.row = (int64_t)2 * a->source.width * rso_block;
   sizes.lines = (int64_t)(most + 1) * sizes.across * rso_block;
   sizes.moments = a->out_channels * lanes * 2 * rso_block;
   sizes.m = (most * most + 1) * rso_tile * lanes * rso_block;

@@ -119,9 +119,9 @@ typedef struct {
                   ptrdiff_t sums_lane);
 
   void (*layer)(const rso_layer *);
-  // The moments of a source before its normalisation. buffer: one row, [width, 16]
-  void (*source_moments)(const rso_source *, const float *shift, const int32_t *valid, double *sums,
-                         ptrdiff_t sums_lane, float *buffer);
+  // The moments of a source with a mixed channel, before its normalisation.
+  void (*mixed_moments)(const rso_source *, const float *shift, const int32_t *valid, double *sums,
+                        ptrdiff_t sums_lane);
 
   // Softmax cross entropy of logits x: [channels, 16] (area 1) against labels[16] per lane, summed
   // over the first valid[lane] samples into losses[lane * losses_lane]. predicted, if not NULL:

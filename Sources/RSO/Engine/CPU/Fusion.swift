@@ -60,7 +60,7 @@ extension Pass {
       let step = steps[index]
       var joined = FusedStep(operation: step.operation, x: step.x, b: step.b, y: step.y)
       switch step.operation {
-      case .winograd(let window, _, _):
+      case .winograd(let window, _, _, _):
         if window.stride == 2, window.padding == 0, let index = producer(joined.x),
           case .averagePool(let pool) = steps[index].operation, pool.kernel == 2, pool.stride == 1,
           pool.padding <= 1
@@ -105,21 +105,22 @@ extension Pass.Instruction {
   /// Floats of scratch that the kernel needs.
   var workspace: Int {
     switch operation {
-    case .winograd(let window, let weights, let bias):
-      var layer = layer(window, weights, bias)
+    case .winograd(let window, let weights, let bias, let inputs):
+      var layer = layer(window, weights, bias, inputs)
       layer.source.lanes = Int32(Pass.blocksPerChunk)
       return Int(rso_layer_workspace(&layer))
-    case .moments: return shape.width * Kernels.block
     default: return 0
     }
   }
 
   /// The kernel's argument, without what differs from block to block.
   func layer(
-    _ window: rso_window, _ weights: UnsafePointer<Float>, _ bias: UnsafePointer<Float>
+    _ window: rso_window, _ weights: UnsafePointer<Float>, _ bias: UnsafePointer<Float>,
+    _ inputs: Int
   ) -> rso_layer {
     var layer = rso_layer()
     layer.source = kernelSource
+    layer.source.channels = Int32(inputs)
     layer.u = weights
     layer.bias = bias
     layer.factor = source.box == nil ? 1 : 0.25

@@ -118,9 +118,9 @@ final class JudgePass {
     group.pointer[0] = Int32(channel)
     for (node, weights) in columns {
       guard let slot = parameters.slot(node: node, .weight) else { continue }
-      weights.setColumn(
-        channel, of: slot, from: parameters, at: 0,
-        size: lone.unit(lone.network.inputs[node][0]))
+      let size = lone.unit(lone.network.inputs[node][0])
+      weights.set(
+        outputs: slot.shape[0], parameters.columns([(channel, 1)], size: size, of: slot)[...])
     }
     for norm in built.loneNorms {
       let range = channel * norm.channels..<(channel + 1) * norm.channels

@@ -8,9 +8,7 @@ final class NetworkPass {
   let usesRunningStatistics: Bool
   /// Where each value of the network is in the pass.
   var values: [Int: Pass.ValueID] = [:]
-  /// `set` takes the weights as they stand in the parameters.
-  private var weighted:
-    [(node: Int, set: (Int, ArraySlice<Float>) -> Void, bias: Buffer<Float>)] = []
+  private var weighted: [(node: Int, set: SetWeights, bias: Buffer<Float>)] = []
   /// Norms of all channels of a layer, which take their γ and β from the parameters.
   private var wholeNorms: [Norm] = []
   /// Norms of lone channels; whoever builds the pass fills in γ and β.
@@ -99,24 +97,41 @@ final class NetworkPass {
     _ node: Int, _ x: Pass.ValueID, _ window: rso_window
   ) throws -> Pass.ValueID {
     let output = network.shapes[node + 1]
-    let inputs = pass.values[x].shape.channels
     let bias = try Buffer<Float>(output.channels)
-    if WinogradWeights.suits(window, inputs: inputs, outputs: output.channels) {
-      let weights = try WinogradWeights(
-        outputs: output.channels, inputs: inputs, stride: Int(window.stride))
-      weighted.append((node, weights.set, bias))
-      return pass.append(
-        .winograd(
-          window, weights: UnsafePointer(pass.own(weights.buffer)),
-          bias: UnsafePointer(pass.own(bias))), x, shape: output)
+    let (operation, set) = try convolution(
+      window, inputs: pass.values[x].shape.channels, outputs: output.channels, bias: bias)
+    weighted.append((node, set, bias))
+    return pass.append(operation, x, shape: output)
+  }
+
+  /// Takes over weights as they stand in the parameters: the number of outputs, `[out][in][taps]`.
+  typealias SetWeights = (_ outputs: Int, _ values: ArraySlice<Float>) -> Void
+
+  /// A convolution that starts from a bias, in the way that is fastest.
+  func convolution(
+    _ window: rso_window, inputs: Int, outputs: Int, bias: Buffer<Float>
+  ) throws -> (Pass.Operation, SetWeights) {
+    guard WinogradWeights.suits(window, inputs: inputs, outputs: outputs) else {
+      return try directConvolution(window, inputs: inputs, outputs: outputs, bias: bias)
     }
+    let weights = try WinogradWeights(
+      outputs: outputs, inputs: inputs, stride: Int(window.stride))
+    let operation = Pass.Operation.winograd(
+      window, weights: UnsafePointer(pass.own(weights.buffer)),
+      bias: UnsafePointer(pass.own(bias)), inputs: inputs)
+    return (operation, weights.set)
+  }
+
+  /// A convolution that starts from a bias or from a rest.
+  func directConvolution(
+    _ window: rso_window, inputs: Int, outputs: Int, bias: Buffer<Float>
+  ) throws -> (Pass.Operation, SetWeights) {
     let weights = try PackedWeights(
-      outputs: output.channels, inputs: inputs, taps: Int(window.kernel * window.kernel))
-    weighted.append((node, weights.set, bias))
-    return pass.append(
-      .convolution(
-        window, weights: UnsafePointer(pass.own(weights.buffer)),
-        bias: UnsafePointer(pass.own(bias)), inputs: inputs), x, shape: output)
+      outputs: outputs, inputs: inputs, taps: Int(window.kernel * window.kernel))
+    let operation = Pass.Operation.convolution(
+      window, weights: UnsafePointer(pass.own(weights.buffer)),
+      bias: UnsafePointer(pass.own(bias)), inputs: inputs)
+    return (operation, weights.set)
   }
 
   private func norm(

@@ -25,8 +25,9 @@ final class Pass {
     /// From `b` where there is one, else from the bias. Reads the first `inputs` channels of `x`.
     case convolution(
       rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, inputs: Int)
-    /// A 3×3 convolution by Winograd's algorithm, with `WinogradWeights`.
-    case winograd(rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>)
+    /// A 3×3 convolution by Winograd's algorithm, with `WinogradWeights`, of the first `inputs` channels.
+    case winograd(
+      rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>, inputs: Int)
     /// `b + δ[lane] · x` shifted by the tap.
     case shift(rso_window, delta: UnsafePointer<Float>, tap: UnsafePointer<Int32>)
     /// `x + δ[lane]`, one channel.
@@ -184,10 +185,8 @@ extension Pass {
   /// Multiply-adds, or the like, that one value of the output costs.
   private func cost(_ step: Step) -> Double {
     switch step.operation {
-    case .convolution(let window, _, _, let inputs):
+    case .convolution(let window, _, _, let inputs), .winograd(let window, _, _, let inputs):
       Double(inputs) * Double(window.kernel * window.kernel)
-    case .winograd(let window, _, _):
-      Double(step.x.map { values[$0].shape.channels } ?? 0) * Double(window.kernel * window.kernel)
     case .averagePool(let window), .maxPool(let window): Double(window.kernel * window.kernel)
     default: 1
     }

@@ -126,8 +126,8 @@ extension Pass {
           y_lane: yLane, init_lane: bLane, window: window, lanes: Int32(place.lanes),
           in_channels: Int32(inputs), out_channels: Int32(i.outputs))
         kernels.convolution(&convolution)
-      case .winograd(let window, let weights, let bias):
-        var layer = i.layer(window, weights, bias)
+      case .winograd(let window, let weights, let bias, let inputs):
+        var layer = i.layer(window, weights, bias, inputs)
         fill(&layer.source, i, place)
         layer.y = y
         layer.y_lane = yLane
@@ -195,8 +195,7 @@ extension Pass {
         } else {
           var source = i.kernelSource
           fill(&source, i, place)
-          kernels.source_moments(
-            &source, n.shift, valid(place), sums, lane, place.scratch + workspace)
+          kernels.mixed_moments(&source, n.shift, valid(place), sums, lane)
         }
       case .crossEntropy:
         guard let labels = input.labels else { return }
