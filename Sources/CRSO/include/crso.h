@@ -55,16 +55,15 @@ typedef struct {
   int32_t in_channels;
 } rso_rows;
 
-// Where a layer's input comes from: activation(scale[c] v[c] + offset[c]), where v is x or, if `mixed` is
-// there, x plus the convolution of that one channel with `column`.
+// Where a layer's input comes from: scale[c] v[c] + offset[c], zero instead of what is negative if `relu`,
+// where v is x or, if `mixed` is there, x plus the convolution of that one channel with `column`.
 // x: [channels, height, width, 16], mixed: [mixing.height, mixing.width, 16],
 // column: packed [ceil(channels / 8)][3][3][8], scale, offset: [channels] per lane, or NULL
 typedef struct {
   const float *x, *mixed, *column, *scale, *offset;
   ptrdiff_t x_lane, mixed_lane, norm_lane;
   rso_window mixing;
-  rso_activation activation;
-  int32_t lanes, channels, height, width;
+  int32_t relu, lanes, channels, height, width;
 } rso_source;
 
 // y = bias + factor · 3×3 convolution of the source, by Winograd's algorithm, of stride 1 or 2, padding 0 or 1.

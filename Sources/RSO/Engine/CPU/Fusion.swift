@@ -6,7 +6,7 @@ extension Pass {
     /// The input is `x` plus the convolution of the one channel `b` with a column of weights.
     var mixing: (window: rso_window, column: UnsafePointer<Float>)?
     var norm: Int?
-    var activation = rso_identity
+    var relu = false
     /// Padding of the box sums of 2×2 neighbours, if they are taken.
     var box: Int32?
   }
@@ -25,7 +25,7 @@ extension Pass {
 
   /// Joins the steps of one segment where a kernel does several at once.
   ///
-  /// - A Winograd convolution takes in its input's box sums, normalisation, activation, and the mixing
+  /// - A Winograd convolution takes in its input's box sums, normalisation, ReLU, and the mixing
   ///   that makes it; sums of its output are taken on the way out.
   /// - Sums of a mixing layer's output are taken without storing it.
   ///
@@ -71,13 +71,14 @@ extension Pass {
         }
         if let index = producer(joined.x) {
           switch steps[index].operation {
-          case .normalize(let norm, let activation):
-            (joined.source.norm, joined.source.activation) = (norm, activation)
+          case .normalize(let norm, let activation)
+          where activation == rso_relu || activation == rso_identity:
+            joined.source.norm = norm
+            joined.source.relu = activation == rso_relu
             absorbed.insert(index)
             joined.x = steps[index].x
-          case .activate(let activation) where steps[index].x.map { values[$0].shape }
-            == joined.x.map { values[$0].shape }:
-            joined.source.activation = activation
+          case .activate(rso_relu):
+            joined.source.relu = true
             absorbed.insert(index)
             joined.x = steps[index].x
           default: break
@@ -135,7 +136,7 @@ extension Pass.Instruction {
 
   var kernelSource: rso_source {
     var result = rso_source()
-    result.activation = source.activation
+    result.relu = source.relu ? 1 : 0
     result.channels = Int32(shape.channels)
     result.height = Int32(shape.height)
     result.width = Int32(shape.width)
