@@ -46,8 +46,10 @@ extension Pass {
     }
 
     /// Takes the blocks of one chunk through the instructions.
+    ///
+    /// - Parameter isFollowed: the thread takes the next chunk after this one.
     func run(
-      _ instructions: UnsafeBufferPointer<Instruction>, chunk: Int,
+      _ instructions: UnsafeBufferPointer<Instruction>, chunk: Int, isFollowed: Bool,
       scratch: UnsafeMutablePointer<Float>
     ) {
       let first = chunk * Pass.blocksPerChunk
@@ -57,13 +59,18 @@ extension Pass {
           for instruction in instructions {
             execute(
               instruction,
-              Place(chunk, block, candidates, scratch, blocks: 1, next: block + 1 < end ? 1 : 0))
+              Place(
+                chunk, block, candidates, scratch, blocks: 1,
+                next: block + 1 < end || isFollowed ? 1 : 0))
           }
         }
       } else {
         for instruction in instructions {
           execute(
-            instruction, Place(chunk, first, end - first, scratch, blocks: end - first, next: 0))
+            instruction,
+            Place(
+              chunk, first, end - first, scratch, blocks: end - first,
+              next: isFollowed ? min(Pass.blocksPerChunk, input.blocks - end) : 0))
         }
       }
     }
