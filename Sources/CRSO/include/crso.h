@@ -59,8 +59,12 @@ typedef struct {
 // where v is x or, if `mixed` is there, x plus the convolution of that one channel with `column`.
 // x: [channels, height, width, 16], mixed: [mixing.height, mixing.width, 16],
 // column: packed [ceil(channels / 8)][3][3][8], scale, offset: [channels] per lane, or NULL
+// at_points: [channels][3][6] and, behind each, [3][5], the column's rows at the points of tiles of 4 and
+// 3 outputs; NULL where the stride is not 1 or the width not a sum of fours and threes.
+// workspace: rso_source_workspace(s) floats, for mixed_moments
 typedef struct {
-  const float *x, *mixed, *column, *scale, *offset;
+  const float *x, *mixed, *column, *at_points, *scale, *offset;
+  float *workspace;
   ptrdiff_t x_lane, mixed_lane, norm_lane;
   rso_window mixing;
   int32_t relu, lanes, channels, height, width;
@@ -140,6 +144,7 @@ const rso_kernels *rso_kernels_at(int32_t index);
 // Whether `layer` can make an output of that size.
 int rso_has_layer(int32_t out_height, int32_t out_width);
 int64_t rso_layer_workspace(const rso_layer *);
+int64_t rso_source_workspace(const rso_source *);
 // Whether the row-wise convolution fits the window: 3×3, stride 1 or 2, padding 0 or 1, and at most one
 // pixel outside on any side.
 int rso_has_rows(const rso_window *);

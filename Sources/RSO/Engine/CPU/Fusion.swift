@@ -4,7 +4,7 @@ extension Pass {
   /// What happens to an input on its way into a kernel, so that it is not written and read again.
   struct Source {
     /// The input is `x` plus the convolution of the one channel `b` with a column of weights.
-    var mixing: (window: rso_window, column: UnsafePointer<Float>)?
+    var mixing: MixingWeights?
     var norm: Int?
     var relu = false
     /// Padding of the box sums of 2×2 neighbours, if they are taken.
@@ -48,11 +48,10 @@ extension Pass {
     var absorbed = Set<Int>()
     func takeMixing(_ fused: inout FusedStep) {
       guard let index = producer(fused.x),
-        case .convolution(var window, let column, nil, 1) = steps[index].operation,
-        rso_has_rows(&window) != 0, let rest = steps[index].b
+        case .mix(let weights) = steps[index].operation, let rest = steps[index].b
       else { return }
       absorbed.insert(index)
-      fused.source.mixing = (window, column)
+      fused.source.mixing = weights
       (fused.x, fused.b) = (rest, steps[index].x)
     }
     var fused: [Int: FusedStep] = [:]
@@ -110,6 +109,10 @@ extension Pass.Instruction {
       var layer = layer(window, weights, bias, inputs)
       layer.source.lanes = Int32(Pass.blocksPerChunk)
       return Int(rso_layer_workspace(&layer))
+    case .moments:
+      var source = kernelSource
+      source.lanes = Int32(Pass.blocksPerChunk)
+      return Int(rso_source_workspace(&source))
     default: return 0
     }
   }
@@ -142,7 +145,8 @@ extension Pass.Instruction {
     result.width = Int32(shape.width)
     if let mixing = source.mixing {
       result.mixing = mixing.window
-      result.column = mixing.column
+      result.column = UnsafePointer(mixing.packed.buffer.pointer)
+      result.at_points = mixing.atPoints.map { UnsafePointer($0.pointer) }
     }
     return result
   }

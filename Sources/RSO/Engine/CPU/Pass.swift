@@ -28,6 +28,8 @@ final class Pass {
     /// A 3×3 convolution by Winograd's algorithm, with `WinogradWeights`, of the first `inputs` channels.
     case winograd(
       rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>, inputs: Int)
+    /// `b` plus the convolution of the one channel `x`, row by row.
+    case mix(MixingWeights)
     /// `b + δ[lane] · x` shifted by the tap.
     case shift(rso_window, delta: UnsafePointer<Float>, tap: UnsafePointer<Int32>)
     /// `x + δ[lane]`, one channel.
@@ -119,6 +121,8 @@ final class Pass {
 
   /// Work is dealt out, and sums are added up, by fixed chunks of three blocks.
   static let blocksPerChunk = 3
+  /// Chunks that a thread takes at once: few enough to deal out evenly.
+  private static let chunksPerPiece = 2
   var chunkCapacity: Int { (blockCapacity + Self.blocksPerChunk - 1) / Self.blocksPerChunk }
 
   /// Floats between values of that shape in memory; the odd 64 bytes keep lanes out of one another's
@@ -187,6 +191,7 @@ extension Pass {
     switch step.operation {
     case .convolution(let window, _, _, let inputs), .winograd(let window, _, _, let inputs):
       Double(inputs) * Double(window.kernel * window.kernel)
+    case .mix: 9
     case .averagePool(let window), .maxPool(let window): Double(window.kernel * window.kernel)
     default: 1
     }
@@ -353,9 +358,15 @@ extension Pass {
       let scratch = scratch.map(\.pointer)
       segment.instructions.withUnsafeBufferPointer { instructions in
         // To and fro: what was written last is still in cache.
-        workers.run(chunks) { piece, thread in
-          let chunk = level % 2 == 0 ? piece : chunks - 1 - piece
-          context.run(instructions, chunk: chunk, scratch: scratch[thread])
+        let pieces = (chunks + Self.chunksPerPiece - 1) / Self.chunksPerPiece
+        workers.run(pieces) { index, thread in
+          let piece = level % 2 == 0 ? index : pieces - 1 - index
+          let first = piece * Self.chunksPerPiece
+          let end = min(first + Self.chunksPerPiece, chunks)
+          for chunk in first..<end {
+            context.run(
+              instructions, chunk: chunk, isFollowed: chunk + 1 < end, scratch: scratch[thread])
+          }
         }
       }
       for norm in norms where norm.level == level + 1 {

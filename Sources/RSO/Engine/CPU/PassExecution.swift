@@ -133,6 +133,12 @@ extension Pass {
           y_lane: yLane, init_lane: bLane, window: window, lanes: Int32(place.lanes),
           in_channels: Int32(inputs), out_channels: Int32(i.outputs))
         kernels.convolution(&convolution)
+      case .mix(let weights):
+        var convolution = rso_convolution(
+          x: x, w: weights.packed.buffer.pointer, bias: nil, init: b, y: y, x_lane: xLane,
+          y_lane: yLane, init_lane: bLane, window: weights.window, lanes: Int32(place.lanes),
+          in_channels: 1, out_channels: Int32(i.outputs))
+        kernels.convolution(&convolution)
       case .winograd(let window, let weights, let bias, let inputs):
         var layer = i.layer(window, weights, bias, inputs)
         fill(&layer.source, i, place)
@@ -202,6 +208,7 @@ extension Pass {
         } else {
           var source = i.kernelSource
           fill(&source, i, place)
+          source.workspace = place.scratch + workspace
           kernels.mixed_moments(&source, n.shift, valid(place), sums, lane)
         }
       case .crossEntropy:
