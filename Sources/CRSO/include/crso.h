@@ -53,6 +53,8 @@ typedef struct {
   float bias;
   rso_window window;
   int32_t in_channels;
+  // Whether x is far away, so that the next rows are fetched ahead.
+  int32_t fetches;
 } rso_rows;
 
 // Where a layer's input comes from: scale[c] v[c] + offset[c], zero instead of what is negative if `relu`,

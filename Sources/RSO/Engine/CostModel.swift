@@ -24,9 +24,9 @@ public struct CostModel: Hashable, Sendable {
     public let perProposal: Int
     /// Multiply-adds of the whole sweep that keep the rests up to date: a first time for every
     /// mini-batch, and whenever a mini-batch comes round in another channel (`RestUpkeep`). On one
-    /// mini-batch, for `u` channels of which one is under test:
+    /// mini-batch, for `u` channels of which `m` change the rest:
     ///
-    ///     batch · (u · own layer / channels + (u − 1) · Σ mixing (multiply-adds / channels))
+    ///     batch · (u · own layer / channels + m · Σ mixing (multiply-adds / channels))
     public let upkeep: Int
     /// Multiply-adds of the cache: all layers below the cached value for every sample of the order, and
     /// the statistics before it. Zero where the sweep before it left the cache.
@@ -145,7 +145,7 @@ package struct TensorCost {
   package func upkeep(_ visit: RestUpkeep.Visit) -> Int {
     switch visit {
     case .fresh: lone.channels * perChannel.own + (lone.channels - 1) * perChannel.mixing
-    case .update(let units): units * perChannel.own + (units - 1) * perChannel.mixing
+    case .update(let units, let mixed): units * perChannel.own + mixed * perChannel.mixing
     case .replay(let changes): changes * perChange
     }
   }

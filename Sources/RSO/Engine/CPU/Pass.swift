@@ -346,7 +346,9 @@ extension Pass {
   func run(
     _ input: Input, _ workers: Workers, settled: (Norm) -> Void = { _ in }
   ) throws -> [Double] {
-    while scratch.count < workers.threads { scratch.append(try Buffer(scratchSize + workspaceSize)) }
+    while scratch.count < workers.threads {
+      scratch.append(try Buffer(scratchSize + workspaceSize))
+    }
     let chunks = (input.blocks + Self.blocksPerChunk - 1) / Self.blocksPerChunk
     guard let losses else { return [] }
     losses.pointer.update(repeating: 0, count: chunks * results)

@@ -4,20 +4,22 @@ import CRSO
 /// channels of every placed value, and the lone channel under test before its changes.
 ///
 /// It computes some lone channels at once, each with the weights that it is to be added or subtracted
-/// with; the last of them is the one under test, which is left out of the rest.
+/// with; the last of them is the one under test, which is left out of the rest or taken out of it.
 final class RefreshPass {
   /// One channel to compute.
   struct Unit {
     var channel: Int
     /// Elements of the swept tensor are taken as they were then.
     var time: Int
-    /// +1: added to the rest, −1: taken out of it, 0: the channel under test.
+    /// +1: added to the rest, −1: taken out of it, 0: neither.
     var sign: Float
   }
 
   let built: NetworkPass
   private let lone: LoneChannel
   private let count: Int
+  /// Units that are added to the rest or taken out of it: the first ones.
+  private let mixed: Int
   /// Takes the units' rows of weights.
   private let setRootWeights: NetworkPass.SetWeights?
   private let rootBias: Buffer<Float>?
@@ -28,9 +30,13 @@ final class RefreshPass {
 
   /// - Parameters:
   ///   - count: units.
+  ///   - mixed: the first so many of them go into the rest or out of it.
   ///   - fresh: start from the bias instead of updating the rest that is there.
-  init(_ lone: LoneChannel, count: Int, fresh: Bool, kernels: Kernels, blocks: Int) throws {
+  init(
+    _ lone: LoneChannel, count: Int, mixed: Int, fresh: Bool, kernels: Kernels, blocks: Int
+  ) throws {
     self.lone = lone
+    self.mixed = mixed
     self.count = count
     let network = lone.network
     built = NetworkPass(network, lanes: .samples, kernels: kernels, blockCapacity: blocks)
@@ -71,7 +77,7 @@ final class RefreshPass {
     for node in lone.mixing {
       let value = network.inputs[node][0]
       guard let x = built.values[value] else { continue }
-      let inputs = lone.unit(value) * (count - 1)
+      let inputs = lone.unit(value) * mixed
       let window = lone.window(of: node)
       let rest = pass.bound(network.shapes[node + 1])
       rests[node] = rest
@@ -148,7 +154,7 @@ final class RefreshPass {
     }
     for (node, set) in columns {
       guard let slot = parameters.slot(node: node, .weight) else { continue }
-      let signed = units.dropLast().map { (channel: $0.channel, factor: $0.sign) }
+      let signed = units.prefix(mixed).map { (channel: $0.channel, factor: $0.sign) }
       let size = lone.unit(lone.network.inputs[node][0])
       set(slot.shape[0], parameters.columns(signed, size: size, of: slot)[...])
     }
