@@ -40,7 +40,9 @@ struct Benchmark: ParsableCommand {
     var batch: Int
     var batches: Int
     var checkedLosses: Int
+    /// As a fraction of the loss, and of what rounding allows.
     var largestDifference: Double
+    var largestDifferenceOfBound: Double
     var peakOperationsPerSecond: Double
     var sweeps: [Sweep]
     var evaluationSeconds: Double
@@ -142,7 +144,8 @@ struct Benchmark: ParsableCommand {
     }
     let answer = Answer(
       kernels: kernels, threads: threads, batch: settings.batchSize, batches: batches,
-      checkedLosses: check.losses, largestDifference: check.largest, peakOperationsPerSecond: peak,
+      checkedLosses: check.losses, largestDifference: check.largest,
+      largestDifferenceOfBound: check.largestOfBound, peakOperationsPerSecond: peak,
       sweeps: timings.map {
         .init(
           parameter: $0.parameter, proposals: $0.proposals, timed: $0.timed,
