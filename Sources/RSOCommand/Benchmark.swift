@@ -138,7 +138,7 @@ struct Benchmark: ParsableCommand {
     let bandwidth = try Bandwidth(measuredOn: threads)
     let memoryBefore = peakMemory()
     say(
-      "memory: reads \(fixed(bandwidth.read / 1e9, 1)) GB/s, "
+      "bandwidth: reads \(fixed(bandwidth.read / 1e9, 1)) GB/s, "
         + "copies \(fixed(bandwidth.copy / 1e9, 1)) GB/s")
     say(
       "\(data.name): \(grouped(batches)) mini-batches of \(grouped(settings.batchSize)) images\n")

@@ -186,7 +186,7 @@ struct BenchmarkTests {
         let lines = result.output.split(separator: "\n", omittingEmptySubsequences: false)
         #expect(lines[0].contains(" losses are the reference engine's, to "))
         #expect(lines[1].hasPrefix("peak: ") && lines[1].contains(" GFLOP/s ("))
-        #expect(lines[2].hasPrefix("memory: reads ") && lines[2].hasSuffix(" GB/s"))
+        #expect(lines[2].hasPrefix("bandwidth: reads ") && lines[2].hasSuffix(" GB/s"))
         #expect(lines[3] == "digits: 3 mini-batches of 30 images")
         #expect(lines[5].hasPrefix("tensor "))
         #expect(lines[6].hasPrefix("fc.weight ") && lines[6].contains(" % "))
