@@ -25,7 +25,7 @@ struct HelpTests {
     (
       ["benchmark"],
       [
-        "--seconds", "--threads", "--batch", "--train-limit", "--json",
+        "--seconds", "--threads", "--batch", "--train-limit", "--json", "--compare",
         "compared with the reference",
       ]
     ),

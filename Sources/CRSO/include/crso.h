@@ -156,6 +156,11 @@ int rso_has_rows(const rso_window *);
 void rso_load_images(const uint8_t *images, const int32_t *samples, const float *table,
                      int32_t channels, int32_t area, float *y);
 
+// Reads `count` numbers once, in order; the sum of all whole groups of 8.
+uint64_t rso_stream_read(const uint64_t *x, int64_t count);
+// y = ~x, in order; x and y do not alias.
+void rso_stream_copy(const uint64_t *restrict x, uint64_t *restrict y, int64_t count);
+
 // Zeroed memory, 64-byte aligned, in huge pages where the system has them; NULL: there is none.
 void *rso_allocate(size_t bytes);
 void rso_free(void *memory, size_t bytes);

@@ -118,6 +118,8 @@ package struct TensorCost {
   package let perImage: Int
   /// Computing one lone channel at the bottom, and mixing it into the rests.
   private let perChannel: (own: Int, mixing: Int)
+  /// Whether it is a convolution's or linear layer's weights that are swept.
+  var isWeight: Bool { slot.role == .weight }
   /// What is the same for the whole sweep, once per mini-batch.
   private let fixed: Int
   /// Making up for one change of the channel under test.
@@ -218,7 +220,7 @@ struct MemoryModel {
 
   /// Whether a layer's output is kept from one batch norm to the next: it is dear, and a batch norm
   /// follows.
-  private static func isKept(_ node: Int, in network: Network) -> Bool {
+  static func isKept(_ node: Int, in network: Network) -> Bool {
     guard network.nodes[node].layer.mixesChannels,
       network.multiplyAdds[node] > 16 * network.shapes[node + 1].count
     else { return false }
