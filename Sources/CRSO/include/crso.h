@@ -99,6 +99,11 @@ const rso_kernels *rso_kernels_at(int32_t index);
 void rso_load_images(const uint8_t *images, const int32_t *samples, const float *table,
                      int32_t channels, int32_t area, float *y);
 
+// The same for images of floats, less the mean of their channel.
+// images: [N][channels * area], mean: [channels]
+void rso_load_floats(const float *images, const int32_t *samples, const float *mean,
+                     int32_t channels, int32_t area, float *y);
+
 // Zeroed memory, 64-byte aligned, in huge pages where the system has them; NULL: there is none.
 void *rso_allocate(size_t bytes);
 void rso_free(void *memory, size_t bytes);
