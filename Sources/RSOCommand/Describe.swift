@@ -29,12 +29,14 @@ struct Describe: ParsableCommand {
 
   func run() throws {
     let device = try device.resolved()
-    let data = try data.dataset()
-    let network = try network.network(for: data)
-    let settings = try search.settings(network: network)
+    let paper = self.data.paper(self.network)
+    let data = try data.dataset(self.network)
+    let network = try network.network(for: data, paperLayers: paper.layers)
+    let settings = try search.settings(over: paper.settings, network: network)
     try settings.validate(samples: data.train.count, network: network)
     let model = CostModel(
-      network: network, settings: settings, train: data.train.count, test: data.test.count)
+      network: network, settings: settings, train: data.train.count, test: data.test.count,
+      pixelSize: data.train.images.size)
     var estimate: CycleEstimate?
     if time, case .cpu(let threads) = device {
       estimate = try CycleEstimate(
