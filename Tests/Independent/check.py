@@ -212,14 +212,17 @@ def train(rso, scratch, options, stop_early=False):
     command = [
         rso, "train", "--train-limit", str(SAMPLES), "--test-limit", "10", "--batch", str(SAMPLES),
         "--cycles", "1", "--run", str(folder), "--save-initial", str(initial), "--trace", str(trace)]
-    process = subprocess.Popen(command + options, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command + options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for line in process.stdout:
         if stop_early and line.startswith("cycle"):
             process.send_signal(signal.SIGINT)
             break
-    process.communicate()
+    _, errors = process.communicate()
     expected = (130, 0) if stop_early else (0,)
-    check(process.returncode in expected, f"{command} ended with {process.returncode}")
+    check(
+        process.returncode in expected,
+        f"{' '.join(command + options)} ended with {process.returncode}: {errors}")
     return folder, initial, trace
 
 
