@@ -131,3 +131,13 @@ void rso_load_images(const uint8_t *images, const int32_t *samples, const float 
         y[((ptrdiff_t)c * area + i) * rso_block + s] = table[256 * c + image[c * area + i]];
   }
 }
+
+void rso_load_floats(const float *images, const int32_t *samples, const float *mean,
+                     int32_t channels, int32_t area, float *y) {
+  const ptrdiff_t size = (ptrdiff_t)channels * area;
+  for (int s = 0; s < rso_block; s++) {
+    const float *image = samples[s] < 0 ? NULL : images + samples[s] * size;
+    for (ptrdiff_t i = 0; i < size; i++)
+      y[i * rso_block + s] = image ? image[i] - mean[i / area] : 0;
+  }
+}

@@ -13,6 +13,7 @@ struct Train: ParsableCommand {
         rso train --preset quick                      MNIST in minutes
         rso train --cycles 5 --run runs/five          five cycles, in a folder of your choice
         rso train --run runs/five --resume            go on after it was stopped
+        rso train --data C10 --layers 9 --epochs 500  the paper's CIFAR-10 run (rso data fetch cifar10)
         rso train --data-dir digits --layers 9        your own images, the paper's larger network
         rso train --network net.json --batch 1000     your own network
         rso train --from runs/five/best.safetensors   start from a trained network
@@ -71,7 +72,8 @@ struct Train: ParsableCommand {
   /// A session of a new run.
   private func begun() throws -> TrainingSession {
     let device = try device.resolved()
-    let data = try data.dataset()
+    let paper = self.data.paper(self.network)
+    let data = try data.dataset(self.network)
     let model = try from.map { try Model(contentsOf: URL(fileURLWithPath: $0)) }
     var network: Network
     if let model, let from, !self.network.isGiven {
@@ -83,14 +85,14 @@ struct Train: ParsableCommand {
             + "found one for \(network.classes) classes of \(network.input)")
       }
     } else {
-      network = try self.network.network(for: data)
+      network = try self.network.network(for: data, paperLayers: paper.layers)
       if let model, let from, let difference = model.network.difference(from: network) {
         throw RSOError(
           from, "expected \(difference.other) as in the network asked for, found \(difference.own)",
           hint: "leave out --network and --layers to use the model's own network")
       }
     }
-    let settings = try search.settings(network: network)
+    let settings = try search.settings(over: paper.settings, network: network)
     let folder = folder ?? Self.defaultFolder(data.name)
     let trace = trace.map { tracePath($0, folder) }
     let configuration = RunConfiguration(

@@ -13,6 +13,7 @@ struct HelpTests {
         "--data-dir", "--network", "--train-limit", "--test-limit", "--run", "--resume", "--trace",
         "--save-initial", "--from", "--preset", "--sigma-scale", "--tensor-order",
         "--element-order", "--sweeps", "--quiet", "rso train --run runs/five --resume",
+        "rso train --data C10 --layers 9 --epochs 500",
       ]
     ),
     (
@@ -29,6 +30,8 @@ struct HelpTests {
         "compared with the reference",
       ]
     ),
+    (["data"], ["list", "fetch", "rso data fetch fashion-mnist"]),
+    (["data", "fetch"], ["--mirror", "--timeout", "$XDG_CACHE_HOME", "Control-C"]),
     (
       ["evaluate"],
       ["--data ", "--data-dir", "--split", "--json", "--device", "rso evaluate runs/five/"]

@@ -156,6 +156,11 @@ int rso_has_rows(const rso_window *);
 void rso_load_images(const uint8_t *images, const int32_t *samples, const float *table,
                      int32_t channels, int32_t area, float *y);
 
+// The same for images of floats, less the mean of their channel.
+// images: [N][channels * area], mean: [channels]
+void rso_load_floats(const float *images, const int32_t *samples, const float *mean,
+                     int32_t channels, int32_t area, float *y);
+
 // Reads `count` numbers once, in order; the sum of all whole groups of 8.
 uint64_t rso_stream_read(const uint64_t *x, int64_t count);
 // y = ~x, in order; x and y do not alias.

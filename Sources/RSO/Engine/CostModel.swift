@@ -60,8 +60,11 @@ public struct CostModel: Hashable, Sendable {
   /// - Parameters:
   ///   - train: training samples.
   ///   - test: test samples.
+  ///   - pixelSize: bytes of one pixel of one channel: 1, or 4 for floats.
   /// - Complexity: O(elements · channels), for the upkeep of the rests.
-  public init(network: Network, settings: SearchSettings, train: Int, test: Int) {
+  public init(
+    network: Network, settings: SearchSettings, train: Int, test: Int, pixelSize: Int = 1
+  ) {
     let parameters = Parameters(zerosFor: network)
     // The slots of the folded network stand in the same order and name its nodes.
     let folded = network.foldingAveragePools()
@@ -102,7 +105,8 @@ public struct CostModel: Hashable, Sendable {
     }
     self.sweeps = sweeps
     // The images are held by the data set and, again, by the engine.
-    dataMemory = (train + test) * (2 * network.input.count + MemoryLayout<Int32>.size)
+    dataMemory =
+      (train + test) * (2 * network.input.count * pixelSize + MemoryLayout<Int32>.size)
     memory =
       dataMemory + MemoryModel.statistics(folded, samples: min(statisticsSamples, train))
       + (memories.map(\.cache).max() ?? 0) + (memories.map(\.kept).max() ?? 0)

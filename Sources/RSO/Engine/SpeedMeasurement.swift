@@ -53,7 +53,8 @@ package struct SpeedMeasurement {
       network: network, data: data, parameters: search.parameters, threads: threads)
     folded = network.foldingAveragePools()
     model = CostModel(
-      network: network, settings: settings, train: data.train.count, test: data.test.count)
+      network: network, settings: settings, train: data.train.count, test: data.test.count,
+      pixelSize: data.train.images.size)
   }
 
   /// Times one sweep.

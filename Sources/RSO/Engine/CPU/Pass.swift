@@ -75,6 +75,14 @@ final class Pass {
     var level: Int
   }
 
+  /// `[N][channels · area]` pixels, and what is done to them.
+  enum Images {
+    /// `table`: `[channels][256]` what a byte becomes.
+    case bytes(UnsafePointer<UInt8>, table: UnsafePointer<Float>)
+    /// `mean`: `[channels]`, subtracted.
+    case floats(UnsafePointer<Float>, mean: UnsafePointer<Float>)
+  }
+
   /// What a run reads beside its values.
   struct Input {
     /// Samples, and blocks of them.
@@ -86,9 +94,7 @@ final class Pass {
     var labels: UnsafePointer<Int32>?
     /// `[blocks][16]` number of each sample or −1, for `load`.
     var samples: UnsafePointer<Int32>?
-    var images: UnsafePointer<UInt8>?
-    /// `[channels][256]` what a pixel becomes.
-    var pixels: UnsafePointer<Float>?
+    var images: Images?
     /// `[blocks][16]` receives the predicted class.
     var predicted: UnsafeMutablePointer<Int32>?
   }

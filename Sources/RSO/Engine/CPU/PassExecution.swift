@@ -123,9 +123,14 @@ extension Pass {
       case .load:
         guard let images = input.images, let samples = input.samples, let y else { return }
         for lane in 0..<place.lanes {
-          rso_load_images(
-            images, samples + (place.block + lane) * block, input.pixels,
-            Int32(i.shape.channels), Int32(area), y + lane * yLane)
+          let (samples, y) = (samples + (place.block + lane) * block, y + lane * yLane)
+          let channels = Int32(i.shape.channels)
+          switch images {
+          case .bytes(let bytes, let table):
+            rso_load_images(bytes, samples, table, channels, Int32(area), y)
+          case .floats(let floats, let mean):
+            rso_load_floats(floats, samples, mean, channels, Int32(area), y)
+          }
         }
       case .convolution(let window, let weights, let bias, let inputs):
         var convolution = rso_convolution(
