@@ -1,6 +1,76 @@
 // One source, compiled for every instruction set; the best one is chosen at run time.
 #include "crso.h"
 
+// Outputs of the tile at `start`: fours, then as many threes as are left.
+static inline int rso_tile_size(int start, int size) {
+  const int left = size - start;
+  return left % 4 == 0 || (left % 4 == 3 && left > 3) || left > 9 ? 4 : 3;
+}
+
+// Tiles of four and of three outputs in a row; the fours come first.
+typedef struct {
+  int fours, threes;
+} rso_tiles;
+
+static inline rso_tiles rso_tiles_of(int size) {
+  rso_tiles tiles = {0};
+  for (int x = 0, m; x < size; x += m) {
+    m = rso_tile_size(x, size);
+    *(m == 4 ? &tiles.fours : &tiles.threes) += 1;
+  }
+  return tiles;
+}
+
+// Floats of a mixed channel at the points.
+static int64_t rso_size_of_mixed(const rso_source *s) {
+  const rso_tiles tiles = rso_tiles_of(s->width);
+  return s->at_points ? (tiles.fours * 6 + tiles.threes * 5) * s->mixing.height * rso_block : 0;
+}
+
+// Floats of each part of a layer's workspace.
+typedef struct {
+  int64_t rows, mixed, lines, moments, m, v;
+  rso_tiles tiles;
+  // Points along one row of tiles.
+  int32_t across;
+} rso_layer_sizes;
+
+static rso_layer_sizes rso_sizes_of_layer(const rso_layer *a) {
+  const int most = a->stride == 1 ? 6 : 9;
+  const int64_t lanes = a->source.lanes < 3 ? a->source.lanes : 3;
+  rso_layer_sizes sizes = {.tiles = rso_tiles_of(a->out_width)};
+  sizes.across = a->stride == 1 ? sizes.tiles.fours * 6 + sizes.tiles.threes * 5
+                                : sizes.tiles.fours * 9 + sizes.tiles.threes * 7;
+  sizes.rows = (most + 1) * a->source.width * rso_block;
+  sizes.mixed = lanes * rso_size_of_mixed(&a->source);
+  sizes.lines = (int64_t)(most + 1) * sizes.across * rso_block;
+  sizes.moments = a->out_channels * lanes * 2 * rso_block;
+  sizes.m = (most * most + 1) * rso_tile * lanes * rso_block;
+  sizes.v = sizes.across * (a->source.channels * lanes * most + 1) * rso_block;
+  return sizes;
+}
+
+int64_t rso_layer_workspace(const rso_layer *a) {
+  const rso_layer_sizes sizes = rso_sizes_of_layer(a);
+  return sizes.rows + sizes.mixed + sizes.lines + sizes.moments + sizes.m + sizes.v;
+}
+
+int64_t rso_source_workspace(const rso_source *s) {
+  return (s->lanes < 3 ? 3 : s->lanes) * rso_size_of_mixed(s);
+}
+
+int rso_has_layer(int32_t out_height, int32_t out_width) {
+  // Every other number is a sum of fours and threes.
+  const int other = 1 << 1 | 1 << 2 | 1 << 5;
+  return out_height > 0 && out_width > 0 && (out_height > 5 || !(other >> out_height & 1)) &&
+         (out_width > 5 || !(other >> out_width & 1));
+}
+
+int rso_has_rows(const rso_window *w) {
+  return w->kernel == 3 && (w->stride == 1 || w->stride == 2) && w->padding <= 1 &&
+         (w->out_width - 1) * w->stride - w->padding + 3 <= w->width + 1;
+}
+
 #if defined(__x86_64__)
 
 #pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,fma"))), \
@@ -59,5 +129,15 @@ void rso_load_images(const uint8_t *images, const int32_t *samples, const float 
     for (int c = 0; c < channels; c++)
       for (int i = 0; i < area; i++)
         y[((ptrdiff_t)c * area + i) * rso_block + s] = table[256 * c + image[c * area + i]];
+  }
+}
+
+void rso_load_floats(const float *images, const int32_t *samples, const float *mean,
+                     int32_t channels, int32_t area, float *y) {
+  const ptrdiff_t size = (ptrdiff_t)channels * area;
+  for (int s = 0; s < rso_block; s++) {
+    const float *image = samples[s] < 0 ? NULL : images + samples[s] * size;
+    for (ptrdiff_t i = 0; i < size; i++)
+      y[i * rso_block + s] = image ? image[i] - mean[i / area] : 0;
   }
 }

@@ -35,12 +35,17 @@ extension Model {
   ///     print(try model.predict(data.test.images).map(\.label))
   ///
   /// - Parameters:
-  ///   - images: pixels from 0 to 255, `[N, C, H, W]` of the network's input.
+  ///   - images: `[N, C, H, W]` of the network's input, bytes or floats as it was trained on.
   ///   - threads: `nil`: one per core.
-  /// - Throws: `RSOError` when the bytes are not whole images.
+  /// - Throws: `RSOError` when they are not whole images.
   /// - Complexity: one forward pass. To predict again and again, keep a `Predictor`.
-  public func predict(_ images: [UInt8], threads: Int? = nil) throws -> [Prediction] {
+  public func predict(_ images: Pixels, threads: Int? = nil) throws -> [Prediction] {
     try Predictor(self, threads: threads).predict(images)
+  }
+
+  /// What the model says of images of bytes.
+  public func predict(_ images: [UInt8], threads: Int? = nil) throws -> [Prediction] {
+    try predict(.bytes(images), threads: threads)
   }
 }
 
@@ -59,6 +64,7 @@ public final class Predictor {
   /// `[blocks][classes + 1][16]`
   private let logits: Buffer<Float>
   private let pixels: Buffer<Float>
+  private let means: Buffer<Float>
 
   /// - Throws: `RSOError` if there is not enough memory, or the number of threads is out of range.
   public init(_ model: Model, threads: Int? = nil) throws {
@@ -89,38 +95,54 @@ public final class Predictor {
     built.use(model.statistics)
     pixels = try Buffer(
       model.mean.flatMap { mean in (0..<256).map { Float(Double($0) / 255 - Double(mean)) } })
+    means = try Buffer(model.mean)
   }
 
   /// What the model says of every image.
   ///
-  /// - Parameter images: pixels from 0 to 255, `[N, C, H, W]` of the network's input.
-  /// - Throws: `RSOError` when the bytes are not whole images.
-  public func predict(_ images: [UInt8]) throws -> [Prediction] {
+  /// - Parameter images: `[N, C, H, W]` of the network's input.
+  /// - Throws: `RSOError` when they are not whole images.
+  public func predict(_ images: Pixels) throws -> [Prediction] {
     guard images.count.isMultiple(of: shape.count) else {
-      throw RSOError("images", "expected whole images of \(shape), found \(images.count) bytes")
+      throw RSOError("images", "expected whole images of \(shape), found \(images.count) values")
     }
     let count = images.count / shape.count
+    switch images {
+    case .bytes(let bytes):
+      return try bytes.withUnsafeBufferPointer { bytes in
+        guard let first = bytes.baseAddress else { return [] }
+        return try predict(count) { .bytes(first + $0, table: UnsafePointer(pixels.pointer)) }
+      }
+    case .floats(let floats):
+      return try floats.withUnsafeBufferPointer { floats in
+        guard let first = floats.baseAddress else { return [] }
+        return try predict(count) { .floats(first + $0, mean: UnsafePointer(means.pointer)) }
+      }
+    }
+  }
+
+  /// What the model says of images of bytes.
+  public func predict(_ images: [UInt8]) throws -> [Prediction] { try predict(.bytes(images)) }
+
+  /// - Parameter images: the images from a value on.
+  private func predict(
+    _ count: Int, _ images: (_ value: Int) -> Pass.Images
+  ) throws -> [Prediction] {
     var result: [Prediction] = []
     result.reserveCapacity(count)
-    try images.withUnsafeBufferPointer { pixels in
-      for start in stride(from: 0, to: count, by: Self.batch) {
-        let size = min(Self.batch, count - start)
-        let first = pixels.baseAddress.map { $0 + start * shape.count }
-        result += try predictBatch(first, count: size)
-      }
+    for start in stride(from: 0, to: count, by: Self.batch) {
+      result += try predictBatch(
+        images(start * shape.count), count: min(Self.batch, count - start))
     }
     return result
   }
 
-  private func predictBatch(
-    _ images: UnsafePointer<UInt8>?, count: Int
-  ) throws -> [Prediction] {
+  private func predictBatch(_ images: Pass.Images, count: Int) throws -> [Prediction] {
     let batches = try Batches(
       (0..<Int32(count)).map { $0 }, size: count,
       labels: [Int32](repeating: 0, count: count))
     var input = try batches.input(0, results: 1)
     input.images = images
-    input.pixels = UnsafePointer(pixels.pointer)
     _ = try built.pass.run(input, workers)
     let stride = Pass.stride(Shape(channels: classes))
     return (0..<count).map { sample in

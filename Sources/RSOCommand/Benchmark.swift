@@ -15,10 +15,14 @@ struct Benchmark: ParsableCommand {
       also allocates memory, is left out. No weight changes.
 
       Multiply-adds are those that the exact method needs, each counted once; one is two floating-point \
-      operations. The peak is what fused multiply-adds in registers reach on all threads, in this run.
+      operations. The peak is what fused multiply-adds in registers reach on all threads, and the bandwidth \
+      what reading or copying much memory reaches, both in this run. From them follows a floor for every \
+      tensor: the longer of its operations at the peak and the bytes it must stream at the bandwidth.
 
         rso benchmark
-        rso benchmark --batch 1000 --threads 1 --seconds 1 --json
+        rso benchmark --network cifar10
+        rso benchmark --batch 1000 --threads 1 --seconds 1 --json > before.json
+        rso benchmark --batch 1000 --threads 1 --seconds 1 --compare before.json
       """)
 
   @OptionGroup(title: "Data") var data: DataOptions
@@ -34,20 +38,37 @@ struct Benchmark: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Compare with what an earlier run with --json printed: earlier time per time now.",
+      valueName: "file.json"))
+  var compare: String?
+
   private struct Answer: Encodable {
     var kernels: String
     var threads: Int
     var batch: Int
     var batches: Int
     var checkedLosses: Int
+    /// As a fraction of the loss, and of what rounding allows.
     var largestDifference: Double
+    var largestDifferenceOfBound: Double
     var peakOperationsPerSecond: Double
+    var bandwidth: Bandwidth
     var sweeps: [Sweep]
     var evaluationSeconds: Double
     /// Every sweep with its cache and the evaluation after it.
     var cycleSeconds: Double
     var cycleMultiplyAdds: Int
+    /// `nil` where the system does not say, or measuring the bandwidth took more than everything else.
     var peakMemoryBytes: Int?
+    var comparison: EarlierBenchmark.Comparison?
+
+    /// Bytes per second.
+    struct Bandwidth: Encodable {
+      var read: Double
+      var copy: Double
+    }
 
     struct Sweep: Encodable {
       var parameter: String
@@ -57,6 +78,10 @@ struct Benchmark: ParsableCommand {
       var multiplyAddsPerProposal: Double
       var operationsPerSecond: Double
       var shareOfPeak: Double
+      var bytesPerProposal: Double
+      var floorSeconds: Double
+      /// The floor's part of the time: 1 where nothing is left to gain.
+      var shareOfFloor: Double
       var cacheSeconds: Double
     }
   }
@@ -88,12 +113,20 @@ struct Benchmark: ParsableCommand {
         hint: "the reference engine is slow on purpose")
     }
     let threads = asked ?? ProcessInfo.processInfo.activeProcessorCount
-    let data = try data.dataset()
-    let network = try network.network(for: data)
-    let settings = try search.settings(network: network)
+    let paper = self.data.paper(self.network)
+    let data = try images()
+    let network = try network.network(for: data, paperLayers: paper.layers)
+    let settings = try search.settings(over: paper.settings, network: network)
     try settings.validate(samples: data.train.count, network: network)
     let batches = data.train.count / settings.batchSize
     let kernels = Kernels.available[0].name
+    // What cannot be compared is said before anything is measured.
+    let earlier = try compare.map { try EarlierBenchmark(contentsOf: $0) }
+    try earlier?.check(
+      batch: settings.batchSize,
+      sweeps: CostModel(
+        network: network, settings: settings, train: data.train.count, test: data.test.count
+      ).sweeps)
 
     let check = try EngineComparison(
       network: network, data: data, seed: settings.seed, threads: threads)
@@ -104,6 +137,11 @@ struct Benchmark: ParsableCommand {
     say(
       "peak: \(fixed(peak / 1e9, 1)) GFLOP/s (\(kernels), \(threads) "
         + "thread\(threads == 1 ? "" : "s"))")
+    let bandwidth = try Bandwidth(measuredOn: threads)
+    let memoryBefore = peakMemory()
+    say(
+      "bandwidth: reads \(fixed(bandwidth.read / 1e9, 1)) GB/s, "
+        + "copies \(fixed(bandwidth.copy / 1e9, 1)) GB/s")
     say(
       "\(data.name): \(grouped(batches)) mini-batches of \(grouped(settings.batchSize)) images\n")
 
@@ -111,10 +149,14 @@ struct Benchmark: ParsableCommand {
       network: network, data: data, settings: settings, threads: threads)
     let evaluation = try measurement.timeEvaluation()
     let width = max(measurement.model.sweeps.map(\.parameter.count).max() ?? 0, 6)
-    say(
-      Self.row(
-        "tensor", ["proposals", "timed", "ms each", "M mul-adds", "GFLOP/s", "of peak", "cache s"],
-        width))
+    let head = [
+      "proposals", "timed", "ms each", "M mul-adds", "GFLOP/s", "of peak", "floor ms", "of floor",
+      "cache s",
+    ]
+    say(Self.row("tensor", head + (earlier == nil ? [] : ["earlier ms", "speed-up"]), width))
+    func floor(_ timing: SpeedMeasurement.Timing) -> Double {
+      timing.floor(peak: peak, bandwidth: bandwidth.most)
+    }
     // A tensor that is swept several times in a cycle is measured once.
     var found: [Int: SpeedMeasurement.Timing] = [:]
     var timings: [SpeedMeasurement.Timing] = []
@@ -134,35 +176,74 @@ struct Benchmark: ParsableCommand {
             fixed(1000 * timing.secondsPerProposal, 3),
             fixed(timing.multiplyAddsPerProposal / 1e6, 2),
             fixed(timing.operationsPerSecond / 1e9, 1),
-            percent(timing.operationsPerSecond / peak, 1), fixed(timing.cacheSeconds, 2),
-          ], width))
+            percent(timing.operationsPerSecond / peak, 1), fixed(1000 * floor(timing), 3),
+            percent(floor(timing) / timing.secondsPerProposal, 1), fixed(timing.cacheSeconds, 2),
+          ]
+            + (earlier.map {
+              [
+                fixed(1000 * $0.secondsPerProposal(index), 3),
+                fixed($0.secondsPerProposal(index) / timing.secondsPerProposal, 2),
+              ]
+            } ?? []), width))
     }
     let cycle = timings.reduce(0.0) {
       $0 + $1.secondsPerProposal * Double($1.proposals) + $1.cacheSeconds + evaluation
     }
     let answer = Answer(
       kernels: kernels, threads: threads, batch: settings.batchSize, batches: batches,
-      checkedLosses: check.losses, largestDifference: check.largest, peakOperationsPerSecond: peak,
+      checkedLosses: check.losses, largestDifference: check.largest,
+      largestDifferenceOfBound: check.largestOfBound, peakOperationsPerSecond: peak,
+      bandwidth: .init(read: bandwidth.read, copy: bandwidth.copy),
       sweeps: timings.map {
         .init(
           parameter: $0.parameter, proposals: $0.proposals, timed: $0.timed,
           secondsPerProposal: $0.secondsPerProposal,
           multiplyAddsPerProposal: $0.multiplyAddsPerProposal,
           operationsPerSecond: $0.operationsPerSecond,
-          shareOfPeak: $0.operationsPerSecond / peak, cacheSeconds: $0.cacheSeconds)
+          shareOfPeak: $0.operationsPerSecond / peak, bytesPerProposal: $0.bytesPerProposal,
+          floorSeconds: floor($0), shareOfFloor: floor($0) / $0.secondsPerProposal,
+          cacheSeconds: $0.cacheSeconds)
       },
       evaluationSeconds: evaluation, cycleSeconds: cycle,
-      cycleMultiplyAdds: measurement.model.total, peakMemoryBytes: peakMemory())
+      cycleMultiplyAdds: measurement.model.total,
+      peakMemoryBytes: peakMemory().flatMap { $0 > memoryBefore ?? 0 ? $0 : nil },
+      comparison: earlier?.comparison(
+        secondsPerProposal: timings.map(\.secondsPerProposal), cycleSeconds: cycle))
     let rate = 2 * Double(answer.cycleMultiplyAdds) / cycle
     say(
       "\na cycle: \(fixed(cycle, 1)) s, \(fixed(Double(answer.cycleMultiplyAdds) / 1e12, 3)) T "
         + "multiply-adds, \(fixed(rate / 1e9, 1)) GFLOP/s, \(percent(rate / peak, 1)) of the peak")
     say("an evaluation: \(fixed(evaluation, 2)) s")
+    if let earlier, let comparison = answer.comparison {
+      say(
+        "\(earlier.description()): a cycle: \(fixed(comparison.cycleSeconds, 1)) s, "
+          + "now \(fixed(comparison.cycleSpeedUp, 2)) times as fast")
+    }
     if let memory = answer.peakMemoryBytes {
       say(
         "memory: \(bytes(memory)) at most (expected: about \(bytes(measurement.model.memory)))")
     }
     return answer
+  }
+
+  /// The images asked for. For the paper's CIFAR-10 network, where its images are not here, others of that size: the work
+  /// is the same.
+  private func images() throws -> Dataset {
+    guard !data.isGiven, network.paperData == "cifar10",
+      KnownData.named("cifar10")?.folder() == nil
+    else { return try data.dataset(network) }
+    say("CIFAR-10 is not on this machine: measuring with noise of its size")
+    func split(_ count: Int) throws -> Split {
+      let shape = Shape(channels: 3, height: 32, width: 32)
+      return try Split(
+        images: (0..<count * shape.count).map {
+          UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13)
+        },
+        labels: (0..<count).map { Int32($0 % 10) }, shape: shape)
+    }
+    return try Dataset(
+      name: "noise", train: split(50_000), test: split(10_000), trainLimit: data.trainLimit,
+      testLimit: data.testLimit)
   }
 
   private func say(_ line: String) { if !json { Console.line(line) } }

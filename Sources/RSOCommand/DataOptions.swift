@@ -6,12 +6,15 @@ import RSO
 struct DataOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "A built-in data set: mnist, also called M10 (default: mnist).", valueName: "name"))
+      "A data set known by name: mnist or M10, cifar10 or C10, fashion-mnist, kmnist; `rso data list` "
+        + "says which are here (default: mnist).",
+      valueName: "name"))
   var data: String?
 
   @Option(
     help: ArgumentHelp(
-      "A folder of four IDX files under MNIST's names, plain or .gz, instead.", valueName: "dir"))
+      "A folder of images instead: IDX files under MNIST's names, NumPy files (train_images.npy, …) or CIFAR-10's binary files.",
+      valueName: "dir"))
   var dataDir: String?
 
   @Option(
@@ -30,25 +33,27 @@ struct DataOptions: ParsableArguments {
   /// The absolute path of the folder, so that a run can be resumed from elsewhere.
   var directory: String? { dataDir.map { URL(fileURLWithPath: $0).path } }
 
+  /// What the paper has for these data: its CIFAR-10 network and cycles, or those for MNIST.
+  func paper(_ network: NetworkOptions) -> (layers: Int, settings: SearchSettings) {
+    let isCIFAR10 = dataDir.map { Dataset.isCIFAR10(URL(fileURLWithPath: $0)) } ?? false
+    let known = KnownData.named(isCIFAR10 ? "cifar10" : name(network))
+    var settings = SearchSettings()
+    settings.cycles = known?.cycles ?? settings.cycles
+    return (known?.layers ?? 6, settings)
+  }
+
+  /// The data set's name where no folder was given: a network of the paper brings its own.
+  func name(_ network: NetworkOptions?) -> String { data ?? network?.paperData ?? "mnist" }
+
   /// - Throws: `RSOError` naming the option or the file that is wrong.
-  func dataset() throws -> Dataset {
+  func dataset(_ network: NetworkOptions? = nil) throws -> Dataset {
     if let dataDir {
       guard data == nil else {
         throw RSOError("--data-dir", "expected it without --data, found both", hint: "drop one")
       }
-      return try .idx(
-        directory: URL(fileURLWithPath: dataDir), trainLimit: trainLimit, testLimit: testLimit)
+      return try .folder(
+        URL(fileURLWithPath: dataDir), trainLimit: trainLimit, testLimit: testLimit)
     }
-    switch (data ?? "mnist").lowercased() {
-    case "mnist", "m10": return try .mnist(trainLimit: trainLimit, testLimit: testLimit)
-    case "cifar10", "cifar-10", "c10":
-      throw RSOError(
-        "--data", "CIFAR-10 is not built in yet",
-        hint: "convert it to IDX files and use --data-dir DIR")
-    default:
-      throw RSOError(
-        "--data", "expected mnist (or M10), found '\(data ?? "")'",
-        hint: "your own images: --data-dir DIR")
-    }
+    return try .named(name(network), trainLimit: trainLimit, testLimit: testLimit)
   }
 }

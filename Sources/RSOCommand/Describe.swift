@@ -9,10 +9,11 @@ struct Describe: ParsableCommand {
     discussion: """
       The options are those of train. The time is told from some seconds of measuring on this machine, \
       the memory from the sizes of what the engine keeps. Multiply-adds are those of convolutions and \
-      linear layers, for one image.
+      linear layers, for one image. Lines beside the layers are shortcuts.
 
         rso describe                               the paper's MNIST run
         rso describe --layers 9 --batch 1000
+        rso describe --network net.json --no-time  your own, shortcuts drawn beside the layers
         rso describe --json --no-time > net.json   a network to change and train with --network
       """)
 
@@ -29,12 +30,14 @@ struct Describe: ParsableCommand {
 
   func run() throws {
     let device = try device.resolved()
-    let data = try data.dataset()
-    let network = try network.network(for: data)
-    let settings = try search.settings(network: network)
+    let paper = self.data.paper(self.network)
+    let data = try data.dataset(self.network)
+    let network = try network.network(for: data, paperLayers: paper.layers)
+    let settings = try search.settings(over: paper.settings, network: network)
     try settings.validate(samples: data.train.count, network: network)
     let model = CostModel(
-      network: network, settings: settings, train: data.train.count, test: data.test.count)
+      network: network, settings: settings, train: data.train.count, test: data.test.count,
+      pixelSize: data.train.images.size)
     var estimate: CycleEstimate?
     if time, case .cpu(let threads) = device {
       estimate = try CycleEstimate(
@@ -63,6 +66,10 @@ struct NetworkDescription {
     var multiplyAdds: Int
     /// Widths of the proposals of the first cycle, by parameter.
     var proposalDeviations: [String: Double]
+  }
+
+  private func shape(_ shape: Shape) -> String {
+    "\(shape.channels)×\(shape.height)×\(shape.width)"
   }
 
   private var layers: [Layer] {
@@ -155,19 +162,33 @@ struct NetworkDescription {
         + "images of \(data.train.shape), \(data.classes) classes",
       "",
     ]
-    var layout = TextTable(["layer", "type", "output", "elements", "multiply-adds", "σ"], left: 3)
-    for layer in layers {
-      layout.add([
-        layer.name, layer.type, layer.shape.map(String.init).joined(separator: "×"),
-        layer.elements == 0 ? "" : grouped(layer.elements),
-        layer.multiplyAdds == 0 ? "" : grouped(layer.multiplyAdds),
-        Set(layer.proposalDeviations.values.map { fixed($0, 4) }).sorted().joined(separator: " "),
-      ])
+    // Lines for shortcuts stand between names and kinds, where there are any.
+    let drawing = shortcutDrawing(network)
+    let isDrawn = drawing.contains { $0.contains { $0 != " " } }
+    func row(_ name: String, _ value: Int?, _ cells: [String]) -> [String] {
+      [name] + (isDrawn ? [value.map { drawing[$0] } ?? ""] : []) + cells
+    }
+    var layout = TextTable(
+      row("layer", nil, ["type", "output", "elements", "multiply-adds", "σ"]),
+      left: isDrawn ? 4 : 3)
+    layout.add(row("input", 0, ["", shape(network.input), "", "", ""]))
+    for (index, layer) in layers.enumerated() {
+      layout.add(
+        row(
+          layer.name, index + 1,
+          [
+            layer.type, layer.shape.map(String.init).joined(separator: "×"),
+            layer.elements == 0 ? "" : grouped(layer.elements),
+            layer.multiplyAdds == 0 ? "" : grouped(layer.multiplyAdds),
+            Set(layer.proposalDeviations.values.map { fixed($0, 4) }).sorted().joined(
+              separator: " "),
+          ]))
     }
     let multiplyAdds = network.multiplyAdds.reduce(0, +)
-    layout.add([
-      "total", "", "", grouped(layers.reduce(0) { $0 + $1.elements }), grouped(multiplyAdds), "",
-    ])
+    layout.add(
+      row(
+        "total", nil,
+        ["", "", grouped(layers.reduce(0) { $0 + $1.elements }), grouped(multiplyAdds), ""]))
     lines += layout.lines + [""]
 
     var sweeps = TextTable(

@@ -7,29 +7,39 @@ struct NetworkOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "The paper's network of 6 or of 9 convolution layers, for any data (default: 6).",
+      "The paper's network of 6 or of 9 convolution layers, for any data (default: 9 for CIFAR-10, else 6).",
       valueName: "n"))
   var layers: Int?
 
   @Option(
     help: ArgumentHelp(
-      "A network as JSON; `rso describe --json` prints an example.", valueName: "file.json"))
+      "A network as JSON (`rso describe --json` prints an example), or mnist or cifar10 for the paper's.",
+      valueName: "file.json"))
   var network: String?
 
   /// Whether any network was asked for.
   var isGiven: Bool { layers != nil || network != nil }
 
+  /// The data set of the paper's network that `--network` names.
+  var paperData: String? { network.flatMap { Self.paperLayers[$0] != nil ? $0 : nil } }
+
+  private static let paperLayers = ["mnist": 6, "cifar10": 9]
+
+  /// - Parameter paperLayers: of the paper's network for `data`.
   /// - Throws: `RSOError` naming the option, or the file and the layer that is wrong.
-  func network(for data: Dataset) throws -> Network {
-    try network(input: data.train.shape, classes: data.classes)
+  func network(for data: Dataset, paperLayers: Int) throws -> Network {
+    try network(input: data.train.shape, classes: data.classes, paperLayers: paperLayers)
   }
 
-  func network(input: Shape, classes: Int) throws -> Network {
+  func network(input: Shape, classes: Int, paperLayers: Int = 6) throws -> Network {
     guard let file = network else {
-      return try .paper(layers: layers ?? 6, input: input, classes: classes)
+      return try .paper(layers: layers ?? paperLayers, input: input, classes: classes)
     }
     guard layers == nil else {
       throw RSOError("--network", "expected it without --layers, found both", hint: "drop one")
+    }
+    if let layers = Self.paperLayers[file] {
+      return try .paper(layers: layers, input: input, classes: classes)
     }
     return try Network(json: Data(readFile(URL(fileURLWithPath: file))), name: file)
   }

@@ -12,6 +12,7 @@ struct RSOCommand: ParsableCommand {
 
         rso train --preset quick         learn MNIST in a few minutes
         rso evaluate runs/…/best.safetensors
+        rso data list                    other images
       """,
     subcommands: [
       Train.self,
@@ -21,6 +22,7 @@ struct RSOCommand: ParsableCommand {
       ReportCommand.self,
       Describe.self,
       Benchmark.self,
+      DataCommand.self,
     ])
 
   /// Errors of the library read `rso: error: …`; those of the command line's form are the parser's own.

@@ -13,6 +13,7 @@ struct Train: ParsableCommand {
         rso train --preset quick                      MNIST in minutes
         rso train --cycles 5 --run runs/five          five cycles, in a folder of your choice
         rso train --run runs/five --resume            go on after it was stopped
+        rso train --data C10 --layers 9 --epochs 500  the paper's CIFAR-10 run (rso data fetch cifar10)
         rso train --data-dir digits --layers 9        your own images, the paper's larger network
         rso train --network net.json --batch 1000     your own network
         rso train --from runs/five/best.safetensors   start from a trained network
@@ -84,9 +85,10 @@ struct Train: ParsableCommand {
   /// A session of a new run.
   private func begun() throws -> TrainingSession {
     let device = try device.resolved()
-    let data = try data.dataset()
-    let (network, parameters) = try start(on: data)
-    let settings = try search.settings(network: network)
+    let paper = self.data.paper(self.network)
+    let data = try data.dataset(self.network)
+    let (network, parameters) = try start(on: data, paperLayers: paper.layers)
+    let settings = try search.settings(over: paper.settings, network: network)
     let folder = folder ?? Self.defaultFolder(data.name)
     let trace = trace.map { tracePath($0, folder) }
     let configuration = RunConfiguration(
@@ -106,8 +108,10 @@ struct Train: ParsableCommand {
   }
 
   /// The network, and the weights to start from; `nil`: drawn from the seed.
-  private func start(on data: Dataset) throws -> (network: Network, parameters: Parameters?) {
-    guard let from else { return (try network.network(for: data), nil) }
+  private func start(
+    on data: Dataset, paperLayers: Int
+  ) throws -> (network: Network, parameters: Parameters?) {
+    guard let from else { return (try network.network(for: data, paperLayers: paperLayers), nil) }
     let tensors = try SafeTensors(
       data: Data(readFile(URL(fileURLWithPath: from))), name: from,
       skipping: Parameters.isNoWeight)
@@ -117,7 +121,7 @@ struct Train: ParsableCommand {
           from, "expected a model of rso, found weights without their network",
           hint: "describe the network: --network FILE.json")
       }
-      let network = try network.network(for: data)
+      let network = try network.network(for: data, paperLayers: paperLayers)
       return (network, try Parameters(stateDict: tensors, for: network, file: from))
     }
     let model = try Model(tensors, file: from)
@@ -131,7 +135,7 @@ struct Train: ParsableCommand {
       }
       return (network, model.parameters)
     }
-    let network = try network.network(for: data)
+    let network = try network.network(for: data, paperLayers: paperLayers)
     if let difference = model.network.difference(from: network) {
       throw RSOError(
         from, "expected \(difference.other) as in the network asked for, found \(difference.own)",

@@ -240,8 +240,10 @@ extension TrainingSession {
       lines.append("time: \(duration((ContinuousClock.now - start) / .seconds(1)))")
       lines.append("memory: \(fixed(Double(peakMemory) / 1e9, 2)) GB at most")
     }
-    let directory = checkpoint.configuration.data.directory
-    let data = directory.map { " --data-dir \(quoted($0))" } ?? ""
+    let source = checkpoint.configuration.data
+    let data =
+      source.directory.map { " --data-dir \(quoted($0))" }
+      ?? (source.name == "mnist" ? "" : " --data \(quoted(source.name))")
     let model = "\(path)/best.safetensors"
     lines.append("evaluate it: rso evaluate \(quoted(model))\(data)")
     lines.append("show it: rso report \(quoted(path))")
@@ -265,7 +267,8 @@ extension RandomSearch {
   /// The multiply-adds of every sweep of a cycle.
   fileprivate var expectedWork: [TimeEstimate.Work] {
     let cost = CostModel(
-      network: network, settings: settings, train: data.train.count, test: data.test.count)
+      network: network, settings: settings, train: data.train.count, test: data.test.count,
+      pixelSize: data.train.images.size)
     return cost.sweeps.map {
       .init(
         proposals: $0.proposals,

@@ -65,11 +65,21 @@ struct BadInputTests {
       arguments: ["train", "--layers", "7"], code: 64,
       errors: ["--layers: expected 6 (the paper's MNIST network) or 9"]),
     Case(
-      arguments: ["train", "--data", "c10"], code: 64,
-      errors: ["--data: CIFAR-10 is not built in yet", "--data-dir DIR"]),
+      arguments: ["train", "--data", "c10", "--run", "r"], code: 1,
+      errors: [
+        "cifar10: the data set is not on this machine ",
+        "(fetch it with: rso data fetch cifar10)",
+      ]),
+    Case(
+      arguments: ["train", "--data", "C10", "--layers", "9", "--epochs", "500"], code: 1,
+      errors: ["rso data fetch cifar10"]),
+    Case(
+      arguments: ["train", "--network", "cifar10"], code: 1, errors: ["rso data fetch cifar10"]),
     Case(
       arguments: ["train", "--data", "mnits"], code: 64,
-      errors: ["--data: expected mnist (or M10), found 'mnits'"]),
+      errors: [
+        "--data: expected mnist, fashion-mnist, kmnist, cifar10, found 'mnits'", "--data-dir DIR",
+      ]),
   ]
 
   /// Of `rso train` on data or a network that `prepare` made bad.

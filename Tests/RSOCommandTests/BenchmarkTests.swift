@@ -12,6 +12,9 @@ struct BenchmarkTests {
       var multiplyAddsPerProposal: Double
       var operationsPerSecond: Double
       var shareOfPeak: Double
+      var bytesPerProposal: Double
+      var floorSeconds: Double
+      var shareOfFloor: Double
       var cacheSeconds: Double
     }
     var kernels: String
@@ -20,7 +23,20 @@ struct BenchmarkTests {
     var batches: Int
     var checkedLosses: Int
     var largestDifference: Double
+    var largestDifferenceOfBound: Double
     var peakOperationsPerSecond: Double
+    struct Bandwidth: Decodable {
+      var read: Double
+      var copy: Double
+    }
+    var bandwidth: Bandwidth
+    struct Comparison: Decodable {
+      var secondsPerProposal: [Double]
+      var speedUps: [Double]
+      var cycleSeconds: Double
+      var cycleSpeedUp: Double
+    }
+    var comparison: Comparison?
     var sweeps: [Sweep]
     var evaluationSeconds: Double
     var cycleSeconds: Double
@@ -50,7 +66,8 @@ struct BenchmarkTests {
         #expect(["avx512", "avx2", "portable"].contains(found.kernels))
         // Three candidates of three elements; of two for β and γ.
         #expect(found.checkedLosses == 3 * 9 + 4 * 6)
-        #expect(found.largestDifference <= 1e-5)
+        #expect(found.largestDifference > 0 && found.largestDifference < 1e-3)
+        #expect(found.largestDifferenceOfBound > 0 && found.largestDifferenceOfBound <= 1)
         #expect(found.peakOperationsPerSecond > 1e8)
         #expect(
           found.sweeps.map(\.parameter) == [
@@ -67,6 +84,12 @@ struct BenchmarkTests {
           #expect(abs(sweep.shareOfPeak - share) <= 1e-9 * share)
           // Multiply-adds counted are never more than the machine can do.
           #expect(sweep.shareOfPeak < 1, "\(sweep.parameter)")
+          #expect(sweep.bytesPerProposal > 0)
+          let floor = max(
+            2 * sweep.multiplyAddsPerProposal / found.peakOperationsPerSecond,
+            sweep.bytesPerProposal / max(found.bandwidth.read, found.bandwidth.copy))
+          #expect(abs(sweep.floorSeconds - floor) <= 1e-9 * floor)
+          #expect(abs(sweep.shareOfFloor * sweep.secondsPerProposal - floor) <= 1e-9 * floor)
         }
         let seconds = found.sweeps.reduce(0) {
           $0 + $1.secondsPerProposal * Double($1.proposals) + $1.cacheSeconds
@@ -74,6 +97,85 @@ struct BenchmarkTests {
         }
         #expect(abs(seconds - found.cycleSeconds) <= 1e-9 * seconds)
         #expect(found.cycleMultiplyAdds > 0)
+        #expect(found.comparison == nil)
+      }
+    }
+
+    @Test func comparison() throws {
+      try Workplace.with { place in
+        let options = ["benchmark", "--seconds", "0.01", "--threads", "1"] + Workplace.options
+        let first = try place.run(options + ["--json"])
+        try Data(first.output.utf8).write(to: place.url.appendingPathComponent("first.json"))
+        let earlier = try JSONDecoder().decode(Answer.self, from: Data(first.output.utf8))
+
+        let second = try place.run(options + ["--json", "--compare", "first.json"])
+        #expect(second.code == 0 && second.errors == "")
+        let found = try JSONDecoder().decode(Answer.self, from: Data(second.output.utf8))
+        let comparison = try #require(found.comparison)
+        #expect(comparison.secondsPerProposal == earlier.sweeps.map(\.secondsPerProposal))
+        #expect(comparison.cycleSeconds == earlier.cycleSeconds)
+        for (index, sweep) in found.sweeps.enumerated() {
+          let ratio = earlier.sweeps[index].secondsPerProposal / sweep.secondsPerProposal
+          #expect(abs(comparison.speedUps[index] - ratio) <= 1e-9 * ratio, "\(sweep.parameter)")
+        }
+        let ratio = earlier.cycleSeconds / found.cycleSeconds
+        #expect(abs(comparison.cycleSpeedUp - ratio) <= 1e-9 * ratio)
+
+        let table = try place.run(options + ["--compare", "first.json"])
+        #expect(table.code == 0)
+        let lines = table.output.split(separator: "\n").map(String.init)
+        #expect(
+          lines.contains { $0.hasPrefix("tensor ") && $0.hasSuffix("  earlier ms    speed-up") })
+        let last = try #require(lines.first { $0.hasPrefix("first.json (") })
+        #expect(last.contains(", 1 thread): a cycle: ") && last.hasSuffix(" times as fast"))
+      }
+    }
+
+    /// A result of the tiny network with `fc` elements in its first tensor.
+    private static func result(
+      batch: Int = 30, fc: Int = 12, last: String = "bn0.weight", seconds: Double = 1
+    ) -> String {
+      let sweeps = [
+        ("fc.weight", fc), ("conv1.weight", 108), ("bn1.bias", 4), ("bn1.weight", 4),
+        ("conv0.weight", 27), ("bn0.bias", 3), (last, 3),
+      ].map { "{\"parameter\": \"\($0)\", \"proposals\": \($1), \"secondsPerProposal\": 0.5}" }
+      return """
+        {"kernels": "avx2", "threads": 2, "batch": \(batch), "cycleSeconds": \(seconds),
+         "sweeps": [\(sweeps.joined(separator: ","))]}
+        """
+    }
+
+    private static let another = " (a result of another network, data set or --sweeps)\n"
+
+    /// Each is refused before anything is measured.
+    @Test(arguments: [
+      (nil, "cannot be read: No such file or directory"),
+      ("", "found nothing (write one with: rso benchmark --json > earlier.json)\n"),
+      ("not JSON", "found no JSON (write"), ("[1]", "found no JSON object (write"),
+      (#"{"kernels": "avx2"}"#, "found no 'threads' (write"),
+      (#"{"kernels": "avx2", "threads": "two"}"#, "found another type at 'threads' (write"),
+      (result(seconds: -1), "found a time that is not above 0 (write"),
+      (result(batch: 60), "expected a result for batch 30, found 60 (measure with --batch 60)\n"),
+      (
+        result(fc: 11),
+        "expected sweep 1 to be fc.weight of 12 elements, found fc.weight of 11 elements" + another
+      ),
+      (
+        result(last: "bn9.weight"),
+        "expected sweep 7 to be bn0.weight of 3 elements, found bn9.weight of 3 elements" + another
+      ),
+    ])
+    func badComparison(content: String?, problem: String) throws {
+      try Workplace.with { place in
+        let file = place.url.appendingPathComponent("earlier.json")
+        if let content { try Data(content.utf8).write(to: file) }
+        let result = try place.run(
+          ["benchmark", "--compare", "earlier.json"] + Workplace.options)
+        #expect(result.code == 1)
+        #expect(result.output == "")
+        #expect(
+          result.errors.hasPrefix("rso: error: ") && result.errors.contains("earlier.json: ")
+            && result.errors.contains(problem), "\(result.errors)")
       }
     }
 
@@ -84,12 +186,13 @@ struct BenchmarkTests {
         let lines = result.output.split(separator: "\n", omittingEmptySubsequences: false)
         #expect(lines[0].contains(" losses are the reference engine's, to "))
         #expect(lines[1].hasPrefix("peak: ") && lines[1].contains(" GFLOP/s ("))
-        #expect(lines[2] == "digits: 3 mini-batches of 30 images")
-        #expect(lines[4].hasPrefix("tensor "))
-        #expect(lines[5].hasPrefix("fc.weight ") && lines[5].contains(" % "))
-        #expect(lines[11].hasPrefix("bn0.weight "))
-        #expect(lines[13].hasPrefix("a cycle: ") && lines[13].hasSuffix(" of the peak"))
-        #expect(lines[14].hasPrefix("an evaluation: "))
+        #expect(lines[2].hasPrefix("bandwidth: reads ") && lines[2].hasSuffix(" GB/s"))
+        #expect(lines[3] == "digits: 3 mini-batches of 30 images")
+        #expect(lines[5].hasPrefix("tensor "))
+        #expect(lines[6].hasPrefix("fc.weight ") && lines[6].contains(" % "))
+        #expect(lines[12].hasPrefix("bn0.weight "))
+        #expect(lines[14].hasPrefix("a cycle: ") && lines[14].hasSuffix(" of the peak"))
+        #expect(lines[15].hasPrefix("an evaluation: "))
       }
     }
 

@@ -13,7 +13,7 @@ struct HelpTests {
         "--data-dir", "--network", "--train-limit", "--test-limit", "--run", "--resume", "--trace",
         "--save-initial", "--from", "--preset", "--sigma-scale", "--tensor-order",
         "--element-order", "--sweeps", "--only", "--quiet", "--json",
-        "rso train --run runs/five --resume",
+        "rso train --run runs/five --resume", "rso train --data C10 --layers 9 --epochs 500",
       ]
     ),
     (
@@ -26,10 +26,12 @@ struct HelpTests {
     (
       ["benchmark"],
       [
-        "--seconds", "--threads", "--batch", "--train-limit", "--json",
+        "--seconds", "--threads", "--batch", "--train-limit", "--json", "--compare",
         "compared with the reference",
       ]
     ),
+    (["data"], ["list", "fetch", "rso data fetch fashion-mnist"]),
+    (["data", "fetch"], ["--mirror", "--timeout", "$XDG_CACHE_HOME", "Control-C"]),
     (
       ["predict"],
       ["<images>", "PNG or JPEG", "--json", "--csv", "--top", "--class-names", "rso predict"]

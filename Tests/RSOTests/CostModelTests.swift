@@ -79,22 +79,21 @@ import Testing
     #expect(rests.visit(1, batch: 1) == .fresh)
     // Elements 0 and 1 were decided since.
     #expect(rests.visit(2, batch: 0) == .replay(2))
-    // Channel 0 comes in, channel 1 goes out and is tested: three; as many as there are: all anew.
-    #expect(rests.visit(3, batch: 1) == .fresh)
+    // Channel 0 comes in, channel 1 goes out as it is tested.
+    #expect(rests.visit(3, batch: 1) == .update(units: 2, mixed: 2))
     var wide = RestUpkeep(channels: 8, elements: 24, batches: 2)
     for turn in 0..<3 { _ = wide.visit(turn, batch: turn % 2) }
-    // Mini-batch 1 was last at element 1: channel 0 new, channel 1 old and new.
-    #expect(wide.visit(3, batch: 1) == .update(3))
-    // Mini-batch 0 was at element 2, before element 3.
-    #expect(wide.visit(4, batch: 0) == .update(3))
+    // Mini-batch 1 was last at element 1: channel 0 in, channel 1 out.
+    #expect(wide.visit(3, batch: 1) == .update(units: 2, mixed: 2))
+    // Mini-batch 0 was at element 2.
+    #expect(wide.visit(4, batch: 0) == .update(units: 2, mixed: 2))
     #expect(wide.visit(5, batch: 1) == .replay(2))
-    // Mini-batch 0 skips channel 2: channel 1 in, 3 old and new. Then 1 comes after a change of 3.
-    #expect(wide.visit(9, batch: 0) == .update(3))
-    // Mini-batch 1, in channel 1 so far, comes back to channel 0: channels 1 in, 3 old and new, 0 old and
-    // new.
-    #expect(wide.visit(0, batch: 1) == .update(5))
+    // Mini-batch 0 skips channel 2: channel 1 in, 3 out.
+    #expect(wide.visit(9, batch: 0) == .update(units: 2, mixed: 2))
+    // Mini-batch 1, in channel 1 so far, comes back to channel 0: channels 1 in, 3 old and new, 0 out.
+    #expect(wide.visit(0, batch: 1) == .update(units: 4, mixed: 4))
     // The same channel, but another was changed in between.
-    #expect(wide.visit(10, batch: 0) == .update(3))
+    #expect(wide.visit(10, batch: 0) == .update(units: 3, mixed: 2))
   }
 
   /// conv4 on one mini-batch and on as many as there are elements.
@@ -105,11 +104,11 @@ import Testing
     let cost = TensorCost(network: network, slot: slot)
     let channel = 144 * 49
     #expect(cost.upkeep(.fresh) == 16 * channel + 15 * channel)
-    #expect(cost.upkeep(.update(3)) == 3 * channel + 2 * channel)
+    #expect(cost.upkeep(.update(units: 3, mixed: 2)) == 3 * channel + 2 * channel)
     #expect(cost.upkeep(.replay(12)) == 12 * 49)
     // One mini-batch: made once; 15 times another channel; and each other time one change.
     #expect(
-      cost.upkeep(batches: 1) == 31 * channel + 15 * 5 * channel + (2304 - 16) * 49)
+      cost.upkeep(batches: 1) == 31 * channel + 15 * 4 * channel + (2304 - 16) * 49)
     // A mini-batch that is seen once needs its rest once.
     #expect(cost.upkeep(batches: 2304) == 2304 * 31 * channel)
     #expect(cost.upkeep(batches: 5000) == 2304 * 31 * channel)

@@ -46,6 +46,50 @@ typedef struct {
   int32_t lanes, channels, area;
 } rso_map;
 
+// One output channel of a 3×3 convolution, row by row: stride 1 or 2, padding 0 or 1.
+// w: [in_channels][3][3], rso_tile floats from tap to tap.
+typedef struct {
+  const float *x, *w;
+  float bias;
+  rso_window window;
+  int32_t in_channels;
+  // Whether x is far away, so that the next rows are fetched ahead.
+  int32_t fetches;
+} rso_rows;
+
+// Where a layer's input comes from: scale[c] v[c] + offset[c], zero instead of what is negative if `relu`,
+// where v is x or, if `mixed` is there, x plus the convolution of that one channel with `column`.
+// x: [channels, height, width, 16], mixed: [mixing.height, mixing.width, 16],
+// column: packed [ceil(channels / 8)][3][3][8], scale, offset: [channels] per lane, or NULL
+// at_points: [channels][3][6] and, behind each, [3][5], the column's rows at the points of tiles of 4 and
+// 3 outputs; NULL where the stride is not 1 or the width not a sum of fours and threes.
+// workspace: rso_source_workspace(s) floats, for mixed_moments
+typedef struct {
+  const float *x, *mixed, *column, *at_points, *scale, *offset;
+  float *workspace;
+  ptrdiff_t x_lane, mixed_lane, norm_lane;
+  rso_window mixing;
+  int32_t relu, lanes, channels, height, width;
+} rso_source;
+
+// y = bias + factor · 3×3 convolution of the source, by Winograd's algorithm, of stride 1 or 2, padding 0 or 1.
+// With `box`, stride 2: of the sums of 2×2 neighbours of the source, padded by 1 or 0, and no other padding.
+// u: weights at the points, [tile kinds 4×4, 4×3, 3×4, 3×3][points][ceil(out_channels / 8)][in][8]
+// bias: [out_channels] or NULL. out_height, out_width: sums of fours and threes, see rso_has_layer.
+// sums, if not NULL: receives the moments of y as `moments` does, around `shift`.
+// workspace: rso_layer_workspace(a) floats. y_is_far: y is not in cache. next: next_size floats to bring
+// near meanwhile, or NULL.
+typedef struct {
+  rso_source source;
+  const float *u, *bias, *shift, *next;
+  const int32_t *valid;
+  double *sums;
+  float *y, *workspace;
+  ptrdiff_t y_lane, sums_lane, next_size;
+  float factor;
+  int32_t stride, padding, box, out_channels, out_height, out_width, y_is_far;
+} rso_layer;
+
 typedef struct {
   const char *name;
 
@@ -79,6 +123,11 @@ typedef struct {
   void (*moments)(const rso_map *, const float *shift, const int32_t *valid, double *sums,
                   ptrdiff_t sums_lane);
 
+  void (*layer)(const rso_layer *);
+  // The moments of a source with a mixed channel, before its normalisation.
+  void (*mixed_moments)(const rso_source *, const float *shift, const int32_t *valid, double *sums,
+                        ptrdiff_t sums_lane);
+
   // Softmax cross entropy of logits x: [channels, 16] (area 1) against labels[16] per lane, summed
   // over the first valid[lane] samples into losses[lane * losses_lane]. predicted, if not NULL:
   // [16] per lane, the first class of the largest logit.
@@ -94,10 +143,28 @@ typedef struct {
 // The instruction sets this machine can run, fastest first; NULL after the last.
 const rso_kernels *rso_kernels_at(int32_t index);
 
+// Whether `layer` can make an output of that size.
+int rso_has_layer(int32_t out_height, int32_t out_width);
+int64_t rso_layer_workspace(const rso_layer *);
+int64_t rso_source_workspace(const rso_source *);
+// Whether the row-wise convolution fits the window: 3×3, stride 1 or 2, padding 0 or 1, and at most one
+// pixel outside on any side.
+int rso_has_rows(const rso_window *);
+
 // y[i, s] = table[i / area][images[samples[s]][i]], zero where samples[s] is negative.
 // images: [N][channels * area], table: [channels][256], samples: [16], y: [channels * area, 16]
 void rso_load_images(const uint8_t *images, const int32_t *samples, const float *table,
                      int32_t channels, int32_t area, float *y);
+
+// The same for images of floats, less the mean of their channel.
+// images: [N][channels * area], mean: [channels]
+void rso_load_floats(const float *images, const int32_t *samples, const float *mean,
+                     int32_t channels, int32_t area, float *y);
+
+// Reads `count` numbers once, in order; the sum of all whole groups of 8.
+uint64_t rso_stream_read(const uint64_t *x, int64_t count);
+// y = ~x, in order; x and y do not alias.
+void rso_stream_copy(const uint64_t *restrict x, uint64_t *restrict y, int64_t count);
 
 // Zeroed memory, 64-byte aligned, in huge pages where the system has them; NULL: there is none.
 void *rso_allocate(size_t bytes);

@@ -1,14 +1,16 @@
 import CZlib
 
 /// Reads gzip data.
-enum Gzip {
-  static func isGzip(_ bytes: some Sequence<UInt8>) -> Bool { bytes.starts(with: [0x1f, 0x8b]) }
+package enum Gzip {
+  package static func isGzip(_ bytes: some Sequence<UInt8>) -> Bool {
+    bytes.starts(with: [0x1f, 0x8b])
+  }
 
   /// The content of gzip data of one or more members; zlib checks each member's length and CRC.
   ///
   /// - Parameter name: the file, for errors.
   /// - Throws: `RSOError` if `bytes` are not gzip data, end too early, are corrupt or are followed by something else.
-  static func inflate(_ bytes: [UInt8], name: String) throws -> [UInt8] {
+  package static func inflate(_ bytes: [UInt8], name: String) throws -> [UInt8] {
     guard isGzip(bytes) else { throw RSOError(name, "expected gzip data, found something else") }
     var stream = z_stream()
     let size = Int32(MemoryLayout<z_stream>.size)

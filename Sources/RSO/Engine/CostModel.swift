@@ -24,9 +24,9 @@ public struct CostModel: Hashable, Sendable {
     public let perProposal: Int
     /// Multiply-adds of the whole sweep that keep the rests up to date: a first time for every
     /// mini-batch, and whenever a mini-batch comes round in another channel (`RestUpkeep`). On one
-    /// mini-batch, for `u` channels of which one is under test:
+    /// mini-batch, for `u` channels of which `m` change the rest:
     ///
-    ///     batch · (u · own layer / channels + (u − 1) · Σ mixing (multiply-adds / channels))
+    ///     batch · (u · own layer / channels + m · Σ mixing (multiply-adds / channels))
     public let upkeep: Int
     /// Multiply-adds of the cache: all layers below the cached value for every sample of the order, and
     /// the statistics before it. Zero where the sweep before it left the cache.
@@ -60,8 +60,11 @@ public struct CostModel: Hashable, Sendable {
   /// - Parameters:
   ///   - train: training samples.
   ///   - test: test samples.
+  ///   - pixelSize: bytes of one pixel of one channel: 1, or 4 for floats.
   /// - Complexity: O(elements · channels), for the upkeep of the rests.
-  public init(network: Network, settings: SearchSettings, train: Int, test: Int) {
+  public init(
+    network: Network, settings: SearchSettings, train: Int, test: Int, pixelSize: Int = 1
+  ) {
     let parameters = Parameters(zerosFor: network)
     // The slots of the folded network stand in the same order and name its nodes.
     let folded = network.foldingAveragePools()
@@ -102,7 +105,8 @@ public struct CostModel: Hashable, Sendable {
     }
     self.sweeps = sweeps
     // The images are held by the data set and, again, by the engine.
-    dataMemory = (train + test) * (2 * network.input.count + MemoryLayout<Int32>.size)
+    dataMemory =
+      (train + test) * (2 * network.input.count * pixelSize + MemoryLayout<Int32>.size)
     memory =
       dataMemory + MemoryModel.statistics(folded, samples: min(statisticsSamples, train))
       + (memories.map(\.cache).max() ?? 0) + (memories.map(\.kept).max() ?? 0)
@@ -118,6 +122,8 @@ package struct TensorCost {
   package let perImage: Int
   /// Computing one lone channel at the bottom, and mixing it into the rests.
   private let perChannel: (own: Int, mixing: Int)
+  /// Whether it is a convolution's or linear layer's weights that are swept.
+  var isWeight: Bool { slot.role == .weight }
   /// What is the same for the whole sweep, once per mini-batch.
   private let fixed: Int
   /// Making up for one change of the channel under test.
@@ -145,7 +151,7 @@ package struct TensorCost {
   package func upkeep(_ visit: RestUpkeep.Visit) -> Int {
     switch visit {
     case .fresh: lone.channels * perChannel.own + (lone.channels - 1) * perChannel.mixing
-    case .update(let units): units * perChannel.own + (units - 1) * perChannel.mixing
+    case .update(let units, let mixed): units * perChannel.own + mixed * perChannel.mixing
     case .replay(let changes): changes * perChange
     }
   }
@@ -218,7 +224,7 @@ struct MemoryModel {
 
   /// Whether a layer's output is kept from one batch norm to the next: it is dear, and a batch norm
   /// follows.
-  private static func isKept(_ node: Int, in network: Network) -> Bool {
+  static func isKept(_ node: Int, in network: Network) -> Bool {
     guard network.nodes[node].layer.mixesChannels,
       network.multiplyAdds[node] > 16 * network.shapes[node + 1].count
     else { return false }

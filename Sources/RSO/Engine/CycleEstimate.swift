@@ -25,7 +25,8 @@ package struct CycleEstimate: Hashable, Sendable {
   ) throws {
     try settings.validate(samples: data.train.count, network: network)
     model = CostModel(
-      network: network, settings: settings, train: data.train.count, test: data.test.count)
+      network: network, settings: settings, train: data.train.count, test: data.test.count,
+      pixelSize: data.train.images.size)
     guard !model.sweeps.isEmpty else {
       (sweeps, measuredBatch) = ([], settings.batchSize)
       return

@@ -108,8 +108,12 @@ package struct ReferenceEngine: Engine {
   private func image(_ index: Int, of split: Split) -> [Double] {
     let area = split.shape.area
     return (0..<split.shape.count).map { i in
-      let pixel = Double(split.images[index * split.shape.count + i])
-      return Double(Float(pixel / 255 - Double(data.mean[i / area])))
+      let value: Double
+      switch split.images {
+      case .bytes(let bytes): value = Double(bytes[index * split.shape.count + i]) / 255
+      case .floats(let floats): value = Double(floats[index * split.shape.count + i])
+      }
+      return Double(Float(value - Double(data.mean[i / area])))
     }
   }
 

@@ -8,9 +8,9 @@ package struct RestUpkeep {
   package enum Visit: Hashable, Sendable {
     /// The rest is made of all channels.
     case fresh
-    /// That many channels, old and new versions, are computed; all but the one under test are added to
-    /// the rest or taken out of it.
-    case update(Int)
+    /// That many channels, old and new versions, are computed, and `mixed` of them are added to the rest
+    /// or taken out of it.
+    case update(units: Int, mixed: Int)
     /// The rest is good; that many changes of the channel under test are made up for.
     case replay(Int)
   }
@@ -54,11 +54,9 @@ package struct RestUpkeep {
         units += 2
       }
     }
-    if channel == state.channel {
-      if units == 1 { return .replay(now - state.time) }
-    } else {
-      units += 1
-    }
-    return units >= channels ? .fresh : .update(units)
+    if channel == state.channel, units == 1 { return .replay(now - state.time) }
+    // The channel under test is looked at, or taken out as it was.
+    let mixed = channel == state.channel ? units - 1 : units
+    return units >= channels ? .fresh : .update(units: units, mixed: mixed)
   }
 }

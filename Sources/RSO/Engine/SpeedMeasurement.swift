@@ -18,10 +18,23 @@ package struct SpeedMeasurement {
     package var secondsPerProposal: Double
     /// Multiply-adds of one proposal on average over the whole sweep, upkeep included.
     package var multiplyAddsPerProposal: Double
+    /// The least that one proposal streams between memory and cores (`TensorCost.streamedBytes`).
+    package var bytesPerProposal: Double
     /// Seconds before the first proposal: statistics and cache, near zero where they were there.
     package var cacheSeconds: Double
 
     package var operationsPerSecond: Double { 2 * multiplyAddsPerProposal / secondsPerProposal }
+
+    /// Seconds that a proposal would take on a machine that computes at its peak and waits for nothing, or only
+    /// for its memory, whichever is longer. A way of computing that needs fewer multiply-adds than those counted
+    /// can be below it, and so can small values that stay in a cache.
+    ///
+    /// - Parameters:
+    ///   - peak: floating-point operations per second.
+    ///   - bandwidth: bytes per second.
+    package func floor(peak: Double, bandwidth: Double) -> Double {
+      max(2 * multiplyAddsPerProposal / peak, bytesPerProposal / bandwidth)
+    }
   }
 
   /// The sweeps of a cycle and what they cost.
@@ -40,7 +53,8 @@ package struct SpeedMeasurement {
       network: network, data: data, parameters: search.parameters, threads: threads)
     folded = network.foldingAveragePools()
     model = CostModel(
-      network: network, settings: settings, train: data.train.count, test: data.test.count)
+      network: network, settings: settings, train: data.train.count, test: data.test.count,
+      pixelSize: data.train.images.size)
   }
 
   /// Times one sweep.
@@ -101,6 +115,7 @@ package struct SpeedMeasurement {
       parameter: slot.name, proposals: slot.count, timed: times.values.reduce(0) { $0 + $1.count },
       secondsPerProposal: sum / Double(slot.count),
       multiplyAddsPerProposal: model.sweeps[index].averagePerProposal,
+      bytesPerProposal: Double(cost.streamedBytes(batch: order.batchSize)),
       cacheSeconds: cacheSeconds)
   }
 

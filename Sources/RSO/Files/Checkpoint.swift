@@ -37,18 +37,25 @@ package struct DataDescription: Hashable, Codable, Sendable {
     train = data.train.count
     test = data.test.count
     var digest = crc32(0, nil, 0)
-    func add(_ bytes: [UInt8]) {
-      for start in stride(from: 0, to: bytes.count, by: 1 << 30) {
-        let part = bytes[start..<min(start + 1 << 30, bytes.count)]
-        digest = part.withUnsafeBufferPointer {
-          crc32(digest, $0.baseAddress, uInt($0.count))
+    func add(_ values: [some BitwiseCopyable]) {
+      values.withUnsafeBytes { bytes in
+        for start in stride(from: 0, to: bytes.count, by: 1 << 30) {
+          let part = UnsafeRawBufferPointer(rebasing: bytes[start...].prefix(1 << 30))
+          digest = crc32(digest, part.bindMemory(to: UInt8.self).baseAddress, uInt(part.count))
         }
       }
     }
     add(Array("\(data.train.shape) \(data.classes) \(train) \(test)".utf8))
     for split in [data.train, data.test] {
-      add(split.images)
-      add(split.labels.map { UInt8(truncatingIfNeeded: $0) })
+      switch split.images {
+      case .bytes(let bytes): add(bytes)
+      case .floats(let floats): add(floats)
+      }
+      if data.classes <= 256 {
+        add(split.labels.map { UInt8(truncatingIfNeeded: $0) })
+      } else {
+        add(split.labels)
+      }
     }
     self.digest = String(digest, radix: 16)
   }

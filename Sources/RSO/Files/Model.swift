@@ -11,7 +11,7 @@ public struct Model: Sendable {
   public var parameters: Parameters
   /// The running statistics of batch norm that go with the parameters.
   public var statistics: BatchNormStatistics
-  /// What is subtracted from every channel of pixels / 255.
+  /// What is subtracted from every channel of pixels / 255, or of images of floats.
   public var mean: [Float]
 
   /// A model of parts that fit together; nothing is checked.

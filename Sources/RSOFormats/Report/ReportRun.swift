@@ -91,11 +91,24 @@ package struct ReportRun: Sendable {
   /// A test image as PNG.
   func picture(_ index: Int) throws -> Data {
     let shape = data.test.shape
-    let all = data.test.images[(index * shape.count)..<((index + 1) * shape.count)]
+    let all = data.test.images.bytes((index * shape.count)..<((index + 1) * shape.count))
     let channels = shape.channels == 3 ? 3 : 1
     let pixels = (0..<shape.area).flatMap { place in
       (0..<channels).map { all[all.startIndex + $0 * shape.area + place] }
     }
     return try PNG.encode(pixels, width: shape.width, height: shape.height, channels: channels)
+  }
+}
+
+extension Pixels {
+  /// Some values as bytes to look at: floats from the least to the largest of them.
+  fileprivate func bytes(_ range: Range<Int>) -> [UInt8] {
+    switch self {
+    case .bytes(let bytes): return Array(bytes[range])
+    case .floats(let floats):
+      let values = floats[range].map { $0.isFinite ? $0 : 0 }
+      let (low, high) = (values.min() ?? 0, values.max() ?? 0)
+      return values.map { high > low ? UInt8(255 * (($0 - low) / (high - low))) : 0 }
+    }
   }
 }

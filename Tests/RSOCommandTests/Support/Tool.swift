@@ -48,6 +48,9 @@ enum Tool {
         process.arguments = arguments
       }
       process.currentDirectoryURL = folder
+      // No test finds what the user has fetched.
+      process.environment = ProcessInfo.processInfo.environment.merging(
+        ["XDG_CACHE_HOME": folder.appendingPathComponent("cache").path]) { $1 }
       process.standardOutput = try output ?? FileHandle(forWritingTo: self.output)
       process.standardError = try FileHandle(forWritingTo: errors)
       process.standardInput = FileHandle.nullDevice

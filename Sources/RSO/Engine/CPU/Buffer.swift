@@ -28,6 +28,19 @@ final class Buffer<Element>: @unchecked Sendable {
   deinit { rso_free(pointer, bytes) }
 }
 
+/// A split's pixels where kernels read them.
+enum ImageMemory {
+  case bytes(Buffer<UInt8>)
+  case floats(Buffer<Float>)
+
+  init(_ pixels: Pixels) throws {
+    switch pixels {
+    case .bytes(let bytes): self = .bytes(try Buffer(bytes))
+    case .floats(let floats): self = .floats(try Buffer(floats))
+    }
+  }
+}
+
 /// Memory that one sweep after another cuts into pieces.
 ///
 /// Gigabytes that go back to the system between sweeps cost seconds when they come again.

@@ -17,8 +17,10 @@ package final class CPUEngine: Engine {
   private let original: Parameters
   /// The weights as they are now; the slots name the nodes of `network`.
   private var current: Parameters
-  private let images: (train: Buffer<UInt8>, test: Buffer<UInt8>)
+  private let images: (train: ImageMemory, test: ImageMemory)
   private let pixels: Buffer<Float>
+  /// `[channels]`
+  private let means: Buffer<Float>
 
   private var statisticsPass: (built: NetworkPass, batches: Batches)?
   private var evaluationPasses: [EvaluatedSplit: (built: NetworkPass, batches: Batches)] = [:]
@@ -48,11 +50,12 @@ package final class CPUEngine: Engine {
     original = parameters
     current = Parameters(zerosFor: self.network)
     current.values = parameters.values
-    images = (try Buffer(data.train.images), try Buffer(data.test.images))
+    images = (try ImageMemory(data.train.images), try ImageMemory(data.test.images))
     pixels = try Buffer(
       data.mean.flatMap { mean in
         (0..<256).map { Float(Double($0) / 255 - Double(mean)) }
       })
+    means = try Buffer(data.mean)
   }
 
   package var parameters: Parameters {
@@ -140,10 +143,15 @@ package final class CPUEngine: Engine {
     return built
   }
 
-  private func imageInput(_ input: Pass.Input, _ images: Buffer<UInt8>) -> Pass.Input {
+  private func imageInput(_ input: Pass.Input, _ images: ImageMemory) -> Pass.Input {
     var input = input
-    input.images = UnsafePointer(images.pointer)
-    input.pixels = UnsafePointer(pixels.pointer)
+    input.images =
+      switch images {
+      case .bytes(let bytes):
+        .bytes(UnsafePointer(bytes.pointer), table: UnsafePointer(pixels.pointer))
+      case .floats(let floats):
+        .floats(UnsafePointer(floats.pointer), mean: UnsafePointer(means.pointer))
+      }
     return input
   }
 

@@ -16,6 +16,7 @@ final class CPUSweep {
   private var refreshPasses: [RefreshKey: RefreshPass] = [:]
   private struct RefreshKey: Hashable {
     var count: Int
+    var mixed: Int
     var fresh: Bool
   }
 
@@ -179,6 +180,9 @@ extension CPUSweep {
       return try update(batch, fresh: true, units: allUnits(but: channel, now), parameters)
     }
     var stale = history.changedChannels(since: state.time)
+    // A changed weight of the root is made up for on what it makes; nothing else changes that but a bias.
+    let mustRedo =
+      stale.contains(channel) && history.slot.node == lone.root && history.slot.role != .weight
     stale.insert(state.channel)
     stale.remove(channel)
     if state.channel == channel {
@@ -196,11 +200,14 @@ extension CPUSweep {
     if channel != state.channel {
       units.append(RefreshPass.Unit(channel: channel, time: state.time, sign: -1))
     }
-    units.append(RefreshPass.Unit(channel: channel, time: now, sign: 0))
+    // As it was taken out, so it is tested.
+    let isTakenOut = channel != state.channel && !mustRedo
+    if !isTakenOut { units.append(RefreshPass.Unit(channel: channel, time: now, sign: 0)) }
     if units.count >= lone.channels {
       try update(batch, fresh: true, units: allUnits(but: channel, now), parameters)
     } else {
       try update(batch, fresh: false, units: units, parameters)
+      if isTakenOut { replay(batch, channel, since: state.time, parameters) }
     }
   }
 
@@ -213,11 +220,13 @@ extension CPUSweep {
   private func update(
     _ batch: Int, fresh: Bool, units: [RefreshPass.Unit], _ parameters: Parameters
   ) throws {
-    let key = RefreshKey(count: units.count, fresh: fresh)
+    let mixed = units.count - (units.last?.sign == 0 ? 1 : 0)
+    let key = RefreshKey(count: units.count, mixed: mixed, fresh: fresh)
     let refresh =
       try refreshPasses[key]
       ?? RefreshPass(
-        lone, count: units.count, fresh: fresh, kernels: kernels, blocks: batches.blocks)
+        lone, count: units.count, mixed: mixed, fresh: fresh, kernels: kernels,
+        blocks: batches.blocks)
     refreshPasses[key] = refresh
     refresh.load(units, history, parameters, statistics)
     let pass = refresh.built.pass
@@ -247,18 +256,15 @@ extension CPUSweep {
     let (xStride, zStride) = (Pass.stride(network.shapes[input]), Pass.stride(shape))
     let kernels = kernels.table.pointee
     workers.run(batches.chunks) { chunk, _ in
-      let blocks = batches.blocksOf(chunk: chunk)
-      for (element, delta) in changes {
-        let index = element % history.perChannel
-        var map = rso_map(
-          x: x + blocks.lowerBound * xStride + index / taps * area * Kernels.block,
-          y: z + blocks.lowerBound * zStride, x_lane: xStride, y_lane: zStride,
-          lanes: Int32(blocks.count), channels: 1, area: Int32(area))
-        var window = window
-        withUnsafePointer(to: (delta, delta, delta)) { deltas in
-          deltas.withMemoryRebound(to: Float.self, capacity: Pass.blocksPerChunk) {
-            kernels.shift_add(&map, map.y, zStride, $0, &window, Int32(index % taps))
-          }
+      // One block at a time: its plane stays in the first-level cache for all changes.
+      for block in batches.blocksOf(chunk: chunk) {
+        for (element, delta) in changes {
+          let index = element % history.perChannel
+          var map = rso_map(
+            x: x + block * xStride + index / taps * area * Kernels.block, y: z + block * zStride,
+            x_lane: 0, y_lane: 0, lanes: 1, channels: 1, area: Int32(area))
+          var (delta, window) = (delta, window)
+          kernels.shift_add(&map, map.y, 0, &delta, &window, Int32(index % taps))
         }
       }
     }

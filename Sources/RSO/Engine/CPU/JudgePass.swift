@@ -12,7 +12,7 @@ final class JudgePass {
   private let tap: Buffer<Int32>
   /// The channel under test.
   private let group: Buffer<Int32>
-  private var columns: [(node: Int, weights: PackedWeights)] = []
+  private var columns: [(node: Int, set: NetworkPass.SetWeights)] = []
 
   /// Values to bind before a run, as in `RefreshPass`.
   private(set) var rests: [Int: Pass.ValueID] = [:]
@@ -83,16 +83,21 @@ final class JudgePass {
         guard let x = built.values[inputs[0]] else { continue }
         let window = lone.window(of: node)
         let unit = lone.unit(inputs[0])
-        let weights = try PackedWeights(
-          outputs: network.shapes[node + 1].channels, inputs: unit,
-          taps: Int(window.kernel * window.kernel))
-        columns.append((node, weights))
+        let outputs = network.shapes[node + 1].channels
+        let operation: Pass.Operation
+        if unit == 1, let weights = try MixingWeights(window, outputs: outputs) {
+          columns.append((node, weights.set))
+          operation = .mix(weights)
+        } else {
+          let direct = try built.directConvolution(
+            window, inputs: unit, outputs: outputs, bias: try Buffer<Float>(outputs))
+          columns.append((node, direct.1))
+          operation = direct.0
+        }
         let rest = pass.bound(network.shapes[node + 1])
         rests[node] = rest
         built.values[node + 1] = pass.append(
-          .convolution(
-            window, weights: UnsafePointer(pass.own(weights.buffer)), bias: nil, inputs: unit), x,
-          rest, shape: network.shapes[node + 1])
+          operation, x, rest, shape: network.shapes[node + 1])
       case .whole:
         let x = whole(inputs[0])
         try built.append(node, x, inputs.count > 1 ? whole(inputs[1]) : nil)
@@ -116,11 +121,10 @@ final class JudgePass {
   /// Turns to another lone channel.
   func load(channel: Int, _ parameters: Parameters, _ statistics: BatchNormStatistics) {
     group.pointer[0] = Int32(channel)
-    for (node, weights) in columns {
+    for (node, set) in columns {
       guard let slot = parameters.slot(node: node, .weight) else { continue }
-      weights.setColumn(
-        channel, of: slot, from: parameters, at: 0,
-        size: lone.unit(lone.network.inputs[node][0]))
+      let size = lone.unit(lone.network.inputs[node][0])
+      set(slot.shape[0], parameters.columns([(channel, 1)], size: size, of: slot)[...])
     }
     for norm in built.loneNorms {
       let range = channel * norm.channels..<(channel + 1) * norm.channels

@@ -8,7 +8,7 @@ final class NetworkPass {
   let usesRunningStatistics: Bool
   /// Where each value of the network is in the pass.
   var values: [Int: Pass.ValueID] = [:]
-  private var weighted: [(node: Int, weights: PackedWeights, bias: Buffer<Float>)] = []
+  private var weighted: [(node: Int, set: SetWeights, bias: Buffer<Float>)] = []
   /// Norms of all channels of a layer, which take their γ and β from the parameters.
   private var wholeNorms: [Norm] = []
   /// Norms of lone channels; whoever builds the pass fills in γ and β.
@@ -97,15 +97,41 @@ final class NetworkPass {
     _ node: Int, _ x: Pass.ValueID, _ window: rso_window
   ) throws -> Pass.ValueID {
     let output = network.shapes[node + 1]
-    let inputs = pass.values[x].shape.channels
-    let weights = try PackedWeights(
-      outputs: output.channels, inputs: inputs, taps: Int(window.kernel * window.kernel))
     let bias = try Buffer<Float>(output.channels)
-    weighted.append((node, weights, bias))
-    return pass.append(
-      .convolution(
-        window, weights: UnsafePointer(pass.own(weights.buffer)),
-        bias: UnsafePointer(pass.own(bias)), inputs: inputs), x, shape: output)
+    let (operation, set) = try convolution(
+      window, inputs: pass.values[x].shape.channels, outputs: output.channels, bias: bias)
+    weighted.append((node, set, bias))
+    return pass.append(operation, x, shape: output)
+  }
+
+  /// Takes over weights as they stand in the parameters: the number of outputs, `[out][in][taps]`.
+  typealias SetWeights = (_ outputs: Int, _ values: ArraySlice<Float>) -> Void
+
+  /// A convolution that starts from a bias, in the way that is fastest.
+  func convolution(
+    _ window: rso_window, inputs: Int, outputs: Int, bias: Buffer<Float>
+  ) throws -> (Pass.Operation, SetWeights) {
+    guard WinogradWeights.suits(window, inputs: inputs, outputs: outputs) else {
+      return try directConvolution(window, inputs: inputs, outputs: outputs, bias: bias)
+    }
+    let weights = try WinogradWeights(
+      outputs: outputs, inputs: inputs, stride: Int(window.stride))
+    let operation = Pass.Operation.winograd(
+      window, weights: UnsafePointer(pass.own(weights.buffer)),
+      bias: UnsafePointer(pass.own(bias)), inputs: inputs)
+    return (operation, weights.set)
+  }
+
+  /// A convolution that starts from a bias or from a rest.
+  func directConvolution(
+    _ window: rso_window, inputs: Int, outputs: Int, bias: Buffer<Float>
+  ) throws -> (Pass.Operation, SetWeights) {
+    let weights = try PackedWeights(
+      outputs: outputs, inputs: inputs, taps: Int(window.kernel * window.kernel))
+    let operation = Pass.Operation.convolution(
+      window, weights: UnsafePointer(pass.own(weights.buffer)),
+      bias: UnsafePointer(pass.own(bias)), inputs: inputs)
+    return (operation, weights.set)
   }
 
   private func norm(
@@ -126,9 +152,9 @@ final class NetworkPass {
 
   /// Takes the weights of all layers that the pass computes whole.
   func load(_ parameters: Parameters) {
-    for (node, weights, bias) in weighted {
+    for (node, set, bias) in weighted {
       if let slot = parameters.slot(node: node, .weight) {
-        weights.set(outputs: slot.shape[0], parameters.values[slot.range])
+        set(slot.shape[0], parameters.values[slot.range])
       }
       if let slot = parameters.slot(node: node, .bias) {
         bias.set(parameters.values[slot.range])

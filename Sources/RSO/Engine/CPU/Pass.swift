@@ -25,6 +25,11 @@ final class Pass {
     /// From `b` where there is one, else from the bias. Reads the first `inputs` channels of `x`.
     case convolution(
       rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, inputs: Int)
+    /// A 3×3 convolution by Winograd's algorithm, with `WinogradWeights`, of the first `inputs` channels.
+    case winograd(
+      rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>, inputs: Int)
+    /// `b` plus the convolution of the one channel `x`, row by row.
+    case mix(MixingWeights)
     /// `b + δ[lane] · x` shifted by the tap.
     case shift(rso_window, delta: UnsafePointer<Float>, tap: UnsafePointer<Int32>)
     /// `x + δ[lane]`, one channel.
@@ -70,6 +75,14 @@ final class Pass {
     var level: Int
   }
 
+  /// `[N][channels · area]` pixels, and what is done to them.
+  enum Images {
+    /// `table`: `[channels][256]` what a byte becomes.
+    case bytes(UnsafePointer<UInt8>, table: UnsafePointer<Float>)
+    /// `mean`: `[channels]`, subtracted.
+    case floats(UnsafePointer<Float>, mean: UnsafePointer<Float>)
+  }
+
   /// What a run reads beside its values.
   struct Input {
     /// Samples, and blocks of them.
@@ -81,9 +94,7 @@ final class Pass {
     var labels: UnsafePointer<Int32>?
     /// `[blocks][16]` number of each sample or −1, for `load`.
     var samples: UnsafePointer<Int32>?
-    var images: UnsafePointer<UInt8>?
-    /// `[channels][256]` what a pixel becomes.
-    var pixels: UnsafePointer<Float>?
+    var images: Images?
     /// `[blocks][16]` receives the predicted class.
     var predicted: UnsafeMutablePointer<Int32>?
   }
@@ -97,6 +108,8 @@ final class Pass {
   var norms: [Norm] = []
   private var segments: [Segment] = []
   private var scratchSize = 0
+  /// Floats of scratch behind the values, for what a kernel needs while it works.
+  private var workspaceSize = 0
   /// What the steps point to, kept alive.
   private var owned: [AnyObject] = []
   private var scratch: [Buffer<Float>] = []
@@ -114,6 +127,8 @@ final class Pass {
 
   /// Work is dealt out, and sums are added up, by fixed chunks of three blocks.
   static let blocksPerChunk = 3
+  /// Chunks that a thread takes at once: few enough to deal out evenly.
+  private static let chunksPerPiece = 2
   var chunkCapacity: Int { (blockCapacity + Self.blocksPerChunk - 1) / Self.blocksPerChunk }
 
   /// Floats between values of that shape in memory; the odd 64 bytes keep lanes out of one another's
@@ -180,8 +195,9 @@ extension Pass {
   /// Multiply-adds, or the like, that one value of the output costs.
   private func cost(_ step: Step) -> Double {
     switch step.operation {
-    case .convolution(let window, _, _, let inputs):
+    case .convolution(let window, _, _, let inputs), .winograd(let window, _, _, let inputs):
       Double(inputs) * Double(window.kernel * window.kernel)
+    case .mix: 9
     case .averagePool(let window), .maxPool(let window): Double(window.kernel * window.kernel)
     default: 1
     }
@@ -221,7 +237,7 @@ extension Pass {
     losses = try Buffer<Double>(chunkCapacity * results)
   }
 
-  private func isInMemory(_ value: ValueID) -> Bool {
+  func isInMemory(_ value: ValueID) -> Bool {
     values[value].isBound || values[value].memory != nil
   }
 
@@ -241,11 +257,10 @@ extension Pass {
     let order = included.sorted()
 
     // Scratch: a value lives from its step to its last reader; the first gap that is large enough.
+    let fused = fuse(order)
     var lastReader: [ValueID: Int] = [:]
-    for index in order {
-      for input in [steps[index].x, steps[index].b] {
-        if let input { lastReader[input] = index }
-      }
+    for (index, step) in fused.enumerated() {
+      for input in step.inputs { lastReader[input] = index }
     }
     var live: [(value: ValueID, range: Range<Int>)] = []
     func place(_ value: ValueID) -> Range<Int> {
@@ -257,8 +272,7 @@ extension Pass {
       return start..<start + size
     }
     var instructions: [Instruction] = []
-    for index in order {
-      let step = steps[index]
+    for (index, step) in fused.enumerated() {
       func operand(_ value: ValueID?) -> Operand {
         guard let value else { return Operand() }
         if isInMemory(value) { return Operand(value: value) }
@@ -275,10 +289,11 @@ extension Pass {
       }
       release()
       let shape = (step.x ?? step.y).map { values[$0].shape } ?? Shape(channels: 0)
-      instructions.append(
-        Instruction(
-          operation: step.operation, x: x, b: b, y: y, shape: shape,
-          outputs: step.y.map { values[$0].shape.channels } ?? 0))
+      let instruction = Instruction(
+        operation: step.operation, source: step.source, moments: step.moments, x: x, b: b, y: y,
+        shape: shape, outputs: step.y.map { values[$0].shape.channels } ?? 0)
+      workspaceSize = max(workspaceSize, instruction.workspace)
+      instructions.append(instruction)
     }
     return Segment(instructions: instructions)
   }
@@ -313,6 +328,10 @@ extension Pass {
 
   struct Instruction {
     var operation: Operation
+    /// What is done to `x`, and `b`, on the way in.
+    var source: Source
+    /// The norm whose sums `y` is added to.
+    var moments: Int?
     var x: Operand
     var b: Operand
     var y: Operand
@@ -333,18 +352,29 @@ extension Pass {
   func run(
     _ input: Input, _ workers: Workers, settled: (Norm) -> Void = { _ in }
   ) throws -> [Double] {
-    while scratch.count < workers.threads { scratch.append(try Buffer(scratchSize)) }
+    while scratch.count < workers.threads {
+      scratch.append(try Buffer(scratchSize + workspaceSize))
+    }
     let chunks = (input.blocks + Self.blocksPerChunk - 1) / Self.blocksPerChunk
     guard let losses else { return [] }
     losses.pointer.update(repeating: 0, count: chunks * results)
 
     for (level, segment) in segments.enumerated() {
       for norm in norms where norm.level == level + 1 { norm.clear(chunks: chunks) }
-      let context = try Context(pass: self, input: input, losses: losses.pointer)
+      let context = try Context(
+        pass: self, input: input, losses: losses.pointer, workspace: scratchSize)
       let scratch = scratch.map(\.pointer)
       segment.instructions.withUnsafeBufferPointer { instructions in
-        workers.run(chunks) { chunk, thread in
-          context.run(instructions, chunk: chunk, scratch: scratch[thread])
+        // To and fro: what was written last is still in cache.
+        let pieces = (chunks + Self.chunksPerPiece - 1) / Self.chunksPerPiece
+        workers.run(pieces) { index, thread in
+          let piece = level % 2 == 0 ? index : pieces - 1 - index
+          let first = piece * Self.chunksPerPiece
+          let end = min(first + Self.chunksPerPiece, chunks)
+          for chunk in first..<end {
+            context.run(
+              instructions, chunk: chunk, isFollowed: chunk + 1 < end, scratch: scratch[thread])
+          }
         }
       }
       for norm in norms where norm.level == level + 1 {

@@ -10,6 +10,8 @@ extension Pass {
     private let losses: UnsafeMutablePointer<Double>
     private let kernels: rso_kernels
     private let candidates: Int?
+    /// Where in a thread's scratch the kernels' own begins.
+    private let workspace: Int
 
     private struct NormPointers {
       var scale: UnsafePointer<Float>
@@ -21,7 +23,10 @@ extension Pass {
       var lane: Int
     }
 
-    init(pass: Pass, input: Input, losses: UnsafeMutablePointer<Double>) throws {
+    init(
+      pass: Pass, input: Input, losses: UnsafeMutablePointer<Double>, workspace: Int
+    ) throws {
+      self.workspace = workspace
       owner = (
         try Buffer(pass.values),
         try Buffer(
@@ -41,8 +46,10 @@ extension Pass {
     }
 
     /// Takes the blocks of one chunk through the instructions.
+    ///
+    /// - Parameter isFollowed: the thread takes the next chunk after this one.
     func run(
-      _ instructions: UnsafeBufferPointer<Instruction>, chunk: Int,
+      _ instructions: UnsafeBufferPointer<Instruction>, chunk: Int, isFollowed: Bool,
       scratch: UnsafeMutablePointer<Float>
     ) {
       let first = chunk * Pass.blocksPerChunk
@@ -50,12 +57,20 @@ extension Pass {
       if let candidates {
         for block in first..<end {
           for instruction in instructions {
-            execute(instruction, Place(chunk, block, candidates, scratch))
+            execute(
+              instruction,
+              Place(
+                chunk, block, candidates, scratch, blocks: 1,
+                next: block + 1 < end || isFollowed ? 1 : 0))
           }
         }
       } else {
         for instruction in instructions {
-          execute(instruction, Place(chunk, first, end - first, scratch))
+          execute(
+            instruction,
+            Place(
+              chunk, first, end - first, scratch, blocks: end - first,
+              next: isFollowed ? min(Pass.blocksPerChunk, input.blocks - end) : 0))
         }
       }
     }
@@ -66,7 +81,15 @@ extension Pass {
       let block: Int
       let lanes: Int
       let scratch: UnsafeMutablePointer<Float>
-      init(_ chunk: Int, _ block: Int, _ lanes: Int, _ scratch: UnsafeMutablePointer<Float>) {
+      /// Blocks at hand, and blocks that the same thread takes after them.
+      let blocks: Int
+      let next: Int
+      init(
+        _ chunk: Int, _ block: Int, _ lanes: Int, _ scratch: UnsafeMutablePointer<Float>,
+        blocks: Int, next: Int
+      ) {
+        self.blocks = blocks
+        self.next = next
         self.chunk = chunk
         self.block = block
         self.lanes = lanes
@@ -100,9 +123,14 @@ extension Pass {
       case .load:
         guard let images = input.images, let samples = input.samples, let y else { return }
         for lane in 0..<place.lanes {
-          rso_load_images(
-            images, samples + (place.block + lane) * block, input.pixels,
-            Int32(i.shape.channels), Int32(area), y + lane * yLane)
+          let (samples, y) = (samples + (place.block + lane) * block, y + lane * yLane)
+          let channels = Int32(i.shape.channels)
+          switch images {
+          case .bytes(let bytes, let table):
+            rso_load_images(bytes, samples, table, channels, Int32(area), y)
+          case .floats(let floats, let mean):
+            rso_load_floats(floats, samples, mean, channels, Int32(area), y)
+          }
         }
       case .convolution(let window, let weights, let bias, let inputs):
         var convolution = rso_convolution(
@@ -110,6 +138,30 @@ extension Pass {
           y_lane: yLane, init_lane: bLane, window: window, lanes: Int32(place.lanes),
           in_channels: Int32(inputs), out_channels: Int32(i.outputs))
         kernels.convolution(&convolution)
+      case .mix(let weights):
+        var convolution = rso_convolution(
+          x: x, w: weights.packed.buffer.pointer, bias: nil, init: b, y: y, x_lane: xLane,
+          y_lane: yLane, init_lane: bLane, window: weights.window, lanes: Int32(place.lanes),
+          in_channels: 1, out_channels: Int32(i.outputs))
+        kernels.convolution(&convolution)
+      case .winograd(let window, let weights, let bias, let inputs):
+        var layer = i.layer(window, weights, bias, inputs)
+        fill(&layer.source, i, place)
+        layer.y = y
+        layer.y_lane = yLane
+        layer.y_is_far = i.y.value >= 0 ? 1 : 0
+        layer.workspace = place.scratch + workspace
+        if place.next > 0, i.x.value >= 0, let x {
+          layer.next = UnsafePointer(x) + values[i.x.value].blockStride * place.blocks
+          layer.next_size = values[i.x.value].blockStride * place.next
+        }
+        if let moments = i.moments {
+          let n = norms[moments]
+          layer.shift = n.shift
+          layer.valid = valid(place)
+          (layer.sums, layer.sums_lane) = sums(n, place)
+        }
+        kernels.layer(&layer)
       case .shift(var window, let delta, let tap):
         kernels.shift_add(&map, b, bLane, delta, &window, tap.pointee)
       case .offset(let one, let delta):
@@ -155,10 +207,15 @@ extension Pass {
         }
       case .moments(let norm):
         let n = norms[norm]
-        let results = candidates ?? 1
-        kernels.moments(
-          &map, n.shift, valid(place), n.sums + place.chunk * results * n.channels * 2,
-          candidates == nil ? 0 : n.channels * 2)
+        let (sums, lane) = sums(n, place)
+        if i.source.mixing == nil {
+          kernels.moments(&map, n.shift, valid(place), sums, lane)
+        } else {
+          var source = i.kernelSource
+          fill(&source, i, place)
+          source.workspace = place.scratch + workspace
+          kernels.mixed_moments(&source, n.shift, valid(place), sums, lane)
+        }
       case .crossEntropy:
         guard let labels = input.labels else { return }
         kernels.cross_entropy(
@@ -166,6 +223,32 @@ extension Pass {
           losses + place.chunk * (candidates ?? 1), candidates == nil ? 0 : 1,
           input.predicted.map { $0 + place.block * block })
       }
+    }
+
+    /// Points a source at the block at hand.
+    private func fill(_ source: inout rso_source, _ i: Instruction, _ place: Place) {
+      let (x, xLane) = find(i.x, place)
+      source.x = UnsafePointer(x)
+      source.x_lane = xLane
+      source.lanes = Int32(place.lanes)
+      if i.source.mixing != nil {
+        let (mixed, mixedLane) = find(i.b, place)
+        source.mixed = UnsafePointer(mixed)
+        source.mixed_lane = mixedLane
+      }
+      if let norm = i.source.norm {
+        source.scale = norms[norm].scale
+        source.offset = norms[norm].offset
+        source.norm_lane = norms[norm].lane
+      }
+    }
+
+    /// Where a chunk's sums for a norm go, and how far apart its lanes are.
+    private func sums(_ norm: NormPointers, _ place: Place) -> (UnsafeMutablePointer<Double>, Int) {
+      let size = norm.channels * 2
+      return (
+        norm.sums + place.chunk * (candidates ?? 1) * size, candidates == nil ? 0 : size
+      )
     }
 
     /// `[lanes]` number of samples in each.

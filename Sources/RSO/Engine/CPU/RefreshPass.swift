@@ -4,32 +4,39 @@ import CRSO
 /// channels of every placed value, and the lone channel under test before its changes.
 ///
 /// It computes some lone channels at once, each with the weights that it is to be added or subtracted
-/// with; the last of them is the one under test, which is left out of the rest.
+/// with; the last of them is the one under test, which is left out of the rest or taken out of it.
 final class RefreshPass {
   /// One channel to compute.
   struct Unit {
     var channel: Int
     /// Elements of the swept tensor are taken as they were then.
     var time: Int
-    /// +1: added to the rest, −1: taken out of it, 0: the channel under test.
+    /// +1: added to the rest, −1: taken out of it, 0: neither.
     var sign: Float
   }
 
   let built: NetworkPass
   private let lone: LoneChannel
   private let count: Int
-  private let rootWeights: PackedWeights?
+  /// Units that are added to the rest or taken out of it: the first ones.
+  private let mixed: Int
+  /// Takes the units' rows of weights.
+  private let setRootWeights: NetworkPass.SetWeights?
   private let rootBias: Buffer<Float>?
   /// Per unit: its channel; the same, but negative where nothing is to be placed.
   private let gathered: Buffer<Int32>
   private let scattered: Buffer<Int32>
-  private var columns: [(node: Int, weights: PackedWeights)] = []
+  private var columns: [(node: Int, set: NetworkPass.SetWeights)] = []
 
   /// - Parameters:
   ///   - count: units.
+  ///   - mixed: the first so many of them go into the rest or out of it.
   ///   - fresh: start from the bias instead of updating the rest that is there.
-  init(_ lone: LoneChannel, count: Int, fresh: Bool, kernels: Kernels, blocks: Int) throws {
+  init(
+    _ lone: LoneChannel, count: Int, mixed: Int, fresh: Bool, kernels: Kernels, blocks: Int
+  ) throws {
     self.lone = lone
+    self.mixed = mixed
     self.count = count
     let network = lone.network
     built = NetworkPass(network, lanes: .samples, kernels: kernels, blockCapacity: blocks)
@@ -46,17 +53,14 @@ final class RefreshPass {
       external[input] = x
       let window = lone.window(of: root)
       let channels = network.shapes[input].channels
-      let weights = try PackedWeights(
-        outputs: count, inputs: channels, taps: Int(window.kernel * window.kernel))
       let bias = try Buffer<Float>(count)
+      let (operation, set) = try built.convolution(
+        window, inputs: channels, outputs: count, bias: bias)
       built.values[root + 1] = pass.append(
-        .convolution(
-          window, weights: UnsafePointer(pass.own(weights.buffer)),
-          bias: UnsafePointer(pass.own(bias)), inputs: channels), x,
-        shape: lone.shape(root + 1, count: count))
-      (rootWeights, rootBias) = (weights, bias)
+        operation, x, shape: lone.shape(root + 1, count: count))
+      (setRootWeights, rootBias) = (set, bias)
     } else {
-      (rootWeights, rootBias) = (nil, nil)
+      (setRootWeights, rootBias) = (nil, nil)
     }
     for node in lone.nodes where !built.covered.contains(node) {
       let inputs = network.inputs[node].compactMap { value -> Pass.ValueID? in
@@ -73,21 +77,20 @@ final class RefreshPass {
     for node in lone.mixing {
       let value = network.inputs[node][0]
       guard let x = built.values[value] else { continue }
-      let inputs = lone.unit(value) * (count - 1)
+      let inputs = lone.unit(value) * mixed
       let window = lone.window(of: node)
-      let weights = try PackedWeights(
-        outputs: network.shapes[node + 1].channels, inputs: inputs,
-        taps: Int(window.kernel * window.kernel))
-      columns.append((node, weights))
       let rest = pass.bound(network.shapes[node + 1])
       rests[node] = rest
-      let bias = try Buffer<Float>(network.shapes[node + 1].channels)
+      let outputs = network.shapes[node + 1].channels
+      let bias = try Buffer<Float>(outputs)
       biases.append((node, bias))
+      let (operation, set) =
+        fresh
+        ? try built.convolution(window, inputs: inputs, outputs: outputs, bias: bias)
+        : try built.directConvolution(window, inputs: inputs, outputs: outputs, bias: bias)
+      columns.append((node, set))
       pass.append(
-        .convolution(
-          window, weights: UnsafePointer(pass.own(weights.buffer)),
-          bias: UnsafePointer(pass.own(bias)), inputs: inputs), x, fresh ? nil : rest,
-        shape: network.shapes[node + 1], into: rest)
+        operation, x, fresh ? nil : rest, shape: network.shapes[node + 1], into: rest)
     }
     let to = UnsafePointer(pass.own(scattered))
     for value in lone.placed {
@@ -129,9 +132,9 @@ final class RefreshPass {
       gathered.pointer[u] = Int32(unit.channel)
       scattered.pointer[u] = unit.sign > 0 ? Int32(unit.channel) : -1
     }
-    if let root = lone.root, let rootWeights, let rootBias {
+    if let root = lone.root, let setRootWeights, let rootBias {
       if let slot = parameters.slot(node: root, .weight) {
-        rootWeights.set(outputs: count, units.flatMap { row(slot, $0) }[...])
+        setRootWeights(count, units.flatMap { row(slot, $0) }[...])
       }
       if let slot = parameters.slot(node: root, .bias) {
         rootBias.set(units.flatMap { row(slot, $0) }[...])
@@ -149,13 +152,11 @@ final class RefreshPass {
           moments.mean[unit.channel * size..<(unit.channel + 1) * size].map(Float.init)
         }[...])
     }
-    for (node, weights) in columns {
+    for (node, set) in columns {
       guard let slot = parameters.slot(node: node, .weight) else { continue }
-      for (u, unit) in units.dropLast().enumerated() {
-        weights.setColumn(
-          unit.channel, of: slot, from: parameters, at: u,
-          size: lone.unit(lone.network.inputs[node][0]), factor: unit.sign)
-      }
+      let signed = units.prefix(mixed).map { (channel: $0.channel, factor: $0.sign) }
+      let size = lone.unit(lone.network.inputs[node][0])
+      set(slot.shape[0], parameters.columns(signed, size: size, of: slot)[...])
     }
     for (node, bias) in biases {
       if let slot = parameters.slot(node: node, .bias) { bias.set(parameters.values[slot.range]) }
@@ -163,22 +164,22 @@ final class RefreshPass {
   }
 }
 
-extension PackedWeights {
-  /// Takes the inputs of one lone channel: `size` of them from `channel · size` on, to `at · size` on.
-  func setColumn(
-    _ channel: Int, of slot: Parameters.Slot, from parameters: Parameters, at place: Int,
-    size: Int, factor: Float = 1
-  ) {
-    let inputs = slot.shape[1]
+extension Parameters {
+  /// The weights that meet some lone channels, `[out][channels · size][taps]`, each times a factor.
+  ///
+  /// - Parameter size: inputs of the layer for one lone channel.
+  func columns(
+    _ channels: [(channel: Int, factor: Float)], size: Int, of slot: Slot
+  ) -> [Float] {
+    let taps = slot.count / (slot.shape[0] * slot.shape[1])
+    var result: [Float] = []
+    result.reserveCapacity(slot.shape[0] * channels.count * size * taps)
     for output in 0..<slot.shape[0] {
-      for i in 0..<size {
-        let first = slot.offset + (output * inputs + channel * size + i) * taps
-        for tap in 0..<taps {
-          set(
-            output: output, input: place * size + i, tap: tap,
-            factor * parameters.values[first + tap])
-        }
+      for (channel, factor) in channels {
+        let first = slot.offset + (output * slot.shape[1] + channel * size) * taps
+        result += values[first..<first + size * taps].map { factor * $0 }
       }
     }
+    return result
   }
 }

@@ -1,0 +1,201 @@
+import Foundation
+
+/// Reads NumPy's `.npy` files: images `[N, H, W]` or `[N, C, H, W]` of `uint8` or `float32`, labels `[N]` of integers.
+///
+/// A file is the magic bytes, a version, the length of a header, the header (a Python dictionary with the
+/// element type, the order and the shape), and the elements. Only little-endian files in C order are read: what
+/// else there is, Python converts in one line, and the error says which.
+///
+/// Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+enum NumPy {
+  static let names = ["train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy"]
+
+  /// The arrays `train_images.npy` and `train_labels.npy`, or those of `test`, in a folder.
+  ///
+  /// - Throws: `RSOError` naming the file, what is wrong with it and how to convert it.
+  static func split(_ prefix: String, in folder: URL) throws -> Split {
+    let names = (images: "\(prefix)_images.npy", labels: "\(prefix)_labels.npy")
+    let images = try Array(contentsOf: folder.appendingPathComponent(names.images))
+    let labels = try Array(contentsOf: folder.appendingPathComponent(names.labels))
+    let shape = try images.imageShape()
+    return try Split(
+      images: images.pixels(), labels: labels.labels(), shape: shape, names: names)
+  }
+
+  /// What a file holds.
+  struct Array {
+    let name: String
+    /// NumPy's name of the element type, as in `<f4`.
+    let type: String
+    let shape: [Int]
+    /// What follows the header: the elements in C order.
+    let bytes: [UInt8]
+  }
+}
+
+// MARK: - What is in the arrays
+
+extension NumPy.Array {
+  fileprivate func imageShape() throws -> Shape {
+    guard (3...4).contains(shape.count) else {
+      throw RSOError(
+        name, "expected images [N, H, W] or [N, C, H, W], found the shape \(shape)",
+        hint: "convert it: images.reshape(-1, channels, height, width)")
+    }
+    let isChannelLast =
+      shape.count == 4 && shape[1] == shape[2] && shape[1] > 4 && (1...4).contains(shape[3])
+    guard !isChannelLast else {
+      throw RSOError(
+        name, "expected images [N, C, H, W], found the shape \(shape), which is [N, H, W, C]",
+        hint: "convert it: images.transpose(0, 3, 1, 2).copy()")
+    }
+    return Shape(
+      channels: shape.count == 4 ? shape[1] : 1, height: shape[shape.count - 2],
+      width: shape[shape.count - 1])
+  }
+
+  fileprivate func pixels() throws -> Pixels {
+    switch type {
+    case "|u1":
+      try checkLength(elementSize: 1)
+      return .bytes(bytes)
+    case "<f4":
+      try checkLength(elementSize: 4)
+      let values = bytes.withUnsafeBytes { bytes in
+        stride(from: 0, to: bytes.count, by: 4).map {
+          Float(
+            bitPattern: UInt32(
+              littleEndian: bytes.loadUnaligned(fromByteOffset: $0, as: UInt32.self))
+          )
+        }
+      }
+      if let index = values.firstIndex(where: { !$0.isFinite }) {
+        throw RSOError(name, "expected finite values, found \(values[index]) at \(place(index))")
+      }
+      return .floats(values)
+    default:
+      throw RSOError(
+        name, "expected uint8 or float32, found the type '\(type)'",
+        hint: "convert it: images.astype('float32')")
+    }
+  }
+
+  fileprivate func labels() throws -> [Int32] {
+    let isSigned = type.dropFirst().first == "i"
+    guard isSigned || type.dropFirst().first == "u", let size = Int(type.dropFirst(2)),
+      [1, 2, 4, 8].contains(size)
+    else {
+      throw RSOError(
+        name, "expected integers, found the type '\(type)'",
+        hint: "convert it: labels.astype('int64'), with the classes numbered from 0")
+    }
+    guard shape.count == 1 else {
+      throw RSOError(
+        name, "expected labels [N], found the shape \(shape)",
+        hint: shape.count == 2 && shape[1] > 1
+          ? "of one-hot labels: labels.argmax(axis=1)" : "convert it: labels.reshape(-1)")
+    }
+    try checkLength(elementSize: size)
+    return try stride(from: 0, to: bytes.count, by: size).map { start in
+      let bits = bytes[start..<start + size].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+      let unused = UInt64(64 - 8 * size)
+      let value = isSigned ? Int64(bitPattern: bits << unused) >> unused : Int64(clamping: bits)
+      guard (0..<Int64(Split.largestClassCount)).contains(value) else {
+        throw RSOError(
+          name,
+          "expected labels 0 to \(Split.largestClassCount - 1), found "
+            + "\(isSigned ? "\(value)" : "\(bits)") at \(place(start / size))",
+          hint: "number the classes from 0: np.unique(labels, return_inverse=True)[1]")
+      }
+      return Int32(value)
+    }
+  }
+
+  private func checkLength(elementSize: Int) throws {
+    let found = bytes.count
+    guard let expected = product(of: shape + [elementSize]), found == expected else {
+      throw RSOError(
+        name,
+        "expected \(shape.map(String.init).joined(separator: "×")) values of \(elementSize) bytes "
+          + "after the header, found \(found) bytes",
+        hint: product(of: shape + [elementSize]).map { found > $0 } ?? false
+          ? "surplus bytes at its end" : "it was cut short")
+    }
+  }
+
+  /// An element's place, as in `[3, 0, 5, 7]`.
+  private func place(_ index: Int) -> String {
+    var (left, place) = (index, [Int]())
+    for size in shape.reversed() {
+      place.insert(left % size, at: 0)
+      left /= size
+    }
+    return "\(place)"
+  }
+}
+
+// MARK: - The file
+
+extension NumPy.Array {
+  init(contentsOf url: URL) throws {
+    try self.init(try readFile(url), name: url.lastPathComponent)
+  }
+
+  /// - Throws: `RSOError` naming the file and what is wrong with it.
+  init(_ file: [UInt8], name: String) throws {
+    guard file.starts(with: [0x93] + "NUMPY".utf8) else {
+      throw RSOError(
+        name, "expected an .npy file, found something else",
+        hint: file.starts(with: "PK".utf8) ? "an .npz file? save each array with np.save" : nil)
+    }
+    // Version 1 has 16 bits of header length, 2 and 3 have 32.
+    guard file.count >= 12 else {
+      throw RSOError(name, "expected a header, found a file of \(file.count) bytes")
+    }
+    guard (1...3).contains(file[6]) else {
+      throw RSOError(name, "expected an .npy file of version 1 to 3, found version \(file[6])")
+    }
+    let start = file[6] == 1 ? 10 : 12
+    let length = file[8..<start].reversed().reduce(0) { $0 << 8 | Int($1) }
+    guard file.count - start >= length else {
+      throw RSOError(
+        name, "expected a header of \(length) bytes, found \(file.count - start)",
+        hint: "it was cut short")
+    }
+    let header = String(decoding: file[start..<(start + length)], as: UTF8.self)
+    func field(_ pattern: Regex<(Substring, Substring)>) throws -> Substring {
+      guard let match = header.firstMatch(of: pattern) else {
+        throw RSOError(
+          name,
+          "expected a header with one element type, an order and a shape, found "
+            + header.trimmingCharacters(in: .whitespacesAndNewlines),
+          hint: "convert it: array.astype('float32')")
+      }
+      return match.1
+    }
+    let type = String(try field(/'descr': *'([^']+)'/))
+    let isFortran = try field(/'fortran_order': *(True|False)/) == "True"
+    let shape = try field(/'shape': *\(([0-9, ]*)\)/).split(separator: ",")
+      .map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+      .map { size in
+        guard let size = Int(size), size > 0 else {
+          throw RSOError(name, "expected dimensions above zero, found \(size)")
+        }
+        return size
+      }
+    guard type.first != ">" else {
+      throw RSOError(
+        name, "expected little-endian values, found the big-endian type '\(type)'",
+        hint: "convert it: array.astype('<\(type.dropFirst())')")
+    }
+    guard !isFortran || shape.count == 1 else {
+      throw RSOError(
+        name, "expected C order, found Fortran order",
+        hint: "convert it: np.ascontiguousarray(array)")
+    }
+    self.name = name
+    self.type = type
+    self.shape = shape
+    bytes = Swift.Array(file[(start + length)...])
+  }
+}

@@ -1,0 +1,110 @@
+import CRSO
+
+/// Weights of a 3×3 convolution at the points of Winograd's algorithm, as `rso_layer` reads them.
+///
+/// A tile of `m` outputs in a row is found from products at points `a`, of which infinity is the last: the
+/// inputs as a polynomial, the weights as a polynomial `g`, and `g(a) / Π (a − a')` is what is kept. With stride
+/// 2, the outer two taps are a polynomial of their own, and the middle one is taken as it is.
+struct WinogradWeights {
+  let buffer: Buffer<Float>
+  private let inputs: Int
+  private let blocks: Int
+  private let stride: Int
+
+  init(outputs: Int, inputs: Int, stride: Int) throws {
+    self.inputs = inputs
+    self.stride = stride
+    blocks = (outputs + 7) / 8
+    let points = Self.tiles.map { Self.matrix(outputs: $0, stride: stride).count }.reduce(0, +)
+    buffer = try Buffer(points * points * blocks * inputs * 8)
+  }
+
+  /// Whether the kernel can do this convolution, and is faster than the direct one.
+  ///
+  /// The transforms of inputs and outputs cost as much as some channels' products.
+  static func suits(_ window: rso_window, inputs: Int, outputs: Int) -> Bool {
+    var window = window
+    return rso_has_rows(&window) != 0 && rso_has_layer(window.out_height, window.out_width) != 0
+      && min(inputs, outputs) >= (window.stride == 1 ? 6 : 12)
+  }
+
+  /// Outputs of a tile in one dimension, in the kernel's order.
+  private static let tiles = [4, 3]
+
+  /// `[points][3]`, what each tap counts at each point.
+  static func matrix(outputs: Int, stride: Int) -> [[Double]] {
+    let count = stride == 1 ? outputs + 2 : outputs + 1
+    let points = Array([0.0, 1, -1, 2, -2].prefix(count - 1))
+    var rows = points.map { a in
+      let scale = points.filter { $0 != a }.reduce(1) { $0 * (a - $1) }
+      return stride == 1 ? [1 / scale, a / scale, a * a / scale] : [1 / scale, 0, a / scale]
+    }
+    rows.append([0, 0, 1])
+    if stride == 2 { rows += Array(repeating: [0, 1, 0], count: outputs) }
+    return rows
+  }
+
+  /// Takes over whole rows: `values` is `[out][in][3][3]`.
+  func set(outputs: Int, _ values: ArraySlice<Float>) {
+    let taps = values.map(Double.init)
+    var start = 0
+    for tall in Self.tiles {
+      for wide in Self.tiles {
+        let down = Self.matrix(outputs: tall, stride: stride)
+        let across = Self.matrix(outputs: wide, stride: stride)
+        for y in down {
+          for x in across {
+            let factors = y.flatMap { y in x.map { y * $0 } }
+            for output in 0..<outputs {
+              for input in 0..<inputs {
+                let first = (output * inputs + input) * 9
+                var sum = 0.0
+                for tap in 0..<9 { sum += factors[tap] * taps[first + tap] }
+                let place = (output / 8 * inputs + input) * 8 + output % 8
+                buffer.pointer[start + place] = Float(sum)
+              }
+            }
+            start += blocks * inputs * 8
+          }
+        }
+      }
+    }
+  }
+}
+
+/// The weights that mix one channel into all outputs of a 3×3 convolution.
+struct MixingWeights {
+  let window: rso_window
+  let packed: PackedWeights
+  /// The rows of every output's weights at the points, where the kernel can use them.
+  let atPoints: Buffer<Float>?
+
+  /// `nil` where the kernel for rows does not fit the window.
+  init?(_ window: rso_window, outputs: Int) throws {
+    var window = window
+    guard rso_has_rows(&window) != 0 else { return nil }
+    self.window = window
+    packed = try PackedWeights(outputs: outputs, inputs: 1, taps: 9)
+    let hasTiles = window.stride == 1 && rso_has_layer(window.out_width, window.out_width) != 0
+    atPoints = hasTiles ? try Buffer(outputs * 33) : nil
+  }
+
+  /// Takes over `[out][1][3][3]`.
+  func set(outputs: Int, _ values: ArraySlice<Float>) {
+    packed.set(outputs: outputs, values)
+    guard var place = atPoints?.pointer else { return }
+    let matrices = [4, 3].map { WinogradWeights.matrix(outputs: $0, stride: 1) }
+    for output in 0..<outputs {
+      for matrix in matrices {
+        for row in 0..<3 {
+          for point in matrix {
+            let first = values.startIndex + output * 9 + row * 3
+            let sum = (0..<3).reduce(0) { $0 + point[$1] * Double(values[first + $1]) }
+            place.pointee = Float(sum)
+            place += 1
+          }
+        }
+      }
+    }
+  }
+}

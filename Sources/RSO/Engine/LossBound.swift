@@ -1,0 +1,77 @@
+/// How far a loss that an engine computes in single precision may be from the exact one.
+///
+/// A sum of n products, added up one after another, has a relative error of about √n · u (u = 2⁻²⁴,
+/// the unit roundoff) if its roundings are independent: Higham and Mary, *A new approach to
+/// probabilistic rounding error analysis*, SIAM J. Sci. Comput. 41 (2019), theorem 2.4; to exceed λ times
+/// that has a probability below 2 exp(−λ² / 2) each. Layers add up: with He's initialisation and batch
+/// norm a layer hands on the relative error of its input and adds its own, so that the squares sum to
+/// u² · Σ n over the layers. The logits then err by that fraction of what they are made of, and a
+/// sample's loss, whose gradient by the logits is at most √2 long, by √2 times the length of that.
+///
+/// Most errors of one sample are independent of another's, so that those of N samples sum to √N of one.
+/// Batch norm is what samples share. Its statistics are sums in double precision over S samples, so they err
+/// by 1/√S of what one sample does; its scale and offset are rounded once each. These are the same for all
+/// samples and sum to N of one.
+enum LossBound {
+  static let roundoff = 0x1p-24
+  /// 2 exp(−λ² / 2) is 2.5e-14.
+  static let λ = 8.0
+
+  /// The error of an output of a convolution, as a multiple of that of its products added up one after
+  /// another, which is what the kernel does. A convolution by other means has a larger one.
+  static let convolutionGrowth = 1.0
+
+  /// Roundings of a convolution or linear layer's output, one for every product.
+  private static func products(_ inputs: Int, kernel: Int, updates: Int) -> Double {
+    // A mixing layer's rest has had channels taken out and added again.
+    let products = Double((inputs + 2 * updates) * kernel * kernel)
+    // Squares add up.
+    return convolutionGrowth * convolutionGrowth * products
+  }
+
+  /// Numbers added up, one after another, in all layers together.
+  ///
+  /// - Parameter updates: proposals judged on the mini-batch before.
+  static func terms(_ network: Network, updates: Int = 0) -> Double {
+    // Softmax: the exponentials, their sum and its logarithm.
+    var terms = Double(network.classes + 20)
+    for (node, inputs) in zip(network.nodes, network.inputs) {
+      let shape = network.shapes[inputs[0]]
+      switch node.layer {
+      case .conv2d(_, let kernel, _, _, _):
+        terms += products(shape.channels, kernel: kernel, updates: updates)
+      case .linear: terms += products(shape.channels, kernel: 1, updates: updates)
+      // Per sample the sums run over the area in single precision; then four operations.
+      case .batchNorm: terms += Double(shape.area + 4)
+      case .averagePool(let kernel, _, _): terms += Double(kernel * kernel + 1)
+      case .globalAveragePool: terms += Double(shape.area + 1)
+      // The argument's reduction, a polynomial of degree 7 and a division.
+      case .activation(.sigmoid), .activation(.tanh): terms += 12
+      case .add: terms += 1
+      case .activation, .maxPool, .globalMaxPool, .flatten: break
+      }
+    }
+    return terms
+  }
+
+  /// The error of a loss that is summed over samples.
+  ///
+  /// - Parameters:
+  ///   - logits: `[samples][classes]`.
+  ///   - statistics: samples that batch norm's statistics are taken of; `nil`: the same.
+  static func absolute(
+    _ network: Network, logits: [[Double]], statistics: Int? = nil, updates: Int = 0
+  ) -> Double {
+    let terms = terms(network, updates: updates)
+    let norms = network.nodes.reduce(0.0) {
+      if case .batchNorm = $1.layer { $0 + 1 } else { $0 }
+    }
+    let samples = Double(logits.count)
+    let own = samples * terms
+    let shared =
+      norms == 0 ? 0 : samples * samples * (terms / Double(statistics ?? logits.count) + 2 * norms)
+    let largest = logits.joined().reduce(1) { max($0, abs($1)) }
+    let length = Double(network.classes).squareRoot() * largest
+    return λ * roundoff * 2.0.squareRoot() * length * (own + shared).squareRoot()
+  }
+}

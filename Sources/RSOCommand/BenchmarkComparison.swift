@@ -1,0 +1,102 @@
+import Foundation
+import RSO
+
+/// An earlier result of `rso benchmark --json`, to compare with.
+struct EarlierBenchmark {
+  /// What of it is needed.
+  private struct Answer: Decodable {
+    struct Sweep: Decodable {
+      var parameter: String
+      var proposals: Int
+      var secondsPerProposal: Double
+    }
+    var kernels: String
+    var threads: Int
+    var batch: Int
+    var sweeps: [Sweep]
+    var cycleSeconds: Double
+  }
+
+  private let answer: Answer
+  private let path: String
+
+  /// - Throws: `RSOError` naming the file and what is missing.
+  init(contentsOf path: String) throws {
+    let bytes = try readFile(URL(fileURLWithPath: path))
+    self.path = path
+    func wrong(_ found: String) -> RSOError {
+      RSOError(
+        path, "expected what rso benchmark --json printed, found \(found)",
+        hint: "write one with: rso benchmark --json > \(path)")
+    }
+    do {
+      answer = try JSONDecoder().decode(Answer.self, from: Data(bytes))
+    } catch DecodingError.keyNotFound(let key, _) {
+      throw wrong("no '\(key.stringValue)'")
+    } catch DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context)
+    {
+      let path = context.codingPath.map(\.stringValue).joined(separator: ".")
+      throw wrong(path.isEmpty ? "no JSON object" : "another type at '\(path)'")
+    } catch {
+      throw wrong(bytes.isEmpty ? "nothing" : "no JSON")
+    }
+    let times = answer.sweeps.map(\.secondsPerProposal) + [answer.cycleSeconds]
+    guard times.allSatisfy({ $0 > 0 }) else { throw wrong("a time that is not above 0") }
+  }
+
+  /// Whether the same was measured: the tensors and the mini-batch. Threads and instruction set may differ.
+  ///
+  /// - Throws: `RSOError` naming the file and the difference.
+  func check(batch: Int, sweeps: [CostModel.Sweep]) throws {
+    guard answer.batch == batch else {
+      throw RSOError(
+        path, "expected a result for batch \(batch), found \(answer.batch)",
+        hint: "measure with --batch \(answer.batch)")
+    }
+    for index in 0..<max(sweeps.count, answer.sweeps.count) {
+      let expected =
+        index < sweeps.count ? Self.name(sweeps[index].parameter, sweeps[index].proposals) : nil
+      let found =
+        index < answer.sweeps.count
+        ? Self.name(answer.sweeps[index].parameter, answer.sweeps[index].proposals) : nil
+      guard expected == found else {
+        throw RSOError(
+          path,
+          "expected sweep \(index + 1) to be \(expected ?? "none"), found \(found ?? "none")",
+          hint: "a result of another network, data set or --sweeps")
+      }
+    }
+  }
+
+  private static func name(_ parameter: String, _ proposals: Int) -> String {
+    "\(parameter) of \(proposals) elements"
+  }
+
+  /// What stands in the answer of the run that compares.
+  struct Comparison: Encodable {
+    var file: String
+    var kernels: String
+    var threads: Int
+    /// Per sweep.
+    var secondsPerProposal: [Double]
+    /// Earlier seconds per seconds now: above 1 where it has become faster. Per sweep.
+    var speedUps: [Double]
+    var cycleSeconds: Double
+    var cycleSpeedUp: Double
+  }
+
+  func secondsPerProposal(_ sweep: Int) -> Double { answer.sweeps[sweep].secondsPerProposal }
+
+  func comparison(secondsPerProposal now: [Double], cycleSeconds: Double) -> Comparison {
+    let earlier = answer.sweeps.map(\.secondsPerProposal)
+    return Comparison(
+      file: path, kernels: answer.kernels, threads: answer.threads, secondsPerProposal: earlier,
+      speedUps: zip(earlier, now).map { $0 / $1 }, cycleSeconds: answer.cycleSeconds,
+      cycleSpeedUp: answer.cycleSeconds / cycleSeconds)
+  }
+
+  /// How the machine's part of it differs, for the reader.
+  func description() -> String {
+    "\(path) (\(answer.kernels), \(answer.threads) thread\(answer.threads == 1 ? "" : "s"))"
+  }
+}

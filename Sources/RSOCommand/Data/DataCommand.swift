@@ -1,0 +1,131 @@
+import ArgumentParser
+import Foundation
+import RSO
+import Synchronization
+
+/// `rso data`
+struct DataCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "data",
+    abstract: "List and fetch the data sets that are known by name.",
+    discussion: """
+        rso data list
+        rso data fetch fashion-mnist
+        rso train --data fashion-mnist
+      """,
+    subcommands: [List.self, Fetch.self])
+
+  /// `rso data list`
+  struct List: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Say which data sets are known, and where they are on this machine.")
+
+    func run() {
+      Console.line(KnownData.all.map(Self.words).joined(separator: "\n\n"))
+    }
+
+    private static func words(_ known: KnownData) -> String {
+      let here =
+        known.isBuiltIn
+        ? "built in" : known.folder()?.path ?? "no; fetch it with: rso data fetch \(known.name)"
+      return """
+        \(known.name): \(known.title)
+          contents  \(known.contents)
+          size      \(bytes(known.downloadSize)) to download
+          here      \(here)
+          licence   \(known.licence)
+          source    \(known.authors); \(known.mirrors[0])
+        """
+    }
+  }
+
+  /// `rso data fetch NAME`
+  struct Fetch: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Download a data set into your cache folder.",
+      discussion: """
+        It goes to $XDG_CACHE_HOME/rso, or ~/.cache/rso. Every file's digest is checked. Control-C keeps \
+        what came; the same command goes on from there. What the system or the cache has already is not \
+        fetched.
+
+          rso data fetch cifar10
+          rso data fetch cifar10 --mirror http://intranet/datasets/
+        """)
+
+    @Argument(help: "The data set's name, as in `rso data list`.")
+    var name: String
+
+    @Option(
+      help: ArgumentHelp(
+        "The address of a folder that holds the files, instead of the known ones; it can be given several times.",
+        valueName: "url"))
+    var mirror: [String] = []
+
+    @Option(
+      parsing: .unconditional,
+      help: ArgumentHelp("How long to wait for the next bytes (default: 30).", valueName: "s"))
+    var timeout = 30.0
+
+    func validate() throws {
+      guard KnownData.named(name) != nil else {
+        throw ValidationError(
+          "expected \(KnownData.all.map(\.name).joined(separator: ", ")), found '\(name)'")
+      }
+    }
+
+    func run() throws {
+      guard let known = KnownData.named(name) else { return }
+      guard timeout > 0, timeout <= 3600 else {
+        throw RSOError("--timeout", "expected more than 0 and at most 3600, found \(timeout)")
+      }
+      if let folder = known.folder() {
+        Console.line("\(known.name) is here: \(known.isBuiltIn ? "built in" : folder.path)")
+        return
+      }
+      Interrupts.install()
+      let display = Mutex(FetchDisplay())
+      let fetch = DataFetch(
+        known: known, mirrors: mirror.isEmpty ? known.mirrors : mirror, cache: KnownData.cache(),
+        stallSeconds: timeout, isStopped: { Interrupts.received != nil },
+        report: { event in display.withLock { $0.show(event) } })
+      do {
+        let folder = try fetch.run()
+        Console.line("\(known.name) is in \(folder.path); use it with: --data \(known.name)")
+      } catch Download.Failure.stopped {
+        display.withLock { $0.clear() }
+        let signal = Interrupts.received ?? SIGTERM
+        Console.write(
+          "rso: stopped by \(Interrupts.name(signal)); go on with: rso data fetch \(known.name)\n",
+          to: STDERR_FILENO)
+        throw ExitCode(128 + signal)
+      } catch {
+        display.withLock { $0.clear() }
+        throw error
+      }
+    }
+  }
+}
+
+/// What is shown while files come.
+private struct FetchDisplay {
+  private var display = ProgressDisplay(quiet: false)
+  /// The file that comes, since when, and how much of it was there.
+  private var current: (file: String, start: ContinuousClock.Instant, bytes: Int)?
+
+  mutating func show(_ event: DataFetch.Event) {
+    switch event {
+    case .loading(let file, let received, let expected):
+      if current?.file != file { current = (file, .now, received) }
+      guard display.isDue, let current else { return }
+      let seconds = (.now - current.start) / .seconds(1)
+      let rate = seconds > 0 ? Int(Double(received - current.bytes) / seconds) : 0
+      let share = expected.map { ", \(percent(Double(received) / Double(max($0, 1)), 0))" } ?? ""
+      let of = expected.map { " of \(bytes($0))" } ?? ""
+      display.update("\(file)  \(bytes(received))\(of)\(share)  \(bytes(max(rate, 0)))/s")
+    case .failed(let url, let why): display.line("\(url): \(why)")
+    case .finished(let file): display.line("\(file): fetched and checked")
+    }
+  }
+
+  mutating func clear() { display.clear() }
+}

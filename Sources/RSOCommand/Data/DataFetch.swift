@@ -1,0 +1,192 @@
+import Foundation
+import RSO
+
+/// Brings a known data set into the user's cache folder.
+///
+/// Files are loaded, checked and unpacked in `NAME.partial` beside the data set's own folder, which appears when all is
+/// well. What a broken connection left stays there for the next time; what has a wrong digest does not.
+struct DataFetch {
+  var known: KnownData
+  /// Addresses of folders that hold the files, tried in turn.
+  var mirrors: [String]
+  /// The folder that all data sets are in.
+  var cache: URL
+  var stallSeconds = 30.0
+  /// How often to go on with a broken connection, as long as each time something came.
+  var tries = 20
+  var isStopped: @Sendable () -> Bool = { false }
+  var report: @Sendable (Event) -> Void = { _ in }
+
+  enum Event: Hashable {
+    case loading(file: String, received: Int, expected: Int?)
+    /// A mirror was given up.
+    case failed(url: String, why: String)
+    case finished(file: String)
+  }
+
+  private var folder: URL { cache.appendingPathComponent(known.name) }
+  private var partial: URL { cache.appendingPathComponent(known.name + ".partial") }
+
+  /// - Returns: the folder.
+  /// - Throws: `RSOError` saying what each mirror did, or `Download.Failure.stopped`.
+  func run() throws -> URL {
+    let manager = FileManager.default
+    try reported(partial) {
+      try manager.createDirectory(at: partial, withIntermediateDirectories: true)
+    }
+    // Nothing came: nothing stays. (A folder that holds something is not removed so.)
+    defer { rmdir(partial.path) }
+    for file in known.files { try fetch(file) }
+    guard known.isComplete(partial) else {
+      try? manager.removeItem(at: partial)
+      throw RSOError(known.name, "the archive does not hold the files that it should")
+    }
+    try reported(folder) {
+      if manager.fileExists(atPath: folder.path) { try manager.removeItem(at: folder) }
+      try manager.moveItem(at: partial, to: folder)
+    }
+    return folder
+  }
+
+  private func fetch(_ file: KnownData.File) throws {
+    if isThere(file) { return }
+    let part = partial.appendingPathComponent(file.name + ".part")
+    var failures: [String] = []
+    for mirror in mirrors {
+      let address = mirror + (mirror.hasSuffix("/") ? "" : "/") + file.name
+      guard let url = URL(string: address) else {
+        throw RSOError("--mirror", "expected the address of a folder, found '\(mirror)'")
+      }
+      if let why = try fetch(file, from: url, part) {
+        failures.append("\(address): \(why)")
+        report(.failed(url: address, why: why))
+      } else {
+        report(.finished(file: file.name))
+        return
+      }
+    }
+    let isLeft = size(part) > 0
+    if !isLeft { try? FileManager.default.removeItem(at: part) }
+    throw RSOError(
+      known.name, "\(file.name) could not be fetched: \(failures.joined(separator: "; "))",
+      hint: isLeft
+        ? "what came is kept: run it again to go on"
+        : "are you online? another place that has the files: --mirror URL")
+  }
+
+  /// - Returns: why the mirror was given up; `nil` where the file is there.
+  private func fetch(_ file: KnownData.File, from url: URL, _ part: URL) throws -> String? {
+    var tries = tries
+    while true {
+      let before = size(part)
+      let download = Download(
+        url: url, part: part, stallSeconds: stallSeconds, largest: 2 * known.downloadSize,
+        progress: { report(.loading(file: file.name, received: $0, expected: $1)) },
+        isStopped: isStopped)
+      do {
+        try download.run()
+      } catch Download.Failure.refused(let why) {
+        return why
+      } catch Download.Failure.broken(let why) {
+        tries -= 1
+        if tries > 0, size(part) > before { continue }
+        return why
+      }
+      do {
+        try accept(file, part)
+        return nil
+      } catch let error as WrongDigest {
+        try? FileManager.default.removeItem(at: part)
+        // The beginning may have been another mirror's: once more, from the start.
+        if before > 0 { continue }
+        return error.description
+      }
+    }
+  }
+
+  private struct WrongDigest: Error, CustomStringConvertible {
+    var expected: String
+    var found: String
+    var description: String { "expected a file of digest \(expected), found \(found)" }
+  }
+
+  /// Whether an earlier time brought a file; then it was checked, too.
+  private func isThere(_ file: KnownData.File) -> Bool {
+    FileManager.default.fileExists(atPath: partial.appendingPathComponent(plainName(file)).path)
+  }
+
+  private func plainName(_ file: KnownData.File) -> String {
+    file.name.hasSuffix(".gz") ? String(file.name.dropLast(3)) : file.name
+  }
+
+  /// Checks what was loaded and unpacks it.
+  private func accept(_ file: KnownData.File, _ part: URL) throws {
+    let loaded = try readFile(part)
+    let content: () throws -> [UInt8] = {
+      Gzip.isGzip(loaded) ? try Gzip.inflate(loaded, name: file.name) : loaded
+    }
+    switch file.digest {
+    case .content(let expected):
+      // Damaged gzip data have no content: that is a wrong digest, too.
+      let bytes = try? content()
+      let found = try bytes.map { try digest($0, by: "sha256sum") }
+      guard let bytes, found == expected else {
+        throw WrongDigest(expected: expected, found: found ?? "damaged gzip data")
+      }
+      try AtomicFile.write(Data(bytes), to: partial.appendingPathComponent(plainName(file)))
+    case .archive(let expected):
+      let found = try digest(loaded, by: "md5sum")
+      guard found == expected else { throw WrongDigest(expected: expected, found: found) }
+      if file.name.hasSuffix(".tar.gz") {
+        try unpack(part)
+      } else {
+        try AtomicFile.write(
+          Data(try content()), to: partial.appendingPathComponent(plainName(file)))
+      }
+    }
+    try reported(part) { try FileManager.default.removeItem(at: part) }
+  }
+
+  /// Unpacks an archive, by the system's `tar`, into the folder that it is in.
+  private func unpack(_ archive: URL) throws {
+    _ = try systemTool(["tar", "-xzf", archive.path, "-C", partial.path])
+  }
+
+  /// A digest in hexadecimal, by the system's `sha256sum` or `md5sum`.
+  private func digest(_ bytes: [UInt8], by tool: String) throws -> String {
+    String(try systemTool([tool], input: bytes).prefix { $0.isHexDigit })
+  }
+
+  /// What a program of the system writes.
+  private func systemTool(_ arguments: [String], input: [UInt8] = []) throws -> String {
+    let process = Process()
+    let (given, written, errors) = (Pipe(), Pipe(), Pipe())
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = arguments
+    process.standardInput = given
+    process.standardOutput = written
+    process.standardError = errors
+    do {
+      try process.run()
+      // All of them read their input before they write.
+      try? given.fileHandleForWriting.write(contentsOf: input)
+      try given.fileHandleForWriting.close()
+    } catch {
+      throw RSOError(arguments[0], "cannot be run: \(error.localizedDescription)")
+    }
+    let output = written.fileHandleForReading.readDataToEndOfFile()
+    let said = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    guard process.terminationStatus == 0 else {
+      throw RSOError(
+        arguments[0],
+        "failed on \(known.name): \(said.split(separator: "\n").joined(separator: "; "))",
+        hint: "is it installed, and is there room on the disk?")
+    }
+    return String(decoding: output, as: UTF8.self)
+  }
+
+  private func size(_ file: URL) -> Int {
+    (try? FileManager.default.attributesOfItem(atPath: file.path))?[.size] as? Int ?? 0
+  }
+}

@@ -1,0 +1,98 @@
+import Testing
+
+@testable import RSO
+
+/// Sweeps every tensor of a network with the reference engine and one engine per instruction set, and compares
+/// the losses of every candidate; all go on with the reference's decisions.
+struct CandidateComparison {
+  let network: Network
+  let name: String
+  let batchSize: Int
+  let engines: [CPUEngine]
+  /// Losses compared.
+  private(set) var compared = 0
+  /// The largest difference, in bounds.
+  private(set) var largest = 0.0
+  private var reference: ReferenceEngine
+  private let samples: Int
+
+  var tensors: Int { reference.parameters.slots.count }
+
+  /// - Parameter name: what failures call the network.
+  init(network: Network, name: String, batchSize: Int) throws {
+    self.network = network
+    self.name = name
+    self.batchSize = batchSize
+    samples = 3 * batchSize
+    let data = try Sample.dataset(network.input, classes: network.classes, train: samples)
+    let parameters = Parameters(initialFor: network, seed: 3)
+    reference = ReferenceEngine(network: network, data: data, parameters: parameters)
+    engines = try Kernels.available.map {
+      try CPUEngine(
+        network: network, data: data, parameters: parameters, threads: 2, kernels: $0)
+    }
+  }
+
+  /// - Parameter elementsPerTensor: at most; where `nil`, fewer in a deep network, whose every layer the reference
+  ///   pays for.
+  mutating func run(elementsPerTensor: Int? = nil) throws {
+    let most = elementsPerTensor ?? (network.nodes.count > 30 ? 9 : 18)
+    for index in reference.parameters.slots.indices { try sweep(index, atMost: most) }
+  }
+
+  private mutating func sweep(_ index: Int, atMost most: Int) throws {
+    let slot = reference.parameters.slots[index]
+    let order = SampleOrder(
+      Philox(seed: 5).permutation(.sampleOrder, cycle: 0, tensor: index, count: samples),
+      batchSize: batchSize)
+    try reference.beginSweep(of: index, order: order)
+    for engine in engines { try engine.beginSweep(of: index, order: order) }
+    let elements = Self.elements(of: slot, tensor: index, atMost: most)
+    for (turn, element) in elements.enumerated() {
+      let proposal = Self.proposal(
+        element, slot, tensor: index, batch: turn % order.batches, reference.parameters)
+      let bound = LossBound.absolute(
+        network, logits: reference.logits(ofBatch: proposal.batch), updates: turn)
+      let expected = try reference.judge([proposal])[0]
+      for (kernels, engine) in zip(Kernels.available, engines) {
+        let found = try engine.judge([proposal])[0]
+        for (a, b) in zip(expected.losses, found.losses) {
+          compared += 1
+          largest = max(largest, abs(a - b) / bound)
+          #expect(
+            abs(a - b) <= bound,
+            "\(name), \(kernels.name), \(slot.name)[\(element)], batch \(proposal.batch): \(a), \(b)"
+          )
+        }
+        guard expected.choice != found.choice else { continue }
+        // Right only between losses that rounding cannot tell apart: those of a bias before a batch
+        // norm are all the same. From there on the engines would differ.
+        #expect(
+          abs(expected.losses[expected.choice] - expected.losses[found.choice]) <= 2 * bound,
+          "\(name), \(kernels.name), \(slot.name)[\(element)]")
+        for engine in engines { engine.parameters = reference.parameters }
+        return
+      }
+    }
+  }
+
+  /// Elements all over a tensor. In every second tensor in order with gaps, so that the rest moves from
+  /// channel to channel and comes back to each mini-batch after changes; in the others at random.
+  static func elements(of slot: Parameters.Slot, tensor: Int, atMost most: Int = 18) -> [Int] {
+    let count = min(slot.count, most)
+    if tensor.isMultiple(of: 2) { return (0..<count).map { $0 * slot.count / count } }
+    return Philox(seed: 5).permutation(
+      .elementOrder, cycle: 0, tensor: tensor, count: slot.count
+    ).prefix(count).map { Int($0) }
+  }
+
+  static func proposal(
+    _ element: Int, _ slot: Parameters.Slot, tensor: Int, batch: Int, _ parameters: Parameters
+  ) -> Proposal {
+    let w = parameters.values[slot.offset + element] * 0.9999
+    let normal = Philox(seed: 5).normal(.proposal, cycle: 0, tensor: tensor, element: element)
+    let delta = Float(slot.proposalDeviation * normal)
+    return Proposal(
+      element: element, batch: batch, candidates: [w, w + delta, w - delta], delta: delta)
+  }
+}

@@ -1,0 +1,139 @@
+@testable import RSO
+
+/// Networks of every kind of layer, with shortcuts over one another, drawn from a seed.
+///
+/// Not drawn: `sign`, whose steps turn rounding into another number altogether.
+struct NetworkGenerator {
+  private var state: UInt64
+  private var nodes: [Node] = []
+  private var values: [(name: String, shape: Shape)] = []
+
+  /// Network number `index` of a seed; always the same.
+  static func network(seed: UInt64, index: Int) throws -> Network {
+    var generator = NetworkGenerator(state: seed &* 1_000_003 &+ UInt64(index))
+    return try generator.make()
+  }
+
+  private init(state: UInt64) { self.state = state }
+
+  // MARK: Draws
+
+  /// SplitMix64: a wrong draw here changes which networks are tested, not what is found of them.
+  private mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
+  }
+
+  private mutating func integer(_ range: ClosedRange<Int>) -> Int {
+    range.lowerBound + Int(next() % UInt64(range.count))
+  }
+
+  private mutating func one<Value>(of values: [Value]) -> Value {
+    values[integer(0...values.count - 1)]
+  }
+
+  private mutating func happens(_ percent: Int) -> Bool { integer(1...100) <= percent }
+
+  // MARK: Layers
+
+  private var shape: Shape { values[values.count - 1].shape }
+  private var last: String { values[values.count - 1].name }
+
+  private mutating func add(_ word: String, _ layer: Layer, input: String? = nil) throws {
+    let name = "\(word)\(nodes.count)"
+    let from = input.flatMap { input in values.first { $0.name == input }?.shape } ?? shape
+    values.append((name, try layer.outputShape(of: from, name: name)))
+    nodes.append(Node(name, layer, input: input))
+  }
+
+  private mutating func make() throws -> Network {
+    let input = Shape(
+      channels: integer(1...4), height: integer(5...11), width: integer(5...11))
+    values = [("input", input)]
+    if happens(20) { try norm() }
+    if happens(80) {
+      for _ in 0..<integer(2...4) { try block() }
+    }
+    if shape.area > 1 {
+      switch integer(0...2) {
+      case 0: try add("max", .globalMaxPool)
+      case 1: try add("mean", .globalAveragePool)
+      default: try add("flat", .flatten)
+      }
+    }
+    for _ in 0..<integer(0...2) {
+      try add("linear", .linear(features: one(of: [6, 6, 17]), bias: happens(50)))
+      if happens(50) { try shortcut() }
+      if happens(50) { try norm() }
+      if happens(80) { try activation() }
+    }
+    try add("out", .linear(features: one(of: [2, 3, 7, 10, 10, 40]), bias: happens(50)))
+    return try Network(input: input, nodes: nodes)
+  }
+
+  private mutating func block() throws {
+    let kernel = one(of: [1, 3, 3, 3, 5, 7])
+    let padding = min(shape.height, shape.width) < kernel || happens(80) ? kernel / 2 : 0
+    try add(
+      "conv",
+      .conv2d(
+        channels: one(of: [3, 4, 4, 4, 8, 9]), kernel: kernel, stride: happens(20) ? 2 : 1,
+        padding: padding, bias: happens(30)))
+    // Before or after what follows, as in the paper or as in other residual networks.
+    let isEarly = happens(60)
+    if isEarly, happens(75) { try shortcut() }
+    if happens(40), min(shape.height, shape.width) >= 4 { try pool() }
+    if happens(65) { try norm() }
+    if happens(70) { try activation() }
+    if !isEarly, happens(75) { try shortcut() }
+  }
+
+  private mutating func norm() throws {
+    try add("bn", .batchNorm(epsilon: one(of: [1e-3, 1e-5])))
+  }
+
+  private mutating func activation() throws {
+    try add("act", .activation(one(of: [.relu, .relu, .relu, .leakyReLU, .tanh, .sigmoid])))
+  }
+
+  private mutating func pool() throws {
+    let kernel = one(of: [2, 2, 3])
+    let stride = happens(70) ? kernel : integer(1...2)
+    let padding = happens(30) ? 1 : 0
+    try add(
+      "pool",
+      happens(60)
+        ? .averagePool(kernel: kernel, stride: stride, padding: padding)
+        : .maxPool(kernel: kernel, stride: stride, padding: padding))
+  }
+
+  /// Adds an earlier value, through a 1×1 convolution where the shapes differ.
+  private mutating func shortcut() throws {
+    let (main, target) = (last, shape)
+    // Prefer one that can be added: the images, or what a kernel without padding made, often cannot.
+    var source = one(of: values.dropLast())
+    for _ in 0..<3 where source.shape.area != target.area { source = one(of: values.dropLast()) }
+    if source.shape == target { return try add("add", .add(source.name)) }
+    guard target.area > 1 || source.shape.area == 1,
+      let stride = (1...4).first(where: {
+        (source.shape.height - 1) / $0 + 1 == target.height
+          && (source.shape.width - 1) / $0 + 1 == target.width
+      })
+    else { return }
+    try add(
+      "short",
+      .conv2d(channels: target.channels, kernel: 1, stride: stride, bias: happens(20)),
+      input: source.name)
+    if happens(60) { try norm() }
+    // Either of the two is the one that is read first.
+    let short = last
+    if happens(50) {
+      try add("add", .add(short), input: main)
+    } else {
+      try add("add", .add(main))
+    }
+  }
+}
