@@ -61,8 +61,9 @@ import Testing
     // The test samples are training samples, the last one first, so that one call has all the logits.
     let backwards = (0..<53).map { train.count - 1 - $0 }
     let size = network.input.count
+    guard case .bytes(let bytes) = train.images else { return }
     let test = try Split(
-      images: backwards.flatMap { train.images[$0 * size..<($0 + 1) * size] },
+      images: backwards.flatMap { bytes[$0 * size..<($0 + 1) * size] },
       labels: backwards.map { train.labels[$0] }, shape: network.input)
     let data = try Dataset(name: "random", train: train, test: test, classes: network.classes)
     let parameters = Parameters(initialFor: network, seed: 3)
