@@ -44,7 +44,7 @@ struct PredictionTests {
     let count = 2 * Predictor.batch + 5
     let data = try Sample.dataset(network.input, classes: 3, train: 20, test: count)
     let predictor = try Predictor(Self.model(network, data), threads: 1)
-    let images = data.test.images
+    guard case .bytes(let images) = data.test.images else { return }
     let all = try predictor.predict(images)
     #expect(all.count == count)
     #expect(Set(all.map(\.logits)).count > 100)
@@ -54,7 +54,23 @@ struct PredictionTests {
     #expect(try predictor.predict([]) == [])
     #expect(
       errorText { _ = try predictor.predict([1, 2, 3]) }
-        == "images: expected whole images of 1×3×3, found 3 bytes")
+        == "images: expected whole images of 1×3×3, found 3 values")
+  }
+
+  /// Bytes, and what they become as floats with the same mean.
+  @Test func bytesAndFloats() throws {
+    let network = try Network(input: Shape(channels: 1, height: 3, width: 3)) {
+      Node.linear("fc", features: 3)
+    }
+    let data = try Sample.dataset(network.input, classes: 3, train: 20, test: 7)
+    guard case .bytes(let images) = data.test.images else { return }
+    let predictor = try Predictor(Self.model(network, data), threads: 1)
+    let bytes = try predictor.predict(images)
+    let floats = try predictor.predict(.floats(images.map { Float(Double($0) / 255) }))
+    for (a, b) in zip(bytes, floats) {
+      for (x, y) in zip(a.logits, b.logits) { #expect(abs(x - y) < 1e-5) }
+    }
+    #expect(bytes.count == floats.count)
   }
 
   @Test func ranksClasses() {
