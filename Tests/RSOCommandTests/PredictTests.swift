@@ -70,7 +70,8 @@ struct PredictTests {
     try Workplace.with { place in
       try place.writeModel("m") { _ in }
       let data = try Dataset.idx(directory: place.file("digits")).test
-      let pixels = Array(data.images.prefix(64))
+      guard case .bytes(let images) = data.images else { return }
+      let pixels = Array(images.prefix(64))
       try PNG.encode(pixels, width: 8, height: 8, channels: 1).write(to: place.file("a.png"))
       try PNG.encode(pixels.flatMap { [$0, $0, $0] }, width: 8, height: 8, channels: 3)
         .write(to: place.file("b.png"))
@@ -104,7 +105,8 @@ struct PredictTests {
   @Test func arraysOfNumPy() throws {
     try Workplace.with { place in
       try place.writeModel("m") { _ in }
-      let pixels = try Dataset.idx(directory: place.file("digits")).test.images
+      let data = try Dataset.idx(directory: place.file("digits")).test
+      guard case .bytes(let pixels) = data.images else { return }
       try Self.npy("30, 8, 8", pixels).write(to: place.file("a.npy"))
       try Self.npy("30, 1, 8, 8", pixels).write(to: place.file("b.npy"))
       let expected = try Self.answers(place.run(["predict", "m", Self.images, "--json"]).output)

@@ -60,6 +60,7 @@ struct PredictionTests {
   /// Bytes, and what they become as floats with the same mean.
   @Test func bytesAndFloats() throws {
     let network = try Network(input: Shape(channels: 1, height: 3, width: 3)) {
+      Node.conv2d("conv", channels: 4, kernel: 3, bias: true)
       Node.linear("fc", features: 3)
     }
     let data = try Sample.dataset(network.input, classes: 3, train: 20, test: 7)
