@@ -102,16 +102,16 @@ extension Pass {
 }
 
 extension Pass.Instruction {
-  /// Floats of scratch that the kernel needs.
-  var workspace: Int {
+  /// Floats of scratch that the kernel needs for that many lanes.
+  func workspace(lanes: Int) -> Int {
     switch operation {
     case .winograd(let window, let weights, let bias, let inputs):
       var layer = layer(window, weights, bias, inputs)
-      layer.source.lanes = Int32(Pass.blocksPerChunk)
+      layer.source.lanes = Int32(lanes)
       return Int(rso_layer_workspace(&layer))
     case .moments:
       var source = kernelSource
-      source.lanes = Int32(Pass.blocksPerChunk)
+      source.lanes = Int32(lanes)
       return Int(rso_source_workspace(&source))
     default: return 0
     }

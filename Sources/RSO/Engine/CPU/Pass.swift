@@ -292,7 +292,8 @@ extension Pass {
       let instruction = Instruction(
         operation: step.operation, source: step.source, moments: step.moments, x: x, b: b, y: y,
         shape: shape, outputs: step.y.map { values[$0].shape.channels } ?? 0)
-      workspaceSize = max(workspaceSize, instruction.workspace)
+      workspaceSize = max(
+        workspaceSize, instruction.workspace(lanes: max(Self.blocksPerChunk, results)))
       instructions.append(instruction)
     }
     return Segment(instructions: instructions)
