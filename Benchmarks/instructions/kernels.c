@@ -8,7 +8,7 @@
 
 enum { room = 3 * 17 * 32 * 32 * rso_block };
 
-static float *x, *y, *b, *w, *scale, *offset;
+static float *x, *y, *b, *w, *u, *workspace, *scale, *offset;
 static int32_t labels[rso_block], valid[3] = {16, 16, 16}, predicted[3 * rso_block];
 static double sums[3 * 2 * 32];
 
@@ -41,6 +41,27 @@ static double multiply_adds(const rso_convolution *a) {
          a->window.kernel * a->window.out_height * a->window.out_width;
 }
 
+// Batch norm, ReLU and a 3×3 convolution of 16 to 16 channels; with `box`, of stride 2 on box sums.
+// mixed: the channel that makes the input of a rest, or NULL.
+static rso_layer layer(int size, int box, const float *mixed) {
+  const int out = box ? size / 2 : size;
+  rso_layer a = {
+      .source = {.x = x, .mixed = mixed, .column = w, .at_points = mixed ? w : NULL,
+                 .scale = scale, .offset = offset, .x_lane = mixed ? 0 : stride(16, size),
+                 .mixed_lane = stride(1, size), .norm_lane = 32, .mixing = window(size, 3, 1, 1),
+                 .relu = 1, .lanes = 3, .channels = 16, .height = size, .width = size},
+      .u = u, .shift = offset, .valid = valid, .sums = sums, .y = y, .y_lane = stride(16, out),
+      .sums_lane = 64, .factor = 1, .stride = box ? 2 : 1, .padding = 1, .box = box,
+      .out_channels = 16, .out_height = out, .out_width = out};
+  a.workspace = a.source.workspace = workspace;
+  if (rso_layer_workspace(&a) > room) exit(1);
+  return a;
+}
+
+static double products(const rso_layer *a) {
+  return 3.0 * rso_block * 16 * 16 * 9 * a->out_height * a->out_width;
+}
+
 static rso_map map(int channels, int size, int lanes) {
   return (rso_map){x, y, stride(channels, size), stride(channels, size), lanes, channels,
                    size * size};
@@ -65,6 +86,20 @@ static double elements(const rso_map *a) {
     COUNT("convolution " what, "multiply-add", multiply_adds(&a), k->convolution(&a));            \
   } while (0)
 
+// In multiply-adds of the direct convolution, whatever is done instead.
+#define LAYER(what, ...)                                                                         \
+  do {                                                                                           \
+    const rso_layer a = layer(__VA_ARGS__);                                                      \
+    COUNT("layer " what, "multiply-add", products(&a), k->layer(&a));                            \
+  } while (0)
+
+#define MIXED(what, size)                                                                        \
+  do {                                                                                           \
+    const rso_layer a = layer(size, 0, b);                                                       \
+    COUNT("mixed_moments " what, "multiply-add", products(&a) / 16,                              \
+          k->mixed_moments(&a.source, offset, valid, sums, 64));                                 \
+  } while (0)
+
 #define MAP(what, channels, size, call)                                                          \
   do {                                                                                           \
     const rso_map a = map(channels, size, 3);                                                    \
@@ -83,6 +118,12 @@ static void count(const rso_kernels *k) {
   CONVOLUTION("1 to 16, 14x14, onto a rest", 1, 16, window(14, 3, 1, 1), 3, b);
   CONVOLUTION("1 to 16, 7x7, onto a rest", 1, 16, window(7, 3, 1, 1), 3, b);
   CONVOLUTION("16 to 10, 1x1", 16, 10, window(1, 1, 1, 0), 3, NULL);
+
+  LAYER("7x7", 7, 0, NULL);
+  LAYER("14x14", 14, 0, NULL);
+  LAYER("14x14, box, stride 2", 14, 1, NULL);
+  LAYER("14x14, mixed, box, stride 2", 14, 1, b);
+  MIXED("14x14", 14);
 
   MAP("normalize", 16, 14, k->normalize(&a, scale, offset, 32, rso_identity));
   MAP("normalize, relu", 16, 14, k->normalize(&a, scale, offset, 32, rso_relu));
@@ -106,7 +147,9 @@ static void count(const rso_kernels *k) {
 
 int main(void) {
   x = numbers(room), b = numbers(room), w = numbers(16 * 16 * 9), scale = numbers(3 * 32);
-  offset = numbers(3 * 32), y = numbers(room);
+  offset = numbers(3 * 32), y = numbers(room), workspace = numbers(room);
+  // Stride 2 takes the most points: 16 × 16 of them.
+  u = numbers(16 * 16 * 16 * 16);
   for (int s = 0; s < rso_block; s++) labels[s] = s % 10;
   const rso_kernels *k;
   for (int i = 0; (k = rso_kernels_at(i)); i++) count(k);
