@@ -7,6 +7,8 @@ import SwiftProtobuf
 /// Source: https://www.tensorflow.org/tutorials/load_data/tfrecord, "TFRecords format details".
 final class EventFile {
   private let file: AppendingFile
+  /// Whether there is nothing but what says which kind of file it is.
+  private(set) var isEmpty: Bool
 
   /// Opens a file for appending; makes one that says what it is where there is none.
   ///
@@ -14,6 +16,8 @@ final class EventFile {
   init(_ url: URL, keepingTo step: Int) throws {
     let bytes = FileManager.default.fileExists(atPath: url.path) ? try readFile(url) : []
     let kept = Self.length(of: bytes, to: step)
+    let first = Self.content(of: bytes, at: 0).map { $0.count + 16 } ?? 0
+    isEmpty = kept <= first
     file = try AppendingFile(url, keeping: kept)
     if kept == 0 {
       try append(
@@ -26,6 +30,7 @@ final class EventFile {
 
   func append(_ event: TensorBoardEvent) throws {
     try file.append(bytes: Self.record(event.serializedBytes()))
+    if case .summary = event.what { isEmpty = false }
   }
 
   /// Waits until all events are on the disk.

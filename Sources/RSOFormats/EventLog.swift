@@ -33,6 +33,9 @@ package final class EventLog {
       keepingTo: position.cycle * sweeps + position.sweep)
   }
 
+  /// Whether not even the model that the run starts from was written.
+  package var isEmpty: Bool { file.isEmpty }
+
   /// Writes the model that the run starts from.
   package func begin(_ model: Model, test: Evaluation) throws {
     try append(cycleValues(model, test), step: 0)

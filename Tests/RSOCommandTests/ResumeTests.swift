@@ -1,5 +1,6 @@
 import Foundation
 import RSO
+import RSOFormats
 import Testing
 
 struct ResumeTests {
@@ -51,6 +52,28 @@ struct ResumeTests {
       try finish(place)
       #expect(expected.differences(from: try RunFiles(place, "r")) == [])
       #expect(try place.files().filter { $0.hasSuffix(".tmp") } == [])
+    }
+  }
+
+  /// Killed between its first checkpoint and its first event, which takes luck: here the events are removed.
+  @Test func aRunWithoutEventsBeginsThem() throws {
+    try Workplace.with { place in
+      let expected = try uninterrupted(place)
+      let events = place.file("r/\(EventLog.name)")
+      for _ in 0..<50 {
+        try? FileManager.default.removeItem(at: place.file("r"))
+        let running = try start(place)
+        while running.process.isRunning, !FileManager.default.fileExists(atPath: events.path) {
+          usleep(100)
+        }
+        running.send(SIGKILL)
+        _ = try running.wait()
+        if finishedTensors(place) == 0 { break }
+      }
+      try #require(finishedTensors(place) == 0)
+      try FileManager.default.removeItem(at: events)
+      try finish(place)
+      #expect(expected.differences(from: try RunFiles(place, "r")) == [])
     }
   }
 
@@ -165,6 +188,8 @@ struct ResumeTests {
   static let options64: [Change] = [
     (["--cycles", "31"], "--cycles: the run has 30, found 31 (leave it out to go on"),
     (["--batch", "45"], "--batch: the run has 30, found 45"),
+    (["--batch", "10:1,30"], "--batch: the run has 30, found 10:1,30"),
+    (["--hold", "4"], "--hold: the run has 1, found 4"),
     (["--anneal", "0.2"], "--anneal: the run has 0.1, found 0.2"),
     (["--wd", "0"], "--weight-decay: the run has 0.0001, found 0.0"),
     (["--seed", "1"], "--seed: the run has 0, found 1"),
