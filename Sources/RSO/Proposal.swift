@@ -10,6 +10,9 @@ public struct Proposal: Hashable, Sendable {
   public var candidates: [Float]
   /// The Δ that was drawn.
   public var delta: Float
+  /// On the mini-batch of the proposal before, with the value as it is for the first candidate: that one's
+  /// loss is the one that the decision before ended with. An engine need not compute it again.
+  public var isHeld = false
 }
 
 /// What became of a proposal.

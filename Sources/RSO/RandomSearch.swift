@@ -118,7 +118,8 @@ public struct RandomSearch {
     let order = sampleOrder(sweep, cycle: cycle)
     try engine.beginSweep(of: sweep.parameter, order: order)
 
-    let proposals = proposals(sweep, cycle: cycle, batches: order.batches)
+    let turns = Turns(settings.hold, of: slot, batches: order.batches)
+    let proposals = proposals(sweep, cycle: cycle, turns)
     var changed = 0
     var loss = 0.0
     for start in stride(from: 0, to: proposals.count, by: Self.runLength) {
@@ -147,12 +148,12 @@ public struct RandomSearch {
   public func sampleOrder(_ sweep: Sweep, cycle: Int) -> SampleOrder {
     let samples = Philox(seed: settings.seed).permutation(
       .sampleOrder, cycle: cycle, tensor: sweep.key(sweep.group), count: data.train.count)
-    return SampleOrder(samples, batchSize: settings.batchSize)
+    return SampleOrder(samples, batchSize: settings.batchSize(inCycle: cycle))
   }
 
-  /// A proposal for every element of one tensor, each on the next mini-batch. Drawn beforehand: no draw
-  /// depends on a decision, since every element is tested once in a sweep.
-  func proposals(_ sweep: Sweep, cycle: Int, batches: Int) -> [Proposal] {
+  /// A proposal for every element of one tensor, each on the next mini-batch unless it is held. Drawn
+  /// beforehand: no draw depends on a decision, since every element is tested once in a sweep.
+  func proposals(_ sweep: Sweep, cycle: Int, _ turns: Turns) -> [Proposal] {
     let philox = Philox(seed: settings.seed)
     let slot = engine.parameters.slots[sweep.parameter]
     let values = engine.parameters.values[slot.range]
@@ -166,12 +167,14 @@ public struct RandomSearch {
         philox.permutation(.elementOrder, cycle: cycle, tensor: key, count: slot.count)
       }
     return elements.enumerated().map { turn, element in
-      let w = values[slot.offset + Int(element)] * Float(1 - settings.weightDecay)
+      let old = values[slot.offset + Int(element)]
+      let w = old * Float(1 - settings.weightDecay)
       let normal = philox.normal(.proposal, cycle: cycle, tensor: key, element: Int(element))
       let delta = Float(σ * normal)
+      let isHeld = turns.isHeld(turn)
       return Proposal(
-        element: Int(element), batch: turn % batches, candidates: [w, w + delta, w - delta],
-        delta: delta)
+        element: Int(element), batch: turns.batch(turn),
+        candidates: [isHeld ? old : w, w + delta, w - delta], delta: delta, isHeld: isHeld)
     }
   }
 }

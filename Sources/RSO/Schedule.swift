@@ -6,6 +6,11 @@ public struct SearchSettings: Hashable, Codable, Sendable {
   public var cycles = 50
   /// Samples that judge one proposal.
   public var batchSize = 5000
+  /// Mini-batches of another size in the first cycles, one step after another. Not in the paper.
+  public var firstBatches: [BatchStep] = []
+  /// How many elements in a row are tested on the same mini-batch. Not in the paper, where every proposal
+  /// has the next one.
+  public var hold = Hold.elements(1)
   /// The fraction α of σ that proposals have shrunk to at the end.
   public var anneal = 0.1
   /// What every element loses, as a fraction of itself, when it is tested.
@@ -24,6 +29,30 @@ public struct SearchSettings: Hashable, Codable, Sendable {
   /// Shell patterns of the names of the parameters to search, as in `bn*` or `fc.weight`; `nil`: all.
   /// The others keep their bits. What is drawn for a parameter does not depend on it. Not in the paper.
   public var only: [String]?
+
+  /// Some cycles with mini-batches of one size.
+  public struct BatchStep: Hashable, Codable, Sendable {
+    /// Samples that judge one proposal.
+    public var size: Int
+    /// The cycles that have it.
+    public var cycles: Int
+    /// Both from 1 on.
+    public init(size: Int, cycles: Int) {
+      self.size = size
+      self.cycles = cycles
+    }
+  }
+
+  /// Elements in a row that share a mini-batch.
+  ///
+  /// From the second on, the loss of the value as it is is known from the decision before, and two candidates
+  /// are left to compute. That loss belongs to the value undecayed: a held element decays only when it changes.
+  public enum Hold: Hashable, Sendable {
+    /// That many.
+    case elements(Int)
+    /// As many as an output channel of the tensor has.
+    case channel
+  }
 
   /// Orders of layers within a cycle.
   public enum TensorOrder: String, CaseIterable, Codable, Sendable {
@@ -50,6 +79,28 @@ public struct SearchSettings: Hashable, Codable, Sendable {
     return deviationScale * σ * (anneal + (1 - anneal) * left)
   }
 
+  /// Samples that judge one proposal in a cycle counted from 0.
+  public func batchSize(inCycle cycle: Int) -> Int {
+    var first = 0
+    for step in firstBatches {
+      first += step.cycles
+      if cycle < first { return step.size }
+    }
+    return batchSize
+  }
+
+  /// What some cycles cost, in cycles with mini-batches of `batchSize`: cost goes with the samples.
+  ///
+  /// - Parameter range: cycles counted from 0.
+  package func cost(ofCycles range: Range<Int>) -> Double {
+    range.reduce(0) { $0 + Double(batchSize(inCycle: $1)) / Double(batchSize) }
+  }
+
+  /// The sizes of mini-batches as on the command line: `5000`, or `1000:2,5000`.
+  public var batchWords: String {
+    (firstBatches.map { "\($0.size):\($0.cycles)" } + ["\(batchSize)"]).joined(separator: ",")
+  }
+
   /// - Throws: `RSOError` naming the option, in the command line's words.
   public func validate(samples: Int, network: Network) throws {
     func require(
@@ -60,10 +111,20 @@ public struct SearchSettings: Hashable, Codable, Sendable {
       }
     }
     try require((1...1_000_000).contains(cycles), "--cycles", "1 to 1,000,000", cycles)
-    try require(batchSize >= 1, "--batch", "1 or more", batchSize)
-    try require(
-      batchSize <= samples, "--batch", "at most the \(samples) training samples", batchSize,
-      "use --batch \(samples) or less")
+    for size in firstBatches.map(\.size) + [batchSize] {
+      try require(size >= 1, "--batch", "1 or more", size)
+      try require(
+        size <= samples, "--batch", "at most the \(samples) training samples", size,
+        "use --batch \(samples) or less")
+    }
+    for step in firstBatches {
+      try require(
+        (1...1_000_000).contains(step.cycles), "--batch \(step.size)", "1 to 1,000,000 cycles",
+        step.cycles)
+    }
+    if case .elements(let count) = hold {
+      try require(count >= 1, "--hold", "1 or more elements, or channel", count)
+    }
     try require((0...1).contains(anneal), "--anneal", "a fraction from 0 to 1", anneal)
     try require(
       weightDecay >= 0 && weightDecay < 1, "--weight-decay", "0 or more and less than 1",
@@ -107,6 +168,63 @@ public struct Sweep: Hashable, Sendable {
 
   /// Keeps the draws of rounds apart: the number that stands for `slot` in them.
   func key(_ slot: Int) -> Int { slot | round << 20 }
+}
+
+/// Which mini-batch judges the elements of a sweep, one after another.
+package struct Turns {
+  /// Elements in a row on one mini-batch.
+  let hold: Int
+  /// Mini-batches of the order.
+  var batches: Int
+
+  /// - Parameter slot: of the swept tensor.
+  package init(_ hold: SearchSettings.Hold, of slot: Parameters.Slot, batches: Int) {
+    switch hold {
+    case .elements(let count): self.hold = count
+    // A linear or convolution layer's weights are [out][in]…, everything else has one value per channel.
+    case .channel: self.hold = max(slot.count / slot.shape[0], 1)
+    }
+    self.batches = batches
+  }
+
+  /// The mini-batch of a turn counted from 0.
+  package func batch(_ turn: Int) -> Int { turn / hold % batches }
+  /// Whether a turn stays on the mini-batch of the one before.
+  package func isHeld(_ turn: Int) -> Bool { turn % hold != 0 }
+}
+
+extension SearchSettings.Hold: CustomStringConvertible {
+  /// As on the command line.
+  public var description: String {
+    switch self {
+    case .elements(let count): "\(count)"
+    case .channel: "channel"
+    }
+  }
+}
+
+extension SearchSettings.Hold: Codable {
+  /// A number of elements, or `"channel"`.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if let count = try? container.decode(Int.self) {
+      self = .elements(count)
+    } else if try container.decode(String.self) == "channel" {
+      self = .channel
+    } else {
+      throw DecodingError.dataCorruptedError(
+        in: container, debugDescription: "expected a number or \"channel\"")
+    }
+  }
+
+  /// As it is read.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    switch self {
+    case .elements(let count): try container.encode(count)
+    case .channel: try container.encode("channel")
+    }
+  }
 }
 
 extension SearchSettings {

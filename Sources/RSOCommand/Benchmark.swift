@@ -35,6 +35,9 @@ struct Benchmark: ParsableCommand {
     help: ArgumentHelp("Time for the proposals of a tensor, about.", valueName: "s"))
   var seconds = 3.0
 
+  @Flag(help: "Show the parts of each tensor's proposals: kernels, time and share of the peak.")
+  var parts = false
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -83,6 +86,13 @@ struct Benchmark: ParsableCommand {
       /// The floor's part of the time: 1 where nothing is left to gain.
       var shareOfFloor: Double
       var cacheSeconds: Double
+      /// Of the proposals that were timed: the upkeep, then one pass over the mini-batch after another.
+      var parts: [Part]
+    }
+    struct Part: Encodable {
+      var steps: String
+      var multiplyAddsPerProposal: Int
+      var secondsPerProposal: Double
     }
   }
 
@@ -185,6 +195,7 @@ struct Benchmark: ParsableCommand {
                 fixed($0.secondsPerProposal(index) / timing.secondsPerProposal, 2),
               ]
             } ?? []), width))
+      if parts { say(lines(of: timing, batch: settings.batchSize, peak: peak)) }
     }
     let cycle = timings.reduce(0.0) {
       $0 + $1.secondsPerProposal * Double($1.proposals) + $1.cacheSeconds + evaluation
@@ -202,7 +213,12 @@ struct Benchmark: ParsableCommand {
           operationsPerSecond: $0.operationsPerSecond,
           shareOfPeak: $0.operationsPerSecond / peak, bytesPerProposal: $0.bytesPerProposal,
           floorSeconds: floor($0), shareOfFloor: floor($0) / $0.secondsPerProposal,
-          cacheSeconds: $0.cacheSeconds)
+          cacheSeconds: $0.cacheSeconds,
+          parts: $0.parts.map {
+            .init(
+              steps: $0.steps, multiplyAddsPerProposal: $0.multiplyAdds * settings.batchSize,
+              secondsPerProposal: $0.seconds)
+          })
       },
       evaluationSeconds: evaluation, cycleSeconds: cycle,
       cycleMultiplyAdds: measurement.model.total,
@@ -247,6 +263,19 @@ struct Benchmark: ParsableCommand {
   }
 
   private func say(_ line: String) { if !json { Console.line(line) } }
+
+  /// The parts of a tensor's proposals: milliseconds, and what of the peak the multiply-adds of a direct convolution
+  /// in that time would be.
+  private func lines(
+    of timing: SpeedMeasurement.Timing, batch: Int, peak: Double
+  ) -> String {
+    timing.parts.map { part in
+      let rate = 2 * Double(part.multiplyAdds * batch) / part.seconds
+      return fixed(1000 * part.seconds, 3).padded(12, right: true)
+        + (part.multiplyAdds == 0 ? "" : percent(rate / peak, 1)).padded(10, right: true)
+        + "  " + part.steps
+    }.joined(separator: "\n")
+  }
 
   private static func row(_ name: String, _ cells: [String], _ width: Int) -> String {
     name.padded(width) + cells.map { $0.padded(12, right: true) }.joined()

@@ -88,6 +88,17 @@ struct NetworkDescription {
     }
   }
 
+  /// Bytes of the largest mini-batch of the run.
+  private var memory: Int {
+    var largest = settings
+    largest.batchSize = settings.firstBatches.reduce(settings.batchSize) { max($0, $1.size) }
+    guard largest.batchSize > settings.batchSize else { return model.memory }
+    return CostModel(
+      network: network, settings: largest, train: data.train.count, test: data.test.count,
+      pixelSize: data.train.images.size
+    ).memory
+  }
+
   // MARK: JSON
 
   /// The keys of a network, and beside them what is known about it.
@@ -146,7 +157,7 @@ struct NetworkDescription {
         name: data.name, train: data.train.count, test: data.test.count, classes: data.classes),
       settings: settings,
       cycle: .init(
-        multiplyAdds: model.total, memoryBytes: model.memory, sweeps: sweeps,
+        multiplyAdds: model.total, memoryBytes: memory, sweeps: sweeps,
         seconds: estimate?.seconds))
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -212,12 +223,13 @@ struct NetworkDescription {
     if let estimate {
       lines.append(
         "time: about \(duration(estimate.seconds)) a cycle, "
-          + "\(duration(estimate.seconds * Double(settings.cycles))) for \(settings.cycles) "
+          + "\(duration(estimate.seconds * settings.cost(ofCycles: 0..<settings.cycles))) for "
+          + "\(settings.cycles)\(settings.firstBatches.isEmpty ? "" : " of \(settings.batchWords)") "
           + "(measured with mini-batches of \(grouped(estimate.measuredBatch)))")
     }
-    lines.append("memory: about \(bytes(model.memory))")
+    lines.append("memory: about \(bytes(memory))")
     let installed = Int(clamping: ProcessInfo.processInfo.physicalMemory)
-    if model.memory > installed {
+    if memory > installed {
       lines.append(
         "  more than this machine's \(bytes(installed)): use a smaller --batch or --train-limit")
     }

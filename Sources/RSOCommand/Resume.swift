@@ -74,10 +74,10 @@ extension SearchSettings {
     let sweeps = sweeps.filter { $0.value != 1 }.sorted { $0.key < $1.key }
       .map { "\($0)=\($1)" }.joined(separator: ",")
     return [
-      ("--cycles", "\(cycles)"), ("--batch", "\(batchSize)"), ("--anneal", "\(anneal)"),
+      ("--cycles", "\(cycles)"), ("--batch", batchWords), ("--anneal", "\(anneal)"),
       ("--weight-decay", "\(weightDecay)"), ("--seed", "\(seed)"),
       ("--sigma-scale", "\(deviationScale)"), ("--tensor-order", tensorOrder.word),
-      ("--element-order", elementOrder.word),
+      ("--element-order", elementOrder.word), ("--hold", "\(hold)"),
       ("--sweeps", sweeps.isEmpty ? "1 for every layer" : sweeps),
       ("--only", only?.joined(separator: " --only ") ?? "every parameter"),
     ]

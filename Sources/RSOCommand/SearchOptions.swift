@@ -14,8 +14,17 @@ struct SearchOptions: ParsableArguments {
   @Option(
     name: [.customLong("batch"), .customLong("sample-batch"), .customLong("sample_batch")],
     parsing: .unconditional,
-    help: ArgumentHelp("Samples that judge one proposal (default: 5000).", valueName: "n"))
-  var batch: Int?
+    help: ArgumentHelp(
+      "Samples that judge one proposal (default: 5000), or a schedule: 1000:2,5000 is 1000 for two cycles, then 5000.",
+      valueName: "n"))
+  var batch: BatchArgument?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Test that many weights in a row, or those of a channel, on the same mini-batch (default: 1).",
+      valueName: "n|channel"))
+  var hold: SearchSettings.Hold?
 
   @Option(
     parsing: .unconditional,
@@ -66,7 +75,8 @@ struct SearchOptions: ParsableArguments {
     var settings = base
     preset?.apply(to: &settings, network: network)
     settings.cycles = cycles ?? settings.cycles
-    settings.batchSize = batch ?? settings.batchSize
+    if let batch { (settings.firstBatches, settings.batchSize) = (batch.first, batch.last) }
+    settings.hold = hold ?? settings.hold
     settings.anneal = anneal ?? settings.anneal
     settings.weightDecay = weightDecay ?? settings.weightDecay
     settings.seed = seed ?? settings.seed
@@ -92,6 +102,36 @@ struct SearchOptions: ParsableArguments {
       }
     }
     return counts
+  }
+}
+
+/// `5000`, or `1000:2,2500:2,5000`: sizes and how many cycles each lasts, the last one to the end.
+struct BatchArgument: ExpressibleByArgument {
+  var first: [SearchSettings.BatchStep] = []
+  var last = 0
+
+  init?(argument: String) {
+    var entries = argument.split(separator: ",", omittingEmptySubsequences: false)
+    guard let last = entries.popLast().flatMap({ Int($0) }) else { return nil }
+    self.last = last
+    for entry in entries {
+      let parts = entry.split(separator: ":", omittingEmptySubsequences: false)
+      guard parts.count == 2, let size = Int(parts[0]), let cycles = Int(parts[1]) else {
+        return nil
+      }
+      first.append(.init(size: size, cycles: cycles))
+    }
+  }
+}
+
+extension SearchSettings.Hold: ExpressibleByArgument {
+  public init?(argument: String) {
+    if argument == "channel" {
+      self = .channel
+    } else {
+      guard let count = Int(argument) else { return nil }
+      self = .elements(count)
+    }
   }
 }
 

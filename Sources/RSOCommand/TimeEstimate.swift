@@ -1,5 +1,8 @@
 /// How long the rest of a run takes: as long as each tensor took when it was last swept, and where it
 /// has not been yet, what its multiply-adds let expect.
+///
+/// Cycles may have mini-batches of different sizes. All that is kept is for a cycle of cost 1; what a cycle
+/// of another cost took is divided by it.
 struct TimeEstimate {
   /// A sweep's proposals, and multiply-adds.
   struct Work {
@@ -20,6 +23,7 @@ struct TimeEstimate {
 
   private struct Current {
     var sweep: Int
+    var cost: Double
     var start: ContinuousClock.Instant
     /// After the first proposals, which come after the cache, and after the last so far.
     var first: (time: ContinuousClock.Instant, done: Int)?
@@ -28,7 +32,7 @@ struct TimeEstimate {
 
   /// - Parameters:
   ///   - work: of every sweep of a cycle.
-  ///   - earlier: seconds of the sweeps that are done, from the run's first.
+  ///   - earlier: seconds of the sweeps that are done, from the run's first, each over its cycle's cost.
   init(work: [Work], earlier: [Double] = []) {
     self.work = work
     seconds = Array(repeating: nil, count: work.count)
@@ -38,8 +42,8 @@ struct TimeEstimate {
     }
   }
 
-  mutating func begin(sweep: Int, at time: ContinuousClock.Instant) {
-    current = Current(sweep: sweep, start: time)
+  mutating func begin(sweep: Int, cost: Double = 1, at time: ContinuousClock.Instant) {
+    current = Current(sweep: sweep, cost: cost, start: time)
   }
 
   /// `done` proposals of the sweep are judged.
@@ -50,13 +54,14 @@ struct TimeEstimate {
       self.current?.first = (time, done)
       return
     }
-    perProposal[current.sweep] = (time - first.time) / .seconds(1) / Double(done - first.done)
+    perProposal[current.sweep] =
+      (time - first.time) / .seconds(1) / Double(done - first.done) / current.cost
   }
 
   /// The sweep and the evaluation after it are done.
   mutating func end(at time: ContinuousClock.Instant) {
     guard let current else { return }
-    let total = (time - current.start) / .seconds(1)
+    let total = (time - current.start) / .seconds(1) / current.cost
     seconds[current.sweep] = total
     if current.last?.done != current.first?.done, let one = perProposal[current.sweep] {
       rest.seconds += max(total - one * Double(work[current.sweep].proposals), 0)
@@ -98,19 +103,19 @@ struct TimeEstimate {
   var sweepLeft: Double? {
     guard let current, let done = current.last?.done else { return nil }
     let left = Double(work[current.sweep].proposals - done)
-    return expectedPerProposal(current.sweep).map { $0 * left }
+    return expectedPerProposal(current.sweep).map { $0 * left * current.cost }
   }
 
   /// Seconds left of the run.
   ///
-  /// - Parameter cycles: whole cycles that follow the current one.
-  func runLeft(cycles: Int) -> Double? {
+  /// - Parameter cycles: what the cycles that follow the current one cost.
+  func runLeft(cycles: Double) -> Double? {
     guard let current, var left = sweepLeft else { return nil }
     for sweep in work.indices {
-      let times = cycles + (sweep > current.sweep ? 1 : 0)
+      let times = cycles + (sweep > current.sweep ? current.cost : 0)
       if times == 0 { continue }
       guard let whole = expected(sweep) else { return nil }
-      left += whole * Double(times)
+      left += whole * times
     }
     return left
   }

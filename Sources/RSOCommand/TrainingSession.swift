@@ -54,6 +54,13 @@ struct TrainingSession {
         position: search.position,
         cycleSeconds: cycle.reduce(0) { $0 + $1.seconds + $1.evaluationSeconds })
     }
+    var search = search
+    if search?.position == RandomSearch.Position(), let events, events.isEmpty,
+      let test = try search?.evaluate(), let model = search?.model
+    {
+      // The run was killed between its first checkpoint and this.
+      try events.begin(model, test: test)
+    }
     self.init(search, folder, events, path, output)
     if let search {
       let sweep = search.sweeps[search.position.sweep]
@@ -76,8 +83,12 @@ struct TrainingSession {
     display = ProgressDisplay(quiet: output != .table)
     estimate = TimeEstimate(
       work: search?.expectedWork ?? [],
-      earlier: search == nil
-        ? [] : folder.earlierMetrics.map { $0.seconds + $0.evaluationSeconds })
+      earlier: search.map { search in
+        folder.earlierMetrics.map {
+          ($0.seconds + $0.evaluationSeconds)
+            / search.settings.cost(ofCycles: $0.cycle..<$0.cycle + 1)
+        }
+      } ?? [])
   }
 
   /// - Throws: `RSOError`, or `ExitCode` of the signal that stopped it; the folder can be resumed.
@@ -117,7 +128,9 @@ struct TrainingSession {
     guard var search else { return false }
     defer { self.search = search }
     let cycle = search.position.cycle
-    estimate.begin(sweep: search.position.sweep, at: .now)
+    estimate.begin(
+      sweep: search.position.sweep, cost: search.settings.cost(ofCycles: cycle..<cycle + 1),
+      at: .now)
     var report: RandomSearch.SweepReport?
     // One sweep at a time: what is written needs the search, and that is busy while it runs.
     self.search = nil
@@ -173,7 +186,7 @@ extension TrainingSession {
       \(data.test.count) to test
       network: \(search.network.nodes.count) layers, \(search.parameters.values.count) weights, \
       \(data.classes) classes
-      search: \(settings.cycles) cycles of \(search.sweeps.count) sweeps, batch \(settings.batchSize), \
+      search: \(settings.cycles) cycles of \(search.sweeps.count) sweeps, batch \(settings.batchWords), \
       seed \(settings.seed)
       run folder: \(path)
       \(state)
@@ -191,10 +204,11 @@ extension TrainingSession {
 
   /// The line at the bottom; on a narrow terminal without what can be missed first.
   private func status(_ judged: RandomSearch.Event.Judged) -> String {
-    let cycles = folder.checkpoint.configuration.settings.cycles
+    let settings = folder.checkpoint.configuration.settings
+    let cycles = settings.cycles
     func time(_ seconds: Double?) -> String { seconds.map(duration) ?? "?" }
     let left = estimate.sweepLeft
-    let all = estimate.runLeft(cycles: cycles - judged.cycle - 1)
+    let all = estimate.runLeft(cycles: settings.cost(ofCycles: judged.cycle + 1..<cycles))
     let head = "\(judged.cycle + 1)/\(cycles) \(judged.parameter) \(judged.done)/\(judged.count)"
     let tail = "  left \(time(left)), run \(time(all))"
     var middle = [
@@ -271,8 +285,7 @@ extension RandomSearch {
       pixelSize: data.train.images.size)
     return cost.sweeps.map {
       .init(
-        proposals: $0.proposals,
-        perProposal: Double($0.perProposal) + Double($0.upkeep) / Double($0.proposals),
+        proposals: $0.proposals, perProposal: $0.averagePerProposal,
         rest: Double($0.cache + $0.evaluation))
     }
   }

@@ -29,6 +29,12 @@ struct BadInputTests {
     option(
       ["--batch", "91"], 64,
       "--batch: expected at most the 90 training samples, found 91 (use --batch 90 or less)"),
+    option(
+      ["--batch", "30:1,91"], 64, "--batch: expected at most the 90 training samples, found 91"),
+    option(["--batch", "30:0,45"], 64, "--batch 30: expected 1 to 1,000,000 cycles, found 0"),
+    option(["--batch", "30:1"], 64, "The value '30:1' is invalid for '--batch <n>'"),
+    option(["--hold", "0"], 64, "--hold: expected 1 or more elements, or channel, found 0"),
+    option(["--hold", "row"], 64, "The value 'row' is invalid for '--hold <n|channel>'"),
     option(["--batch", "ten"], 64, "The value 'ten' is invalid for '--batch <n>'"),
     option(["--anneal", "1.5"], 64, "--anneal: expected a fraction from 0 to 1, found 1.5"),
     option(["--anneal", "nan"], 64, "--anneal: expected a fraction from 0 to 1, found nan"),

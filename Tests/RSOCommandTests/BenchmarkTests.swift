@@ -16,6 +16,12 @@ struct BenchmarkTests {
       var floorSeconds: Double
       var shareOfFloor: Double
       var cacheSeconds: Double
+      var parts: [Part]
+    }
+    struct Part: Decodable {
+      var steps: String
+      var multiplyAddsPerProposal: Int
+      var secondsPerProposal: Double
     }
     var kernels: String
     var threads: Int
@@ -91,6 +97,14 @@ struct BenchmarkTests {
           #expect(abs(sweep.floorSeconds - floor) <= 1e-9 * floor)
           #expect(abs(sweep.shareOfFloor * sweep.secondsPerProposal - floor) <= 1e-9 * floor)
         }
+        // conv1: 3 candidates of 30 images; the changed tap, the mixing of a channel, fc whole.
+        let conv1 = try #require(found.sweeps.first { $0.parameter == "conv1.weight" })
+        #expect(conv1.parts.first?.steps == "upkeep")
+        #expect(conv1.parts.contains { $0.steps.hasPrefix("shift; moments") })
+        #expect(conv1.parts.last?.steps.hasSuffix("; loss") == true)
+        #expect(conv1.parts.allSatisfy { $0.secondsPerProposal > 0 })
+        let parts = conv1.parts.reduce(0) { $0 + $1.secondsPerProposal }
+        #expect(parts < 10 * conv1.secondsPerProposal)
         let seconds = found.sweeps.reduce(0) {
           $0 + $1.secondsPerProposal * Double($1.proposals) + $1.cacheSeconds
             + found.evaluationSeconds

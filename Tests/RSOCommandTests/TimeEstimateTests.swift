@@ -48,6 +48,22 @@ struct TimeEstimateTests {
     #expect(isNear(estimate.runLeft(cycles: 0), 5 + 104 + 204))
   }
 
+  /// A cycle of a fifth of the cost, then whole ones.
+  @Test func cyclesOfDifferentCost() {
+    var estimate = TimeEstimate(work: Array(work.prefix(1)))
+    estimate.begin(sweep: 0, cost: 0.2, at: at(0))
+    estimate.judged(20, at: at(1))
+    estimate.judged(60, at: at(3))
+    // 0.05 s each here, 0.25 s in a whole cycle.
+    #expect(isNear(estimate.sweepLeft, 2))
+    estimate.judged(100, at: at(5))
+    estimate.end(at: at(6))
+    estimate.begin(sweep: 0, at: at(6))
+    estimate.judged(10, at: at(7))
+    #expect(isNear(estimate.sweepLeft, 22.5))
+    #expect(isNear(estimate.runLeft(cycles: 2.5), 22.5 + 2.5 * 30))
+  }
+
   @Test func oneTensorTellsOfThoseLikeIt() {
     var estimate = TimeEstimate(work: [
       .init(proposals: 10, perProposal: 100, rest: 0),

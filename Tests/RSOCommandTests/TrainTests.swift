@@ -93,9 +93,7 @@ struct TrainTests {
       ])
       #expect(result.code == 0)
       var tensors = try place.tensors("i.safetensors")
-      let lines = try place.text("t.jsonl").split(separator: "\n").map {
-        try JSONDecoder().decode(TraceLine.self, from: Data($0.utf8))
-      }
+      let lines = try place.traceLines("t.jsonl")
       let weights = tensors.tensors.filter { !$0.name.contains("running") }
       #expect(lines.count == 2 * weights.map(\.tensor.values.count).reduce(0, +))
       #expect(lines.first?.parameter == "conv0.weight")
@@ -146,7 +144,7 @@ struct TrainTests {
         common + [
           "--cycles", "1", "--batch", "45", "--anneal", "0.5", "--weight-decay", "0.25", "--run",
           "b", "--seed", "7", "--sigma-scale", "0.5", "--sweeps", "conv0=0,fc=2",
-          "--tensor-order", "input-to-output", "--element-order", "shuffled",
+          "--tensor-order", "input-to-output", "--element-order", "shuffled", "--hold", "channel",
         ]
       for arguments in [theirs, ours] {
         let result = try place.run(arguments)
@@ -159,11 +157,32 @@ struct TrainTests {
       #expect(try place.settings("a") == expected)
       (expected.seed, expected.deviationScale, expected.sweeps) = (7, 0.5, ["conv0": 0, "fc": 2])
       (expected.tensorOrder, expected.elementOrder) = (.inputToOutput, .shuffled)
+      expected.hold = .channel
       #expect(try place.settings("b") == expected)
       #expect(
         try place.metrics("b").map(\.parameter) == [
           "conv1.weight", "bn1.bias", "bn1.weight", "fc.weight", "fc.weight",
         ])
+    }
+  }
+
+  /// Larger mini-batches from the second cycle on; a run that goes on knows of them.
+  @Test func aScheduleOfBatches() throws {
+    try Workplace.with { place in
+      let result = try place.run([
+        "train", "--data-dir", "digits", "--network", "net.json", "--cycles", "2", "--batch",
+        "30:1,45", "--hold", "2", "--run", "r", "--trace", "trace.jsonl",
+      ])
+      #expect(result.code == 0)
+      #expect(result.output.contains("batch 30:1,45, "))
+      let settings = try place.settings("r")
+      #expect(settings.firstBatches == [.init(size: 30, cycles: 1)] && settings.batchSize == 45)
+      #expect(settings.hold == .elements(2))
+      // 90 images: three mini-batches, then two; two proposals on each.
+      let lines = try place.traceLines("trace.jsonl")
+      let batches = lines.filter { $0.parameter == "fc.weight" }
+      #expect(batches.filter { $0.cycle == 0 }.prefix(8).map(\.batch) == [0, 0, 1, 1, 2, 2, 0, 0])
+      #expect(batches.filter { $0.cycle == 1 }.prefix(6).map(\.batch) == [0, 0, 1, 1, 0, 0])
     }
   }
 

@@ -37,7 +37,7 @@ import Testing
     #expect((1_835_000_000..<1_850_000_000).contains(perImage))
     #expect(model.judging == perImage * 3 * 5000)
     #expect(model.sweeps.reduce(0) { $0 + $1.proposals } == 12_016)
-    for sweep in model.sweeps { #expect(sweep.perProposal == 3 * 5000 * sweep.perImage) }
+    for sweep in model.sweeps { #expect(sweep.candidates == 3 * sweep.proposals) }
   }
 
   /// CIFAR-10: about 74 G × 3 where no pooling is folded, and none is: an `add` stands before each.
@@ -47,6 +47,18 @@ import Testing
       test: 10_000)
     let perImage = model.sweeps.reduce(0) { $0 + $1.proposals * $1.perImage }
     #expect((73_000_000_000..<77_000_000_000).contains(perImage))
+  }
+
+  /// A held proposal computes two candidates, and a channel of conv1 has 144 elements.
+  @Test func heldProposals() throws {
+    let model = try Self.mnist { $0.hold = .channel }
+    let sweep = try #require(model.sweeps.first { $0.parameter == "conv1.weight" })
+    #expect(sweep.candidates == 2 * 2304 + 16)
+    #expect(sweep.judging == sweep.candidates * 5000 * sweep.perImage)
+    // β has one element a channel.
+    let bias = try #require(model.sweeps.first { $0.parameter == "bn1.bias" })
+    #expect(bias.candidates == 3 * 16)
+    #expect(model.judging < (try Self.mnist()).judging * 70 / 100)
   }
 
   /// The cache is paid for by the first tensor of a group, the evaluation by each.
@@ -106,12 +118,19 @@ import Testing
     #expect(cost.upkeep(.fresh) == 16 * channel + 15 * channel)
     #expect(cost.upkeep(.update(units: 3, mixed: 2)) == 3 * channel + 2 * channel)
     #expect(cost.upkeep(.replay(12)) == 12 * 49)
+    func upkeep(_ batches: Int, hold: SearchSettings.Hold = .elements(1)) -> Int {
+      cost.upkeep(Turns(hold, of: slot, batches: batches))
+    }
     // One mini-batch: made once; 15 times another channel; and each other time one change.
     #expect(
-      cost.upkeep(batches: 1) == 31 * channel + 15 * 4 * channel + (2304 - 16) * 49)
+      upkeep(1) == 31 * channel + 15 * 4 * channel + (2304 - 16) * 49)
     // A mini-batch that is seen once needs its rest once.
-    #expect(cost.upkeep(batches: 2304) == 2304 * 31 * channel)
-    #expect(cost.upkeep(batches: 5000) == 2304 * 31 * channel)
+    #expect(upkeep(2304) == 2304 * 31 * channel)
+    #expect(upkeep(5000) == 2304 * 31 * channel)
+    // A channel on each mini-batch: made anew for every channel, and one change for every other element.
+    let held = upkeep(16, hold: .channel)
+    #expect(held == 16 * 31 * channel + (2304 - 16) * 49)
+    #expect(upkeep(16, hold: .elements(144)) == held)
   }
 
   // MARK: Memory

@@ -21,6 +21,17 @@ import Testing
     #expect(comparison.compared >= 3 * comparison.engines.count * comparison.tensors)
   }
 
+  /// Several elements in a row on one mini-batch: what the engine takes over from the decision before is the
+  /// loss that the reference computes again.
+  @Test(arguments: Sample.networks.indices)
+  func heldElements(networkIndex: Int) throws {
+    let (name, make) = Sample.networks[networkIndex]
+    var comparison = try CandidateComparison(
+      network: make(), name: name, batchSize: 35, hold: 3)
+    try comparison.run(elementsPerTensor: 11)
+    #expect(comparison.compared > 3 * comparison.engines.count * comparison.tensors)
+  }
+
   /// Images of floats, with a value for each channel and a batch that is not full.
   @Test func imagesOfFloats() throws {
     let network = try Sample.networks[2].network()

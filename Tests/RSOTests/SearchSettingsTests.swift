@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import RSO
@@ -150,6 +151,33 @@ import Testing
     #expect(settings.deviation(of: 0.25, cycle: 3) == 0.1875)
   }
 
+  // MARK: Mini-batches
+
+  @Test func batchesOfCycles() {
+    var settings = SearchSettings()
+    #expect(settings.batchWords == "5000")
+    #expect(settings.batchSize(inCycle: 7) == 5000)
+    settings.firstBatches = [.init(size: 1000, cycles: 2), .init(size: 2500, cycles: 1)]
+    #expect((0..<5).map { settings.batchSize(inCycle: $0) } == [1000, 1000, 2500, 5000, 5000])
+    #expect(settings.batchWords == "1000:2,2500:1,5000")
+    #expect(abs(settings.cost(ofCycles: 1..<5) - (0.2 + 0.5 + 1 + 1)) < 1e-12)
+  }
+
+  /// Settings keep their meaning in a file.
+  @Test(arguments: [SearchSettings.Hold.elements(9), .channel])
+  func coding(hold: SearchSettings.Hold) throws {
+    var settings = SearchSettings()
+    settings.hold = hold
+    settings.firstBatches = [.init(size: 1000, cycles: 2)]
+    let json = try JSONEncoder().encode(settings)
+    #expect(try JSONDecoder().decode(SearchSettings.self, from: json) == settings)
+    let text = String(decoding: json, as: UTF8.self)
+    #expect(text.contains(hold == .channel ? "\"hold\":\"channel\"" : "\"hold\":9"))
+    #expect(throws: DecodingError.self) {
+      try JSONDecoder().decode(SearchSettings.Hold.self, from: Data("\"row\"".utf8))
+    }
+  }
+
   // MARK: Errors
 
   /// Settings that are wrong on 100 samples, and the words that say so.
@@ -163,6 +191,16 @@ import Testing
       { $0.batchSize = 101 },
       "--batch: expected at most the 100 training samples, found 101 (use --batch 100 or less)"
     ),
+    (
+      { $0.firstBatches = [.init(size: 10, cycles: 1), .init(size: 101, cycles: 1)] },
+      "--batch: expected at most the 100 training samples, found 101 (use --batch 100 or less)"
+    ),
+    ({ $0.firstBatches = [.init(size: 0, cycles: 1)] }, "--batch: expected 1 or more, found 0"),
+    (
+      { $0.firstBatches = [.init(size: 10, cycles: 0)] },
+      "--batch 10: expected 1 to 1,000,000 cycles, found 0"
+    ),
+    ({ $0.hold = .elements(0) }, "--hold: expected 1 or more elements, or channel, found 0"),
     ({ $0.anneal = -0.1 }, "--anneal: expected a fraction from 0 to 1, found -0.1"),
     ({ $0.anneal = 1.5 }, "--anneal: expected a fraction from 0 to 1, found 1.5"),
     ({ $0.anneal = .nan }, "--anneal: expected a fraction from 0 to 1, found nan"),

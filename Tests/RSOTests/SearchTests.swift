@@ -42,6 +42,12 @@ import Testing
       parameters: parameters, position: position)
   }
 
+  /// Each turn on the next of some mini-batches.
+  static func turns(_ batches: Int) throws -> Turns {
+    let slots = Parameters(zerosFor: try network()).slots
+    return Turns(.elements(1), of: slots[0], batches: batches)
+  }
+
   // MARK: Proposals
 
   /// w ← p[j] · (1 − wd), Δ ← N(0, σ · annealing); candidates w, w + Δ, w − Δ; element after element,
@@ -51,7 +57,7 @@ import Testing
     let search = try Self.search()
     for sweep in search.sweeps {
       let slot = search.parameters.slots[sweep.parameter]
-      let proposals = search.proposals(sweep, cycle: cycle, batches: 3)
+      let proposals = try search.proposals(sweep, cycle: cycle, Self.turns(3))
       #expect(proposals.map(\.element) == Array(0..<slot.count))
       #expect(proposals.map(\.batch) == (0..<slot.count).map { $0 % 3 })
       // Two cycles, α = 0.1: 1 and then 0.1 + 0.9 / 2.
@@ -78,11 +84,11 @@ import Testing
     let sweep = try #require(ordered.sweeps.first { $0.round == 0 })
     let again = try #require(shuffled.sweeps.last)
     #expect(again.parameter == sweep.parameter && again.round == 1)
-    let plain = ordered.proposals(sweep, cycle: 0, batches: 4)
+    let plain = try ordered.proposals(sweep, cycle: 0, Self.turns(4))
     let orders = [
-      shuffled.proposals(sweep, cycle: 0, batches: 4),
-      shuffled.proposals(sweep, cycle: 1, batches: 4),
-      shuffled.proposals(again, cycle: 0, batches: 4),
+      try shuffled.proposals(sweep, cycle: 0, Self.turns(4)),
+      try shuffled.proposals(sweep, cycle: 1, Self.turns(4)),
+      try shuffled.proposals(again, cycle: 0, Self.turns(4)),
     ]
     for order in orders {
       #expect(order.map(\.element).sorted() == plain.map(\.element))
@@ -204,7 +210,7 @@ import Testing
       try engine.beginSweep(
         of: sweep.parameter, order: SampleOrder((0..<33).map { $0 }, batchSize: 33))
       let slot = search.parameters.slots[sweep.parameter]
-      let proposals = search.proposals(sweep, cycle: 0, batches: 1)
+      let proposals = try search.proposals(sweep, cycle: 0, Self.turns(1))
       let decisions = try engine.judge(proposals[...])
       #expect(decisions.count == proposals.count)
       var last: Double?

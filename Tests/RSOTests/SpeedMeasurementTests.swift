@@ -12,7 +12,8 @@ import Testing
     // A kind is its multiply-adds; which tensor they come from does not matter here.
     guard let network else { preconditionFailure() }
     var kind = Kind(
-      .replay(0), TensorCost(network: network, slot: Parameters(zerosFor: network).slots[0]))
+      .replay(0), TensorCost(network: network, slot: Parameters(zerosFor: network).slots[0]),
+      isHeld: false)
     kind.multiplyAdds = multiplyAdds
     return kind
   }
@@ -45,12 +46,32 @@ import Testing
       #expect(timing.timed == sweep.proposals && timing.proposals == sweep.proposals)
       #expect(timing.secondsPerProposal > 0)
       let whole = timing.multiplyAddsPerProposal * Double(sweep.proposals)
-      let expected = Double(sweep.proposals * sweep.perProposal + sweep.upkeep)
+      let expected = Double(sweep.judging + sweep.upkeep)
       #expect(abs(whole - expected) <= 1e-9 * expected)
       // In no time at all, a few.
       #expect(try measurement.time(index, seconds: 0).timed < 7)
     }
     #expect(try measurement.timeEvaluation() > 0)
+  }
+
+  /// The parts of a proposal have the multiply-adds that the cost model counts for its candidates.
+  @Test func parts() throws {
+    let network = try Network.mnist()
+    let data = try Dataset.mnist(trainLimit: 96, testLimit: 10)
+    var settings = SearchSettings()
+    settings.batchSize = 48
+    let measurement = try SpeedMeasurement(
+      network: network, data: data, settings: settings, threads: 1)
+    for (index, sweep) in measurement.model.sweeps.enumerated()
+    where sweep.parameter.hasSuffix("weight") && !sweep.parameter.hasPrefix("bn") {
+      let parts = try measurement.time(index, seconds: 0.01).parts
+      let counted = parts.reduce(0) { $0 + $1.multiplyAdds }
+      // Mixing is done once for the moments and again to go on, the changed tap in every pass until then.
+      #expect(counted >= 3 * sweep.perImage, "\(sweep.parameter)")
+      #expect(counted < 3 * sweep.perImage * 5 / 4 + 3 * 9 * 784, "\(sweep.parameter)")
+      #expect(parts.first?.steps == "upkeep")
+      #expect(parts.last?.steps.hasSuffix("loss") == true)
+    }
   }
 
   @Test func cycleEstimate() throws {
@@ -137,7 +158,7 @@ import Testing
   @Test func floorOfATime() {
     let timing = SpeedMeasurement.Timing(
       parameter: "fc.weight", proposals: 1, timed: 1, secondsPerProposal: 1,
-      multiplyAddsPerProposal: 30, bytesPerProposal: 100, cacheSeconds: 0)
+      multiplyAddsPerProposal: 30, bytesPerProposal: 100, parts: [], cacheSeconds: 0)
     #expect(timing.floor(peak: 20, bandwidth: 1000) == 3)
     #expect(timing.floor(peak: 20, bandwidth: 10) == 10)
   }

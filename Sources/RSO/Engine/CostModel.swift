@@ -20,8 +20,10 @@ public struct CostModel: Hashable, Sendable {
     ///
     /// The REFERENCE's 1.84 G for a cycle of MNIST is the sum of this over all elements.
     public let perImage: Int
-    /// Multiply-adds of one proposal: 3 candidates · batch · `perImage`.
-    public let perProposal: Int
+    /// Candidates that are computed in the whole sweep: three for a proposal, two for a held one.
+    public let candidates: Int
+    /// Multiply-adds of all candidates: `candidates` · batch · `perImage`.
+    public let judging: Int
     /// Multiply-adds of the whole sweep that keep the rests up to date: a first time for every
     /// mini-batch, and whenever a mini-batch comes round in another channel (`RestUpkeep`). On one
     /// mini-batch, for `u` channels of which `m` change the rest:
@@ -38,10 +40,10 @@ public struct CostModel: Hashable, Sendable {
 
     /// Multiply-adds of one proposal on average over the sweep, the upkeep included.
     public var averagePerProposal: Double {
-      Double(perProposal) + Double(upkeep) / Double(max(proposals, 1))
+      Double(judging + upkeep) / Double(max(proposals, 1))
     }
     /// Multiply-adds of the sweep and the evaluation after it.
-    public var total: Int { proposals * perProposal + upkeep + cache + evaluation }
+    public var total: Int { judging + upkeep + cache + evaluation }
   }
 
   /// The sweeps of one cycle in their order.
@@ -52,12 +54,13 @@ public struct CostModel: Hashable, Sendable {
   /// Multiply-adds of one cycle.
   public var total: Int { sweeps.reduce(0) { $0 + $1.total } }
   /// Multiply-adds of all candidates of a cycle: what REFERENCE.md counts, times 3 · batch.
-  public var judging: Int { sweeps.reduce(0) { $0 + $1.proposals * $1.perProposal } }
+  public var judging: Int { sweeps.reduce(0) { $0 + $1.judging } }
   /// Bytes needed at most, the data included: the largest of every part, since the engine keeps the
   /// memory of one sweep for the next.
   public let memory: Int
 
   /// - Parameters:
+  ///   - settings: the cycle is one with mini-batches of `settings.batchSize`.
   ///   - train: training samples.
   ///   - test: test samples.
   ///   - pixelSize: bytes of one pixel of one channel: 1, or 4 for floats.
@@ -86,7 +89,10 @@ public struct CostModel: Hashable, Sendable {
         ? nil
         : philox.permutation(
           .elementOrder, cycle: 0, tensor: sweep.key(sweep.parameter), count: slot.count)
-      let perBatch = cost.upkeep(batches: batches, order: order)
+      let turns = Turns(settings.hold, of: slot, batches: batches)
+      let perBatch = cost.upkeep(turns, order: order)
+      let held = (0..<slot.count).count(where: turns.isHeld)
+      let candidates = 3 * slot.count - held
       let sharesCache = previous?.group == sweep.group && previous?.round == sweep.round
       let below = layers[..<cost.lone.plan.cachedValue].reduce(0, +)
       let memory = MemoryModel(
@@ -95,7 +101,8 @@ public struct CostModel: Hashable, Sendable {
       sweeps.append(
         Sweep(
           parameter: slot.name, slot: sweep.parameter, proposals: slot.count,
-          perImage: cost.perImage, perProposal: 3 * settings.batchSize * cost.perImage,
+          perImage: cost.perImage, candidates: candidates,
+          judging: candidates * settings.batchSize * cost.perImage,
           upkeep: perBatch * settings.batchSize,
           cache: sharesCache ? 0 : below * batches * settings.batchSize + statistics,
           evaluation: statistics + forward * test,
@@ -159,12 +166,12 @@ package struct TensorCost {
   /// The whole sweep, for one image of every mini-batch.
   ///
   /// - Parameter order: of the elements; `nil`: as they stand.
-  package func upkeep(batches: Int, order: [Int32]? = nil) -> Int {
-    var rests = RestUpkeep(channels: lone.channels, elements: slot.count, batches: batches)
-    var sum = fixed * min(batches, slot.count)
+  package func upkeep(_ turns: Turns, order: [Int32]? = nil) -> Int {
+    var rests = RestUpkeep(channels: lone.channels, elements: slot.count, batches: turns.batches)
+    var sum = fixed * min(turns.batches, (slot.count + turns.hold - 1) / turns.hold)
     for turn in 0..<slot.count {
       let element = order.map { Int($0[turn]) } ?? turn
-      sum += upkeep(rests.visit(element, batch: turn % batches))
+      sum += upkeep(rests.visit(element, batch: turns.batch(turn)))
     }
     return sum
   }

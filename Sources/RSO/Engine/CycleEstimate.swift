@@ -17,6 +17,7 @@ package struct CycleEstimate: Hashable, Sendable {
   package var model: CostModel
   /// The mini-batch that was measured with.
   package var measuredBatch: Int
+  /// Of a cycle with mini-batches of `settings.batchSize`.
   package var seconds: Double { sweeps.reduce(0) { $0 + $1.seconds } }
 
   /// - Parameter budget: seconds to measure, about.

@@ -20,6 +20,8 @@ package struct SpeedMeasurement {
     package var multiplyAddsPerProposal: Double
     /// The least that one proposal streams between memory and cores (`TensorCost.streamedBytes`).
     package var bytesPerProposal: Double
+    /// Of one proposal on average over those that were timed, but for the first few.
+    package var parts: [ProposalPart]
     /// Seconds before the first proposal: statistics and cache, near zero where they were there.
     package var cacheSeconds: Double
 
@@ -67,11 +69,16 @@ package struct SpeedMeasurement {
     let slot = Parameters(zerosFor: folded).slots[sweep.parameter]
     let cost = TensorCost(network: folded, slot: slot)
     let order = search.sampleOrder(sweep, cycle: 0)
-    let proposals = search.proposals(sweep, cycle: 0, batches: order.batches)
+    var turns = Turns(search.settings.hold, of: slot, batches: order.batches)
+    let proposals = search.proposals(sweep, cycle: 0, turns)
     let values = engine.parameters.values[slot.range]
 
-    let cacheSeconds = try Self.seconds {
-      try engine.beginSweep(of: sweep.parameter, order: order)
+    func begin() throws { try engine.beginSweep(of: sweep.parameter, order: order) }
+    var cacheSeconds = try Self.seconds(begin)
+    if model.sweeps[index].cache > 0 {
+      // The first time also makes room, which a run does once and not in every cycle.
+      engine.parameters = engine.parameters
+      cacheSeconds = try Self.seconds(begin)
     }
     func rests() -> RestUpkeep {
       RestUpkeep(channels: cost.lone.channels, elements: slot.count, batches: order.batches)
@@ -79,43 +86,57 @@ package struct SpeedMeasurement {
     var counts: [Kind: Int] = [:]
     var whole = rests()
     for proposal in proposals {
-      counts[Kind(whole.visit(proposal.element, batch: proposal.batch), cost), default: 0] += 1
+      let visit = whole.visit(proposal.element, batch: proposal.batch)
+      counts[Kind(visit, cost, isHeld: proposal.isHeld), default: 0] += 1
     }
 
     var timed = rests()
     var times: [Kind: [Double]] = [:]
     var total = 0.0
-    func judge(_ element: Int, batch: Int) throws {
-      let kind = Kind(timed.visit(element, batch: batch), cost)
+    // The first make room.
+    let warmUp = min(3, (slot.count + 1) / 2)
+    var (judged, before) = (0, [ProposalPart]())
+    func judge(_ element: Int, batch: Int, isHeld: Bool) throws {
+      let kind = Kind(timed.visit(element, batch: batch), cost, isHeld: isHeld)
       let w = values[slot.offset + element]
-      let proposal = Proposal(element: element, batch: batch, candidates: [w, w, w], delta: 0)
+      let proposal = Proposal(
+        element: element, batch: batch, candidates: [w, w, w], delta: 0, isHeld: isHeld)
       let spent = try Self.seconds { _ = try engine.judge([proposal]) }
       times[kind, default: []].append(spent)
       total += spent
+      judged += 1
+      if judged == warmUp { before = engine.parts }
     }
     // In order. Where first turns alone take half the time, the rounds go over fewer mini-batches.
     var turn = 0
-    var batches = order.batches
     while turn < proposals.count && (total < seconds || turn < 3) {
-      if turn < batches && turn >= 2 && total > seconds / 2 { batches = turn }
-      try judge(proposals[turn].element, batch: turn % batches)
+      let visited = turn / turns.hold
+      if visited < turns.batches && visited >= 2 && total > seconds / 2 { turns.batches = visited }
+      try judge(
+        proposals[turn].element, batch: turns.batch(turn), isHeld: turns.isHeld(turn))
       turn += 1
     }
     // The next channel was perhaps not reached.
     let next = (proposals[turn - 1].element / slot.elements(cost) + 1) * slot.elements(cost)
     if next + 3 <= slot.count, search.settings.elementOrder == .rowMajor {
+      let seen = min(turns.batches, (turn + turns.hold - 1) / turns.hold)
       for step in 0..<3 where counts.keys.contains(where: { $0.isUpdate && times[$0] == nil }) {
-        try judge(next + step, batch: (turn + step) % batches)
+        try judge(next + step, batch: step % seen, isHeld: false)
       }
     }
 
+    let parts = zip(engine.parts, before).map { now, then in
+      var part = now
+      part.seconds = (now.seconds - then.seconds) / Double(max(judged - warmUp, 1))
+      return part
+    }
     let perKind = Self.expected(times, counts.keys)
     let sum = counts.reduce(0) { $0 + Double($1.value) * (perKind[$1.key] ?? 0) }
     return Timing(
       parameter: slot.name, proposals: slot.count, timed: times.values.reduce(0) { $0 + $1.count },
       secondsPerProposal: sum / Double(slot.count),
       multiplyAddsPerProposal: model.sweeps[index].averagePerProposal,
-      bytesPerProposal: Double(cost.streamedBytes(batch: order.batchSize)),
+      bytesPerProposal: Double(cost.streamedBytes(batch: order.batchSize)), parts: parts,
       cacheSeconds: cacheSeconds)
   }
 
@@ -136,16 +157,19 @@ package struct SpeedMeasurement {
 extension SpeedMeasurement {
   /// Proposals that cost the same.
   struct Kind: Hashable {
-    /// For one image, before judging; 0 where only changes are made up for, which is little and differs
-    /// from one proposal to the next.
+    /// For one image; without making up for changes alone, which is little and differs from one
+    /// proposal to the next.
     var multiplyAdds: Int
-    var isUpdate: Bool
+    var isUpdate = false
 
-    init(_ visit: RestUpkeep.Visit, _ cost: TensorCost) {
+    init(_ visit: RestUpkeep.Visit, _ cost: TensorCost, isHeld: Bool) {
+      multiplyAdds = (isHeld ? 2 : 3) * cost.perImage
       switch visit {
-      case .fresh: (multiplyAdds, isUpdate) = (cost.upkeep(visit), false)
-      case .update: (multiplyAdds, isUpdate) = (cost.upkeep(visit), true)
-      case .replay: (multiplyAdds, isUpdate) = (0, false)
+      case .fresh: multiplyAdds += cost.upkeep(visit)
+      case .update:
+        multiplyAdds += cost.upkeep(visit)
+        isUpdate = true
+      case .replay: break
       }
     }
   }

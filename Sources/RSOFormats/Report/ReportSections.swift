@@ -23,7 +23,8 @@ extension Report {
         { "\($0.model.network.nodes.count) layers, \($0.model.parameters.values.count) weights" }
       ),
       ("cycles", { "\($0.record.checkpoint.position.cycle) of \($0.settings.cycles)" }),
-      ("batch", { "\($0.settings.batchSize)" }),
+      ("batch", { $0.settings.batchWords }),
+      ("weights on a mini-batch", { "\($0.settings.hold)" }),
       ("annealing α", { "\($0.settings.anneal)" }),
       ("weight decay", { "\($0.settings.weightDecay)" }),
       ("σ times", { "\($0.settings.deviationScale)" }),

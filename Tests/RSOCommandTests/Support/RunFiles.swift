@@ -70,6 +70,12 @@ extension Workplace {
     try SafeTensors(contentsOf: file(path))
   }
 
+  func traceLines(_ path: String) throws -> [TraceLine] {
+    try text(path).split(separator: "\n").map {
+      try JSONDecoder().decode(TraceLine.self, from: Data($0.utf8))
+    }
+  }
+
   func settings(_ folder: String) throws -> SearchSettings {
     try Checkpoint(contentsOf: file("\(folder)/checkpoint.safetensors")).configuration.settings
   }

@@ -15,11 +15,15 @@ struct CandidateComparison {
   private(set) var largest = 0.0
   private var reference: ReferenceEngine
   private let samples: Int
+  private let hold: Int
 
   var tensors: Int { reference.parameters.slots.count }
 
-  /// - Parameter name: what failures call the network.
-  init(network: Network, name: String, batchSize: Int) throws {
+  /// - Parameters:
+  ///   - name: what failures call the network.
+  ///   - hold: elements in a row on one mini-batch; the engines may take over a loss, the reference does not.
+  init(network: Network, name: String, batchSize: Int, hold: Int = 1) throws {
+    self.hold = hold
     self.network = network
     self.name = name
     self.batchSize = batchSize
@@ -50,7 +54,8 @@ struct CandidateComparison {
     let elements = Self.elements(of: slot, tensor: index, atMost: most)
     for (turn, element) in elements.enumerated() {
       let proposal = Self.proposal(
-        element, slot, tensor: index, batch: turn % order.batches, reference.parameters)
+        element, slot, tensor: index, batch: turn / hold % order.batches,
+        isHeld: turn % hold != 0, reference.parameters)
       let bound = LossBound.absolute(
         network, logits: reference.logits(ofBatch: proposal.batch), updates: turn)
       let expected = try reference.judge([proposal])[0]
@@ -87,12 +92,16 @@ struct CandidateComparison {
   }
 
   static func proposal(
-    _ element: Int, _ slot: Parameters.Slot, tensor: Int, batch: Int, _ parameters: Parameters
+    _ element: Int, _ slot: Parameters.Slot, tensor: Int, batch: Int, isHeld: Bool = false,
+    _ parameters: Parameters
   ) -> Proposal {
-    let w = parameters.values[slot.offset + element] * 0.9999
+    let w = parameters.values[slot.offset + element]
+    let decayed = w * 0.9999
     let normal = Philox(seed: 5).normal(.proposal, cycle: 0, tensor: tensor, element: element)
     let delta = Float(slot.proposalDeviation * normal)
     return Proposal(
-      element: element, batch: batch, candidates: [w, w + delta, w - delta], delta: delta)
+      element: element, batch: batch,
+      candidates: [isHeld ? w : decayed, decayed + delta, decayed - delta], delta: delta,
+      isHeld: isHeld)
   }
 }

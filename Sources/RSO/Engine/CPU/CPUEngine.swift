@@ -93,6 +93,9 @@ package final class CPUEngine: Engine {
     return try proposals.map { try sweep.judge($0, &current) }
   }
 
+  /// What the proposals of this sweep have cost so far.
+  package var parts: [ProposalPart] { sweep?.parts ?? [] }
+
   package func evaluate(_ split: EvaluatedSplit) throws -> Evaluation {
     try renewStatistics()
     return try evaluate(split, with: statistics)

@@ -31,6 +31,10 @@ final class CPUSweep {
   private let fixedPass: NetworkPass?
   private var fixedTargets: [Int: Pass.ValueID] = [:]
   private var loadedChannel: Int?
+  /// Spent on rests, fixed values and the channel under test.
+  private var upkeepSeconds = 0.0
+  /// The loss that the last decision ended with.
+  private var lastLoss: Double?
 
   init(
     network: Network, plan: SweepPlan, slot: Parameters.Slot, parameters: Parameters,
@@ -92,28 +96,43 @@ final class CPUSweep {
     let slot = history.slot
     let batch = proposal.batch
     let channel = history.channel(of: proposal.element)
+    let start = ContinuousClock.now
     try refresh(batch: batch, channel: channel, parameters)
+    upkeepSeconds += (ContinuousClock.now - start) / .seconds(1)
 
-    let judge = try judgePass ?? makeJudge(proposal.candidates.count, parameters)
+    let known = proposal.isHeld ? lastLoss : nil
+    let candidates = proposal.candidates.dropFirst(known == nil ? 0 : 1)
+    let judge =
+      try judgePass.flatMap { $0.candidates >= candidates.count ? $0 : nil }
+      ?? makeJudge(proposal.candidates.count, parameters)
     if loadedChannel != channel || slot.node != lone.root {
       judge.load(channel: channel, parameters, statistics)
       loadedChannel = channel
     }
     judge.propose(
-      proposal, old: parameters.values[slot.offset + proposal.element],
+      candidates, of: proposal.element, old: parameters.values[slot.offset + proposal.element],
       perChannel: history.perChannel)
     bind(judge, batch: batch, channel: channel, element: proposal.element)
     let losses = try judge.built.pass.run(
-      batches.input(batch, results: judge.built.pass.results), workers)
+      batches.input(batch, results: judge.candidates), workers, candidates: candidates.count)
 
     let decision = try Decision(
-      losses: losses, parameter: slot.name, element: proposal.element)
+      losses: (known.map { [$0] } ?? []) + losses, parameter: slot.name, element: proposal.element)
+    lastLoss = decision.losses[decision.choice]
     parameters.values[slot.offset + proposal.element] = proposal.candidates[decision.choice]
     history.record(proposal.element)
     return decision
   }
 
+  /// What the proposals so far have cost, in parts: the upkeep, whose multiply-adds differ from one to the
+  /// next, then the passes over the mini-batch.
+  var parts: [ProposalPart] {
+    [ProposalPart(steps: "upkeep", multiplyAdds: 0, seconds: upkeepSeconds)]
+      + (judgePass?.built.pass.parts ?? [])
+  }
+
   private func makeJudge(_ candidates: Int, _ parameters: Parameters) throws -> JudgePass {
+    judgePass = nil
     let judge = try JudgePass(
       lone, sweeping: history.slot, candidates: candidates, kernels: kernels,
       blocks: batches.blocks)

@@ -6,7 +6,7 @@ final class JudgePass {
   let built: NetworkPass
   private let lone: LoneChannel
   private let swept: Parameters.Slot
-  private let candidates: Int
+  let candidates: Int
   /// `[candidates]` what the element changes by, and the tap of the kernel that it is.
   private let delta: Buffer<Float>
   private let tap: Buffer<Int32>
@@ -142,18 +142,16 @@ final class JudgePass {
     }
   }
 
-  /// Sets the candidates of one element of `channel`, whose value is `old` now.
-  func propose(_ proposal: Proposal, old: Float, perChannel: Int) {
-    for (index, candidate) in proposal.candidates.enumerated() {
-      delta.pointer[index] = candidate - old
-    }
-    let index = proposal.element % perChannel
+  /// Sets the candidates of one element of `channel`, whose value is `old` now; no more than the pass has room for.
+  func propose(_ values: ArraySlice<Float>, of element: Int, old: Float, perChannel: Int) {
+    for (index, candidate) in values.enumerated() { delta.pointer[index] = candidate - old }
+    let index = element % perChannel
     if swept.shape.count == 4 {
       tap.pointer[0] = Int32(index % (swept.shape[2] * swept.shape[3]))
     }
     for norm in built.loneNorms where norm.node == swept.node {
       let buffer = swept.role == .scale ? norm.gamma : norm.beta
-      for (result, candidate) in proposal.candidates.enumerated() {
+      for (result, candidate) in values.enumerated() {
         buffer.pointer[result * norm.channels + index] = candidate
       }
     }

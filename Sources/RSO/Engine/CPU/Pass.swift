@@ -106,7 +106,7 @@ final class Pass {
   private(set) var values: [Value] = []
   private(set) var steps: [Step] = []
   var norms: [Norm] = []
-  private var segments: [Segment] = []
+  private(set) var segments: [Segment] = []
   private var scratchSize = 0
   /// Floats of scratch behind the values, for what a kernel needs while it works.
   private var workspaceSize = 0
@@ -342,16 +342,20 @@ extension Pass {
     var outputs: Int
   }
 
-  fileprivate struct Segment {
+  struct Segment {
     var instructions: [Instruction]
+    /// Of all runs.
+    var seconds = 0.0
   }
 
   /// Runs every segment; returns the summed loss per result, if a step computes one.
   ///
-  /// - Parameter settled: called when the statistics of a norm are known, before they are used.
+  /// - Parameters:
+  ///   - candidates: the first so many only, where a pass has more; the others' results mean nothing.
+  ///   - settled: called when the statistics of a norm are known, before they are used.
   @discardableResult
   func run(
-    _ input: Input, _ workers: Workers, settled: (Norm) -> Void = { _ in }
+    _ input: Input, _ workers: Workers, candidates: Int? = nil, settled: (Norm) -> Void = { _ in }
   ) throws -> [Double] {
     while scratch.count < workers.threads {
       scratch.append(try Buffer(scratchSize + workspaceSize))
@@ -361,9 +365,12 @@ extension Pass {
     losses.pointer.update(repeating: 0, count: chunks * results)
 
     for (level, segment) in segments.enumerated() {
+      let start = ContinuousClock.now
+      defer { segments[level].seconds += (ContinuousClock.now - start) / .seconds(1) }
       for norm in norms where norm.level == level + 1 { norm.clear(chunks: chunks) }
       let context = try Context(
-        pass: self, input: input, losses: losses.pointer, workspace: scratchSize)
+        pass: self, input: input, losses: losses.pointer, workspace: scratchSize,
+        lanes: candidates ?? results)
       let scratch = scratch.map(\.pointer)
       segment.instructions.withUnsafeBufferPointer { instructions in
         // To and fro: what was written last is still in cache.
@@ -383,7 +390,7 @@ extension Pass {
         settled(norm)
       }
     }
-    return (0..<results).map { result in
+    return (0..<(candidates ?? results)).map { result in
       (0..<chunks).reduce(0) { $0 + losses.pointer[$1 * results + result] }
     }
   }

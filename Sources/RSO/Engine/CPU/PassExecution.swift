@@ -9,7 +9,9 @@ extension Pass {
     private let input: Input
     private let losses: UnsafeMutablePointer<Double>
     private let kernels: rso_kernels
+    /// Candidates that the pass has room for, and those at work.
     private let candidates: Int?
+    private let lanes: Int
     /// Where in a thread's scratch the kernels' own begins.
     private let workspace: Int
 
@@ -24,9 +26,10 @@ extension Pass {
     }
 
     init(
-      pass: Pass, input: Input, losses: UnsafeMutablePointer<Double>, workspace: Int
+      pass: Pass, input: Input, losses: UnsafeMutablePointer<Double>, workspace: Int, lanes: Int
     ) throws {
       self.workspace = workspace
+      self.lanes = lanes
       owner = (
         try Buffer(pass.values),
         try Buffer(
@@ -54,13 +57,13 @@ extension Pass {
     ) {
       let first = chunk * Pass.blocksPerChunk
       let end = min(first + Pass.blocksPerChunk, input.blocks)
-      if let candidates {
+      if candidates != nil {
         for block in first..<end {
           for instruction in instructions {
             execute(
               instruction,
               Place(
-                chunk, block, candidates, scratch, blocks: 1,
+                chunk, block, lanes, scratch, blocks: 1,
                 next: block + 1 < end || isFollowed ? 1 : 0))
           }
         }

@@ -28,13 +28,13 @@ struct SweepHistory {
     Set(decided[time...].map(channel(of:)))
   }
 
-  /// Elements of `channel` decided since `time` and what each changed by, given the values of now.
+  /// Elements of `channel` that were changed since `time` and what each changed by, given the values of now.
   func changes(
     of channel: Int, since time: Int, in parameters: Parameters
   ) -> [(element: Int, delta: Float)] {
     decided[time...].filter { self.channel(of: $0) == channel }.map {
       ($0, parameters.values[slot.offset + $0] - start[$0])
-    }
+    }.filter { $0.delta != 0 }
   }
 
   /// The elements of one channel of the tensor in `slot` at `time`.

@@ -1,0 +1,73 @@
+import CRSO
+
+/// What a part of a proposal costs.
+package struct ProposalPart: Hashable, Sendable {
+  /// Its steps, by the names of kernels.
+  package var steps: String
+  /// Of one image, all candidates together.
+  package var multiplyAdds: Int
+  /// Summed over proposals.
+  package var seconds: Double
+}
+
+extension Pass {
+  /// The segments of the pass, and what they took in all runs.
+  var parts: [ProposalPart] {
+    segments.map { segment in
+      ProposalPart(
+        steps: segment.instructions.map(\.words).joined(separator: "; "),
+        multiplyAdds: results * segment.instructions.reduce(0) { $0 + $1.multiplyAdds },
+        seconds: segment.seconds)
+    }
+  }
+}
+
+extension Pass.Instruction {
+  /// For one image and lane, as a direct convolution has them; without batch norm, activations and pooling.
+  var multiplyAdds: Int {
+    let mixed = source.mixing == nil ? 0 : 9 * shape.count
+    switch operation {
+    case .convolution(let window, _, _, let inputs), .winograd(let window, _, _, let inputs):
+      let (area, taps) = (window.out_height * window.out_width, window.kernel * window.kernel)
+      return mixed + Int(area * taps) * inputs * outputs
+    case .mix(let weights):
+      return 9 * Int(weights.window.out_height * weights.window.out_width) * outputs
+    case .shift: return shape.area
+    default: return mixed
+    }
+  }
+
+  /// What it does, in order.
+  var words: String {
+    var words: [String] = []
+    if source.mixing != nil { words.append("mix") }
+    if source.norm != nil { words.append("normalize") }
+    if source.box != nil { words.append("box sums") }
+    words.append(operation.word)
+    if moments != nil { words.append("moments") }
+    return words.joined(separator: ", ")
+  }
+}
+
+extension Pass.Operation {
+  fileprivate var word: String {
+    switch self {
+    case .load: "load"
+    case .convolution(let window, _, _, _): "\(window.kernel)×\(window.kernel)"
+    case .winograd(let window, _, _, _): window.stride == 1 ? "Winograd" : "Winograd of stride 2"
+    case .mix: "mix"
+    case .shift: "shift"
+    case .offset: "offset"
+    case .normalize: "normalize"
+    case .normalizeExtremes: "normalize extremes"
+    case .activate: "activate"
+    case .add: "add"
+    case .averagePool, .globalAverage: "average pool"
+    case .maxPool, .globalMax: "max pool"
+    case .extremes: "extremes"
+    case .gather, .scatter, .replace: "copy"
+    case .moments: "moments"
+    case .crossEntropy: "loss"
+    }
+  }
+}
