@@ -206,7 +206,7 @@ extension CPUSweep {
     stale.remove(channel)
     if state.channel == channel {
       stale.remove(channel)
-      if stale.isEmpty { return replay(batch, channel, since: state.time, parameters) }
+      if stale.isEmpty { return try replay(batch, channel, since: state.time, parameters) }
     }
     // What the rest holds of a channel was computed with the weights of `state.time`.
     var units: [RefreshPass.Unit] = []
@@ -226,7 +226,7 @@ extension CPUSweep {
       try update(batch, fresh: true, units: allUnits(but: channel, now), parameters)
     } else {
       try update(batch, fresh: false, units: units, parameters)
-      if isTakenOut { replay(batch, channel, since: state.time, parameters) }
+      if isTakenOut { try replay(batch, channel, since: state.time, parameters) }
     }
   }
 
@@ -259,7 +259,9 @@ extension CPUSweep {
   }
 
   /// Brings the channel under test up to date: `z += δ · shifted input` for every change since `time`.
-  private func replay(_ batch: Int, _ channel: Int, since time: Int, _ parameters: Parameters) {
+  private func replay(_ batch: Int, _ channel: Int, since time: Int, _ parameters: Parameters)
+    throws
+  {
     guard let root = lone.root, history.slot.node == root, history.slot.role == .weight else {
       return
     }
@@ -268,22 +270,46 @@ extension CPUSweep {
     guard !changes.isEmpty, let z = testedChannel(batch, root),
       let x = at(external(input), batch, input)
     else { return }
-    let window = lone.window(of: root)
+    var window = lone.window(of: root)
     let taps = Int(window.kernel * window.kernel)
     let shape = lone.shape(root + 1)
     let area = network.shapes[input].area
     let (xStride, zStride) = (Pass.stride(network.shapes[input]), Pass.stride(shape))
     let kernels = kernels.table.pointee
+    // Several changes that meet one channel are a convolution of it; a few are shifted additions, each of which
+    // loads and stores the whole plane.
+    let byInput = Dictionary(grouping: changes) { $0.element % history.perChannel / taps }
+    let hasRows = rso_has_rows(&window) != 0
+    let inputs = try byInput.sorted { $0.key < $1.key }.map { channel, changes in
+      let changes = changes.map { (tap: $0.element % taps, delta: $0.delta) }
+      guard hasRows && changes.count >= 4 else {
+        return (
+          offset: channel * area * Kernels.block, changes: changes, weights: PackedWeights?.none
+        )
+      }
+      let weights = try PackedWeights(outputs: 1, inputs: 1, taps: taps)
+      for (tap, delta) in changes { weights.set(output: 0, input: 0, tap: tap, delta) }
+      return (offset: channel * area * Kernels.block, changes: changes, weights: weights)
+    }
     workers.run(batches.chunks) { chunk, _ in
       // One block at a time: its plane stays in the first-level cache for all changes.
       for block in batches.blocksOf(chunk: chunk) {
-        for (element, delta) in changes {
-          let index = element % history.perChannel
-          var map = rso_map(
-            x: x + block * xStride + index / taps * area * Kernels.block, y: z + block * zStride,
-            x_lane: 0, y_lane: 0, lanes: 1, channels: 1, area: Int32(area))
-          var (delta, window) = (delta, window)
-          kernels.shift_add(&map, map.y, 0, &delta, &window, Int32(index % taps))
+        let z = z + block * zStride
+        for input in inputs {
+          let x = x + block * xStride + input.offset
+          if let weights = input.weights {
+            var convolution = rso_convolution(
+              x: x, w: weights.buffer.pointer, bias: nil, init: z, y: z, x_lane: 0, y_lane: 0,
+              init_lane: 0, window: window, lanes: 1, in_channels: 1, out_channels: 1)
+            kernels.convolution(&convolution)
+            continue
+          }
+          for change in input.changes {
+            var map = rso_map(
+              x: x, y: z, x_lane: 0, y_lane: 0, lanes: 1, channels: 1, area: Int32(area))
+            var (delta, window) = (change.delta, window)
+            kernels.shift_add(&map, z, 0, &delta, &window, Int32(change.tap))
+          }
         }
       }
     }

@@ -115,6 +115,8 @@ final class Pass {
   private var scratch: [Buffer<Float>] = []
   /// `[chunks][lanes]` partial losses of the last run.
   private var losses: Buffer<Double>?
+  /// What a run reads, made once: the values as they are bound, and where the norms have their numbers.
+  private var pointers: (values: Buffer<Value>, norms: Buffer<Context.NormPointers>)?
 
   init(lanes: Lanes, kernels: Kernels, blockCapacity: Int) {
     self.lanes = lanes
@@ -128,7 +130,7 @@ final class Pass {
   /// Work is dealt out, and sums are added up, by fixed chunks of three blocks.
   static let blocksPerChunk = 3
   /// Chunks that a thread takes at once: few enough to deal out evenly.
-  private static let chunksPerPiece = 2
+  private static func chunksPerPiece(_ chunks: Int) -> Int { chunks < 64 ? 1 : 2 }
   var chunkCapacity: Int { (blockCapacity + Self.blocksPerChunk - 1) / Self.blocksPerChunk }
 
   /// Floats between values of that shape in memory; the odd 64 bytes keep lanes out of one another's
@@ -235,6 +237,7 @@ extension Pass {
     }
     for level in 0...(steps.map(\.level).max() ?? 0) { segments.append(segment(level)) }
     losses = try Buffer<Double>(chunkCapacity * results)
+    pointers = (try Buffer(values), try Buffer(norms.map { Context.NormPointers($0) }))
   }
 
   func isInMemory(_ value: ValueID) -> Bool {
@@ -361,24 +364,26 @@ extension Pass {
       scratch.append(try Buffer(scratchSize + workspaceSize))
     }
     let chunks = (input.blocks + Self.blocksPerChunk - 1) / Self.blocksPerChunk
-    guard let losses else { return [] }
+    guard let losses, let pointers else { return [] }
     losses.pointer.update(repeating: 0, count: chunks * results)
 
+    for (index, value) in values.enumerated() { pointers.values.pointer[index] = value }
+    let context = Context(
+      pass: self, values: pointers.values.pointer, norms: pointers.norms.pointer, input: input,
+      losses: losses.pointer, workspace: scratchSize, lanes: candidates ?? results)
     for (level, segment) in segments.enumerated() {
       let start = ContinuousClock.now
       defer { segments[level].seconds += (ContinuousClock.now - start) / .seconds(1) }
       for norm in norms where norm.level == level + 1 { norm.clear(chunks: chunks) }
-      let context = try Context(
-        pass: self, input: input, losses: losses.pointer, workspace: scratchSize,
-        lanes: candidates ?? results)
       let scratch = scratch.map(\.pointer)
       segment.instructions.withUnsafeBufferPointer { instructions in
         // To and fro: what was written last is still in cache.
-        let pieces = (chunks + Self.chunksPerPiece - 1) / Self.chunksPerPiece
+        let perPiece = Self.chunksPerPiece(chunks)
+        let pieces = (chunks + perPiece - 1) / perPiece
         workers.run(pieces) { index, thread in
           let piece = level % 2 == 0 ? index : pieces - 1 - index
-          let first = piece * Self.chunksPerPiece
-          let end = min(first + Self.chunksPerPiece, chunks)
+          let first = piece * perPiece
+          let end = min(first + perPiece, chunks)
           for chunk in first..<end {
             context.run(
               instructions, chunk: chunk, isFollowed: chunk + 1 < end, scratch: scratch[thread])

@@ -1,11 +1,10 @@
 import CRSO
 
 extension Pass {
-  /// What one segment's run reads, as plain pointers: nothing is counted or copied per block.
+  /// What a run reads, as plain pointers: nothing is counted or copied per block.
   struct Context {
     private let values: UnsafeMutablePointer<Value>
     private let norms: UnsafeMutablePointer<NormPointers>
-    private let owner: (Buffer<Value>, Buffer<NormPointers>)
     private let input: Input
     private let losses: UnsafeMutablePointer<Double>
     private let kernels: rso_kernels
@@ -15,7 +14,7 @@ extension Pass {
     /// Where in a thread's scratch the kernels' own begins.
     private let workspace: Int
 
-    private struct NormPointers {
+    struct NormPointers {
       var scale: UnsafePointer<Float>
       var offset: UnsafePointer<Float>
       var shift: UnsafePointer<Float>
@@ -23,25 +22,25 @@ extension Pass {
       var channels: Int
       /// Between lanes of scale and offset.
       var lane: Int
+
+      init(_ norm: Norm) {
+        scale = UnsafePointer(norm.scale.pointer)
+        offset = UnsafePointer(norm.offset.pointer)
+        shift = UnsafePointer(norm.shift.pointer)
+        sums = norm.sums.pointer
+        channels = norm.channels
+        lane = norm.results == 1 ? 0 : norm.channels
+      }
     }
 
     init(
-      pass: Pass, input: Input, losses: UnsafeMutablePointer<Double>, workspace: Int, lanes: Int
-    ) throws {
+      pass: Pass, values: UnsafeMutablePointer<Value>, norms: UnsafeMutablePointer<NormPointers>,
+      input: Input, losses: UnsafeMutablePointer<Double>, workspace: Int, lanes: Int
+    ) {
       self.workspace = workspace
       self.lanes = lanes
-      owner = (
-        try Buffer(pass.values),
-        try Buffer(
-          pass.norms.map {
-            NormPointers(
-              scale: UnsafePointer($0.scale.pointer), offset: UnsafePointer($0.offset.pointer),
-              shift: UnsafePointer($0.shift.pointer), sums: $0.sums.pointer,
-              channels: $0.channels, lane: $0.results == 1 ? 0 : $0.channels)
-          })
-      )
-      values = owner.0.pointer
-      norms = owner.1.pointer
+      self.values = values
+      self.norms = norms
       self.input = input
       self.losses = losses
       kernels = pass.kernels

@@ -1,4 +1,5 @@
 import Dispatch
+import Foundation
 import Synchronization
 
 /// Runs pieces of work on a fixed number of threads.
@@ -6,25 +7,117 @@ import Synchronization
 /// Who does which piece is left to chance and must not matter: every piece writes only what is its own.
 struct Workers: Sendable {
   let threads: Int
+  private let team: Team
 
-  /// Calls `work(piece, thread)` for every piece in `0 ..< pieces`; returns when all are done.
+  init(threads: Int) {
+    self.threads = threads
+    team = Team(helpers: threads - 1)
+  }
+
+  /// Calls `work(piece, thread)` for every piece in `0 ..< pieces`; returns when all are done. One call at a
+  /// time.
   func run(_ pieces: Int, _ work: (_ piece: Int, _ thread: Int) -> Void) {
-    let busy = min(threads, pieces)
-    if busy <= 1 {
+    if threads <= 1 || pieces <= 1 {
       for piece in 0..<pieces { work(piece, 0) }
       return
     }
+    withoutActuallyEscaping(work) { team.run(pieces, $0) }
+  }
+}
+
+/// Threads that wait for work: awake for a moment, since the next pass over a mini-batch comes soon and waking
+/// up takes as long as a small one, then asleep, so that another process on the same cores is not kept from them.
+private final class Team: Sendable {
+  private let helpers: [Helper]
+  private let job = Job()
+
+  /// What is to be done, by whoever comes first.
+  final class Job: @unchecked Sendable {
+    /// Written between two rounds only.
+    var work: (Int, Int) -> Void = { _, _ in }
+    var pieces = 0
     let next = Atomic(0)
-    // Blocks instead of spinning, so that another process on the same cores costs its share, no more.
-    withoutActuallyEscaping(work) { work in
-      nonisolated(unsafe) let work = work
-      DispatchQueue.concurrentPerform(iterations: busy) { thread in
-        while true {
-          let piece = next.wrappingAdd(1, ordering: .relaxed).oldValue
-          if piece >= pieces { return }
-          work(piece, thread)
+    let busy = Atomic(0)
+
+    func run(thread: Int) {
+      while true {
+        let piece = next.wrappingAdd(1, ordering: .relaxed).oldValue
+        if piece >= pieces { return }
+        work(piece, thread)
+      }
+    }
+  }
+
+  init(helpers: Int) {
+    let job = job
+    self.helpers = (0..<max(helpers, 0)).map { Helper(job, thread: $0 + 1) }
+  }
+
+  deinit { for helper in helpers { helper.call(.stop) } }
+
+  func run(_ pieces: Int, _ work: @escaping (Int, Int) -> Void) {
+    let called = helpers.prefix(pieces - 1)
+    job.work = work
+    job.pieces = pieces
+    job.next.store(0, ordering: .relaxed)
+    job.busy.store(called.count, ordering: .relaxed)
+    for helper in called { helper.call(.work) }
+    job.run(thread: 0)
+    var turns = 0
+    while job.busy.load(ordering: .acquiring) > 0 {
+      turns += 1
+      if turns > Helper.patience { sched_yield() }
+    }
+    job.work = { _, _ in }
+  }
+}
+
+/// One thread of a team.
+private final class Helper: Sendable {
+  enum Call: Int { case none, work, stop }
+
+  /// Looks at a call before sleeping: some tens of microseconds.
+  static let patience = 20_000
+
+  private let state = State()
+
+  private final class State: Sendable {
+    let call = Atomic(Call.none.rawValue)
+    let isAsleep = Atomic(false)
+    let bell = DispatchSemaphore(value: 0)
+
+    /// The next call, taken.
+    func wait() -> Call? {
+      while true {
+        for _ in 0..<Helper.patience {
+          if call.load(ordering: .relaxed) != Call.none.rawValue {
+            return Call(rawValue: call.exchange(Call.none.rawValue, ordering: .acquiring))
+          }
+        }
+        isAsleep.store(true, ordering: .sequentiallyConsistent)
+        // A call that came before it could be heard; else whoever calls rings.
+        let isCalled = call.load(ordering: .sequentiallyConsistent) != Call.none.rawValue
+        if !isCalled || !isAsleep.exchange(false, ordering: .sequentiallyConsistent) {
+          bell.wait()
         }
       }
     }
+  }
+
+  init(_ job: Team.Job, thread: Int) {
+    let state = state
+    let body = Thread {
+      while state.wait() == .work {
+        job.run(thread: thread)
+        job.busy.wrappingSubtract(1, ordering: .releasing)
+      }
+    }
+    body.stackSize = 8 << 20
+    body.start()
+  }
+
+  func call(_ call: Call) {
+    state.call.store(call.rawValue, ordering: .sequentiallyConsistent)
+    if state.isAsleep.exchange(false, ordering: .sequentiallyConsistent) { state.bell.signal() }
   }
 }

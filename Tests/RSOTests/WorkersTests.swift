@@ -1,0 +1,51 @@
+import Foundation
+import Synchronization
+import Testing
+
+@testable import RSO
+
+@Suite struct WorkersTests {
+  /// Every piece once, by a thread of the team, and all of them before the call returns; also right after the last
+  /// call, when helpers are awake, and after a rest, when they sleep.
+  @Test(arguments: [1, 2, 3, 7])
+  func everyPieceOnce(threads: Int) throws {
+    let workers = Workers(threads: threads)
+    for round in 0..<300 {
+      let pieces = [0, 1, 2, 5, 64][round % 5]
+      let done = try Buffer<Int32>(max(pieces, 1))
+      let strangers = Atomic(0)
+      workers.run(pieces) { piece, thread in
+        done.pointer[piece] += 1
+        if !(0..<threads).contains(thread) { strangers.wrappingAdd(1, ordering: .relaxed) }
+      }
+      #expect((0..<pieces).allSatisfy { done.pointer[$0] == 1 })
+      #expect(strangers.load(ordering: .relaxed) == 0)
+      if round % 100 == 99 { usleep(20_000) }
+    }
+  }
+
+  /// No two pieces on one thread at once: what a thread has for itself is its own.
+  @Test func aThreadDoesOneThingAtATime() throws {
+    let workers = Workers(threads: 4)
+    let inside = try Buffer<Int32>(4)
+    let clashes = Atomic(0)
+    for _ in 0..<50 {
+      workers.run(40) { _, thread in
+        inside.pointer[thread] += 1
+        if inside.pointer[thread] != 1 { clashes.wrappingAdd(1, ordering: .relaxed) }
+        usleep(10)
+        inside.pointer[thread] -= 1
+      }
+    }
+    #expect(clashes.load(ordering: .relaxed) == 0)
+  }
+
+  /// Threads end with their team.
+  @Test func teamsEnd() {
+    for _ in 0..<200 { Workers(threads: 8).run(16) { _, _ in } }
+    usleep(200_000)
+    let threads = try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").count
+    // 1400 were begun; other tests have theirs.
+    #expect((threads ?? 0) < 700)
+  }
+}
