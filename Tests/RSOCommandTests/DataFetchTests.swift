@@ -244,6 +244,43 @@ struct DataFetchTests {
     }
   }
 
+  /// Two files: the first is well, and goes with the second where that is wrong. Where only the connection broke, both stay.
+  @Test func aWrongDigestLeavesNothingOfTheOthers() throws {
+    let both = Self.known(
+      .init(name: "first.gz", digest: .content(sha256: Self.sha256)),
+      .init(name: "second.gz", digest: .content(sha256: Self.sha256)))
+    func answers(_ second: HTTPServer.Answer)
+      -> @Sendable (HTTPServer.Request, Int) ->
+      HTTPServer.Answer
+    {
+      { request, _ in request.path == "/first.gz" ? .range(Self.content, request) : second }
+    }
+    let (wrong, cut) = (
+      HTTPServer.Answer.ok(Data("<html>".utf8)), HTTPServer.Answer.ok(Self.content, sent: 7)
+    )
+    try withCache { cache in
+      let found = try fetch(both, into: cache, answers(wrong), answers(.status("404 No")))
+      #expect(found.error?.contains("second.gz could not be fetched") == true)
+      #expect(found.error?.hasSuffix("another place that has the files: --mirror URL)") == true)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: cache.path) == [])
+    }
+    try withCache { cache in
+      let found = try fetch(both, into: cache, answers(wrong), answers(cut))
+      #expect(found.error?.hasSuffix("(what came is kept: run it again to go on)") == true)
+      #expect(
+        found.files == [
+          "letters.partial/first": Self.content,
+          "letters.partial/second.gz.part": Self.content.prefix(7),
+        ])
+    }
+    try withCache { cache in
+      let found = try fetch(both, into: cache, answers(.status("404 No")))
+      #expect(found.files == ["letters.partial/first": Self.content])
+      let again = try fetch(both, into: cache, { request, _ in .range(Self.content, request) })
+      #expect(again.requests[0].map(\.path) == ["/second.gz"] && again.error == nil)
+    }
+  }
+
   /// The beginning came from a mirror that had another file: once more, from the start.
   @Test func doesNotMixMirrors() throws {
     try withCache { cache in
