@@ -14,8 +14,8 @@ struct DataFetchTests {
     -> KnownData
   {
     KnownData(
-      name: "letters", aliases: [], title: "", contents: "", format: format, authors: "",
-      licence: "",
+      name: "letters", aliases: [], title: "", contents: "",
+      shape: Shape(channels: 1, height: 1, width: 1), format: format, authors: "", licence: "",
       mirrors: [], files: files, downloadSize: 200_000, systemFolders: [], layers: 6, cycles: 50)
   }
 
@@ -387,7 +387,7 @@ private func system(_ arguments: String...) throws -> String {
   return String(decoding: data, as: UTF8.self)
 }
 
-private func gzip(_ content: Data) throws -> Data {
+func gzip(_ content: Data) throws -> Data {
   var result = Data()
   try withCache { folder in
     let file = folder.appendingPathComponent("content")
