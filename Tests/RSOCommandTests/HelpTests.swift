@@ -36,7 +36,14 @@ struct HelpTests {
       ["predict"],
       ["<images>", "PNG or JPEG", "--json", "--csv", "--top", "--class-names", "rso predict"]
     ),
-    (["export"], ["--onnx", "--safetensors", "--class-names", "unsigned bytes [N, C, H, W]"]),
+    (
+      ["export"],
+      [
+        "--onnx", "--safetensors", "--class-names", "unsigned bytes [N, C, H, W]",
+        "running statistics of batch norm",
+      ]
+    ),
+    (["data", "list"], ["--json"]),
     (["report"], ["--output", "--data-dir", "--quiet", "One file of HTML"]),
     (
       ["evaluate"],
