@@ -62,6 +62,26 @@ struct HelpTests {
     }
   }
 
+  /// Scripts for shells: the one for bash is bash, and each knows the data sets.
+  @Test(arguments: ["bash", "zsh", "fish"])
+  func completions(shell: String) throws {
+    try Workplace.with { place in
+      let result = try place.run(["--generate-completion-script", shell])
+      #expect(result.code == 0 && result.errors == "")
+      for text in ["save-initial", "fashion-mnist", "predict"] {
+        #expect(result.output.contains(text), "\(shell): no \(text)")
+      }
+      guard shell == "bash" else { return }
+      try Data(result.output.utf8).write(to: place.file("script"))
+      let bash = Process()
+      bash.executableURL = URL(fileURLWithPath: "/bin/bash")
+      bash.arguments = ["-n", place.file("script").path]
+      try bash.run()
+      bash.waitUntilExit()
+      #expect(bash.terminationStatus == 0)
+    }
+  }
+
   @Test func withoutACommandThereIsHelp() throws {
     let result = try Tool.run([], in: FileManager.default.temporaryDirectory)
     #expect(result.code == 0)
