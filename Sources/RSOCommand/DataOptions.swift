@@ -8,7 +8,7 @@ struct DataOptions: ParsableArguments {
     help: ArgumentHelp(
       "A data set known by name: mnist or M10, cifar10 or C10, fashion-mnist, kmnist; `rso data list` "
         + "says which are here (default: mnist).",
-      valueName: "name"))
+      valueName: "name"), completion: .list(KnownData.all.map(\.name)))
   var data: String?
 
   @Option(

@@ -17,10 +17,10 @@ struct Predict: ParsableCommand {
         rso predict pets.safetensors *.jpg --class-names cat,dog --json
       """)
 
-  @Argument(help: "A model that rso has written.")
+  @Argument(help: "A model that rso has written.", completion: .file())
   var model: String
 
-  @Argument(help: "Files of images.")
+  @Argument(help: "Files of images.", completion: .file())
   var images: [String]
 
   @OptionGroup var classNames: ClassNameOptions
