@@ -10,8 +10,9 @@ struct ImageStreamTests {
     [0, 0, 8, 3, 0, 0, 0, 5, 0, 0, 0, 2, 0, 0, 0, 3] + pixels
 
   private static func npy(_ shape: String, _ content: [UInt8], type: String = "|u1") -> [UInt8] {
-    let text = "{'descr': '\(type)', 'fortran_order': False, 'shape': (\(shape)), }\n"
-    return [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(text.utf8.count), 0] + text.utf8 + content
+    let text = Array("{'descr': '\(type)', 'fortran_order': False, 'shape': (\(shape)), }\n".utf8)
+    let head: [UInt8] = [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(text.count), 0]
+    return head + text + content
   }
 
   private func withStream(
@@ -52,7 +53,7 @@ struct ImageStreamTests {
 
   /// A plain file is refused before its first image; of gzip data the end comes last.
   @Test(arguments: [false, true]) func refusesAnotherLength(zipped: Bool) throws {
-    for (bytes, problem) in [
+    let cases: [([UInt8], String)] = [
       (
         Self.idx.dropLast(4),
         "f: expected 5×2×3 bytes after the header, found 26 (it was cut short)"
@@ -62,13 +63,14 @@ struct ImageStreamTests {
         "f: expected 5×2×3 bytes after the header, found 32 (surplus bytes at its end)"
       ),
       (
-        Self.npy("5, 2, 3", Self.pixels).dropLast(4),
+        Array(Self.npy("5, 2, 3", Self.pixels).dropLast(4)),
         "f: expected 5×2×3 values of 1 bytes after the header, found 26 bytes (it was cut short)"
       ),
-    ] {
+    ]
+    for (bytes, problem) in cases {
       var given = 0
       let error = errorText {
-        try withStream(Array(bytes), zipped: zipped) { stream in
+        try withStream(bytes, zipped: zipped) { stream in
           while try stream?.next(2) != nil { given += 1 }
         }
       }
