@@ -100,7 +100,10 @@ package final class ImageStream {
       let size = product(of: [shape.channels, shape.height, shape.width, length]),
       product(of: [count, size]) != nil
     else {
-      throw RSOError(name, "expected images that a file can hold, found \(count) of \(shape)")
+      throw RSOError(
+        name,
+        "expected images that a file can hold, found \(count) of "
+          + "\(shape.channels)×\(shape.height)×\(shape.width)")
     }
     imageBytes = size
     if let remaining = reader.remaining { try checkLength(remaining) }
