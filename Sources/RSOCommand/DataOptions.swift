@@ -8,13 +8,14 @@ struct DataOptions: ParsableArguments {
     help: ArgumentHelp(
       "A data set known by name: mnist or M10, cifar10 or C10, fashion-mnist, kmnist; `rso data list` "
         + "says which are here (default: mnist).",
-      valueName: "name"))
+      valueName: "name"), completion: .list(KnownData.all.map(\.name)))
   var data: String?
 
   @Option(
     help: ArgumentHelp(
-      "A folder of images instead: IDX files under MNIST's names, NumPy files (train_images.npy, …) or CIFAR-10's binary files.",
-      valueName: "dir"))
+      "A folder of images: IDX files under MNIST's names, NumPy files (train_images.npy, …) or CIFAR-10's binary files; "
+        + "with --data, the folder that has the data set of that name.",
+      valueName: "dir"), completion: .directory)
   var dataDir: String?
 
   @Option(
@@ -35,25 +36,24 @@ struct DataOptions: ParsableArguments {
 
   /// What the paper has for these data: its CIFAR-10 network and cycles, or those for MNIST.
   func paper(_ network: NetworkOptions) -> (layers: Int, settings: SearchSettings) {
-    let isCIFAR10 = dataDir.map { Dataset.isCIFAR10(URL(fileURLWithPath: $0)) } ?? false
+    let isCIFAR10 =
+      data == nil && (dataDir.map { Dataset.isCIFAR10(URL(fileURLWithPath: $0)) } ?? false)
     let known = KnownData.named(isCIFAR10 ? "cifar10" : name(network))
     var settings = SearchSettings()
     settings.cycles = known?.cycles ?? settings.cycles
     return (known?.layers ?? 6, settings)
   }
 
-  /// The data set's name where no folder was given: a network of the paper brings its own.
+  /// The data set's name where no folder alone was given: a network of the paper brings its own.
   func name(_ network: NetworkOptions?) -> String { data ?? network?.paperData ?? "mnist" }
 
   /// - Throws: `RSOError` naming the option or the file that is wrong.
   func dataset(_ network: NetworkOptions? = nil) throws -> Dataset {
-    if let dataDir {
-      guard data == nil else {
-        throw RSOError("--data-dir", "expected it without --data, found both", hint: "drop one")
-      }
-      return try .folder(
-        URL(fileURLWithPath: dataDir), trainLimit: trainLimit, testLimit: testLimit)
+    let folder = dataDir.map { URL(fileURLWithPath: $0) }
+    if let folder, data == nil {
+      return try .folder(folder, trainLimit: trainLimit, testLimit: testLimit)
     }
-    return try .named(name(network), trainLimit: trainLimit, testLimit: testLimit)
+    return try .named(
+      name(network), directory: folder, trainLimit: trainLimit, testLimit: testLimit)
   }
 }

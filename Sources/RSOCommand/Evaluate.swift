@@ -15,7 +15,7 @@ struct Evaluate: ParsableCommand {
         rso evaluate model.safetensors --data-dir digits --json
       """)
 
-  @Argument(help: "A model that rso has written.")
+  @Argument(help: "A model that rso has written.", completion: .file())
   var model: String
 
   @OptionGroup(title: "Data") var data: DataOptions

@@ -9,21 +9,25 @@ struct Export: ParsableCommand {
     abstract: "Write a trained network for other programs.",
     discussion: """
       ONNX (operator set 17) holds the whole network: it takes pixels from 0 to 255 as they are, \
-      unsigned bytes [N, C, H, W], and gives logits [N, classes]. safetensors holds the weights alone, \
-      under the names of a PyTorch state_dict.
+      unsigned bytes [N, C, H, W], and gives logits [N, classes]. safetensors holds the tensors of a \
+      PyTorch state_dict under its names and nothing of the network: the weights, and the running mean \
+      and variance of every batch norm, without which load_state_dict refuses the file.
 
         rso export runs/five/best.safetensors --onnx model.onnx
         rso export runs/five/best.safetensors --safetensors weights.safetensors
         rso export model.safetensors --onnx pets.onnx --class-names cat,dog
       """)
 
-  @Argument(help: "A model that rso has written.")
+  @Argument(help: "A model that rso has written.", completion: .file())
   var model: String
 
-  @Option(help: ArgumentHelp("Write the network as ONNX.", valueName: "file"))
+  @Option(help: ArgumentHelp("Write the network as ONNX.", valueName: "file"), completion: .file())
   var onnx: String?
 
-  @Option(help: ArgumentHelp("Write the weights as safetensors.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp(
+      "Write the weights, and the running statistics of batch norm, as safetensors.",
+      valueName: "file"), completion: .file())
   var safetensors: String?
 
   @OptionGroup var classNames: ClassNameOptions

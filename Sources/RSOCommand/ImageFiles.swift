@@ -14,58 +14,53 @@ struct ImageFiles {
   let paths: [String]
   /// What the network takes.
   let shape: Shape
-  /// Told once for every picture that had to be resized.
+  /// Told once for every picture that had to be converted, and for every file of floats.
   let note: (String) -> Void
 
-  /// Calls `body` with pieces of at most `Predictor.batch` images `[N, C, H, W]`.
-  ///
-  /// A file of pictures is held in memory as a whole, single pictures one piece at a time.
-  func read(_ body: (_ names: [Name], _ pixels: [UInt8]) throws -> Void) throws {
+  /// Calls `body` with pieces of at most `Predictor.batch` images `[N, C, H, W]`; no more are in memory at once.
+  func read(_ body: (_ names: [Name], _ pixels: Pixels) throws -> Void) throws {
     var names: [Name] = []
     var pixels: [UInt8] = []
     func flush() throws {
-      if !names.isEmpty { try body(names, pixels) }
+      if !names.isEmpty { try body(names, .bytes(pixels)) }
       names = []
       pixels = []
     }
     for path in paths {
-      let bytes = try readFile(URL(fileURLWithPath: path))
-      if Image.Format(of: bytes) != nil {
-        pixels += try picture(bytes, path)
+      let reader = try FileReader(URL(fileURLWithPath: path))
+      if Image.Format(of: try reader.peek(8)) != nil {
+        pixels += try picture(reader.rest(), path)
         names.append(Name(file: path))
         if names.count == Predictor.batch { try flush() }
         continue
       }
       try flush()
-      let isNPY = NPY.isPossible(bytes)
-      guard isNPY || IDX.isPossible(bytes) else {
+      guard let stream = try ImageStream(reader, name: path) else {
         throw RSOError(path, "expected a PNG, JPEG, .npy or IDX file, found something else")
       }
-      let (all, found) =
-        try isNPY
-        ? NPY.images(bytes, name: path) : IDX.images(bytes, name: path)
-      guard found == shape else {
-        throw RSOError(path, "expected images of \(shape), found \(found)")
+      guard stream.shape == shape else {
+        throw RSOError(path, "expected images of \(shape), found \(stream.shape)")
       }
-      let count = all.count / shape.count
-      for start in stride(from: 0, to: count, by: Predictor.batch) {
-        let end = min(start + Predictor.batch, count)
-        try body(
-          (start..<end).map { Name(file: path, index: $0) },
-          Array(all[(start * shape.count)..<(end * shape.count)]))
+      if stream.isFloat { note("\(path): float32, taken as they are; bytes are divided by 255") }
+      var first = 0
+      while let pixels = try stream.next(Predictor.batch) {
+        let end = first + pixels.count / shape.count
+        try body((first..<end).map { Name(file: path, index: $0) }, pixels)
+        first = end
       }
     }
     try flush()
   }
 
-  /// A picture in the network's size.
+  /// A picture in the network's size and colours.
   private func picture(_ bytes: [UInt8], _ path: String) throws -> [UInt8] {
-    let image = try Image(decoding: bytes, channels: shape.channels, name: path)
+    var (image, changes) = try Image.decode(bytes, channels: shape.channels, name: path)
     if image.shape != shape {
-      note(
-        "\(path): resized from \(image.shape.height)×\(image.shape.width) to "
+      changes.append(
+        "resized from \(image.shape.height)×\(image.shape.width) to "
           + "\(shape.height)×\(shape.width) pixels")
     }
+    if !changes.isEmpty { note("\(path): \(changes.joined(separator: ", "))") }
     return image.resized(height: shape.height, width: shape.width).pixels
   }
 }

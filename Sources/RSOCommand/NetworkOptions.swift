@@ -14,7 +14,7 @@ struct NetworkOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "A network as JSON (`rso describe --json` prints an example), or mnist or cifar10 for the paper's.",
-      valueName: "file.json"))
+      valueName: "file.json"), completion: .file(extensions: ["json"]))
   var network: String?
 
   /// Whether any network was asked for.

@@ -7,19 +7,20 @@ struct Predict: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Say what images show.",
     discussion: """
-      Images are PNG or JPEG files, or files of many: IDX, plain or .gz, and .npy of unsigned bytes \
-      [N, H, W] or [N, C, H, W]. A picture is made grey or \
-      coloured as the network takes it, and resized to its size, which is said on standard error.
+      Images are PNG or JPEG files, or files of many, plain or .gz: IDX, and .npy of uint8 or float32, \
+      [N, H, W] or [N, C, H, W]. A picture is made grey or coloured as the network takes it, what is \
+      transparent becomes white, and it is resized to the network's size: standard error says each. \
+      Images are read in pieces, however many there are.
 
         rso predict runs/five/best.safetensors seven.png
         rso predict model.safetensors t10k-images-idx3-ubyte.gz --csv > predictions.csv
         rso predict pets.safetensors *.jpg --class-names cat,dog --json
       """)
 
-  @Argument(help: "A model that rso has written.")
+  @Argument(help: "A model that rso has written.", completion: .file())
   var model: String
 
-  @Argument(help: "Files of images.")
+  @Argument(help: "Files of images.", completion: .file())
   var images: [String]
 
   @OptionGroup var classNames: ClassNameOptions

@@ -16,17 +16,19 @@ struct ReportCommand: ParsableCommand {
         rso report runs/five runs/quick --output both.html
       """)
 
-  @Argument(help: "Run folders.")
+  @Argument(help: "Run folders.", completion: .directory)
   var runs: [String]
 
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Where to write it (default: report.html in the first run).", valueName: "file"))
+      "Where to write it (default: report.html in the first run).", valueName: "file"),
+    completion: .file())
   var output: String?
 
   @Option(
-    help: ArgumentHelp("Where the data are now, if they were moved.", valueName: "dir"))
+    help: ArgumentHelp("Where the data are now, if they were moved.", valueName: "dir"),
+    completion: .directory)
   var dataDir: String?
 
   @OptionGroup var classNames: ClassNameOptions

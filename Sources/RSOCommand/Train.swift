@@ -34,7 +34,7 @@ struct Train: ParsableCommand {
     name: .customLong("run"),
     help: ArgumentHelp(
       "The run folder, new or empty (default: runs/ and the data's name and the time).",
-      valueName: "dir"))
+      valueName: "dir"), completion: .directory)
   var folder: String?
 
   @Flag(help: "Go on with the run in --run, with its own settings, from its last finished tensor.")
@@ -43,13 +43,17 @@ struct Train: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Start from the weights of a model, or with --network from those of a PyTorch state_dict.",
-      valueName: "file"))
+      valueName: "file"), completion: .file())
   var from: String?
 
-  @Option(help: ArgumentHelp("Write the model before training, too.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Write the model before training, too.", valueName: "file"),
+    completion: .file())
   var saveInitial: String?
 
-  @Option(help: ArgumentHelp("Write a line of JSON for every proposal.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Write a line of JSON for every proposal.", valueName: "file"),
+    completion: .file())
   var trace: String?
 
   @Flag(name: .shortAndLong, help: "Say only how it ended.")

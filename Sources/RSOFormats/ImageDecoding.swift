@@ -26,14 +26,28 @@ extension Image {
   /// - Parameter name: the file, for errors.
   /// - Throws: `RSOError` naming the file and what is wrong with it, or the library that was not found.
   public init(decoding bytes: [UInt8], channels: Int, name: String) throws {
+    self = try Self.decode(bytes, channels: channels, name: name).image
+  }
+
+  /// The same, and in words what had to be changed, as in "made grey".
+  package static func decode(
+    _ bytes: [UInt8], channels: Int, name: String
+  ) throws -> (image: Image, changes: [String]) {
     guard channels == 1 || channels == 3 else {
       throw RSOError(name, "a picture has 1 or 3 channels, and the network takes \(channels)")
     }
     switch Format(of: bytes) {
-    case .png: self = try PNGDecoder.shared.get().decode(bytes, channels: channels, name: name)
-    case .jpeg: self = try JPEGDecoder.shared.get().decode(bytes, channels: channels, name: name)
+    case .png:
+      return try PNGDecoder.shared.get().decode(bytes, channels: channels, name: name)
+    case .jpeg:
+      return try JPEGDecoder.shared.get().decode(bytes, channels: channels, name: name)
     case nil: throw RSOError(name, "expected a PNG or JPEG file, found something else")
     }
+  }
+
+  fileprivate static func change(ofColours isColoured: Bool, _ channels: Int) -> String? {
+    if isColoured { return channels == 1 ? "made grey" : nil }
+    return channels == 3 ? "made of three equal colours" : nil
   }
 
   /// Sides of more pixels are refused: a small file can claim to be of any size.
@@ -84,7 +98,9 @@ private struct PNGDecoder: Sendable {
     free = try library.function("png_image_free", as: Free.self)
   }
 
-  func decode(_ bytes: [UInt8], channels: Int, name: String) throws -> Image {
+  func decode(
+    _ bytes: [UInt8], channels: Int, name: String
+  ) throws -> (image: Image, changes: [String]) {
     let image = UnsafeMutableRawPointer.allocate(byteCount: Place.size, alignment: 8)
     defer { image.deallocate() }
     image.initializeMemory(as: UInt8.self, repeating: 0, count: Place.size)
@@ -99,6 +115,12 @@ private struct PNGDecoder: Sendable {
       guard begin(image, bytes.baseAddress, bytes.count) != 0 else { throw failure() }
       let (width, height) = (word(Place.width), word(Place.height))
       try Image.checkSize(width, height, name)
+      // What it holds is a sum of flags: 1 transparency, 2 colours, 4 sixteen bits.
+      let found = word(Place.format)
+      let changes = [
+        Image.change(ofColours: found & 2 != 0, channels), found & 1 != 0 ? "put on white" : nil,
+        found & 4 != 0 ? "reduced to 8 bits" : nil,
+      ]
       // 0: grey bytes, 2: red, green, blue.
       image.storeBytes(of: channels == 3 ? 2 : 0, toByteOffset: Place.format, as: UInt32.self)
       var pixels = [UInt8](repeating: 0, count: width * height * channels)
@@ -107,8 +129,8 @@ private struct PNGDecoder: Sendable {
         white.withUnsafeBytes { finish(image, $0.baseAddress, pixels.baseAddress, 0, nil) }
       }
       guard status != 0 else { throw failure() }
-      return try Image(
-        interleaved: pixels, shape: Shape(channels: channels, height: height, width: width))
+      let shape = Shape(channels: channels, height: height, width: width)
+      return (try Image(interleaved: pixels, shape: shape), changes.compactMap { $0 })
     }
   }
 }
@@ -149,7 +171,9 @@ private struct JPEGDecoder: Sendable {
     end = try library.function("tjDestroy", as: End.self)
   }
 
-  func decode(_ bytes: [UInt8], channels: Int, name: String) throws -> Image {
+  func decode(
+    _ bytes: [UInt8], channels: Int, name: String
+  ) throws -> (image: Image, changes: [String]) {
     guard let handle = start() else { throw RSOError(name, "libjpeg-turbo could not be started") }
     defer { _ = end(handle) }
     func check(_ status: Int32) throws {
@@ -172,9 +196,10 @@ private struct JPEGDecoder: Sendable {
             handle, bytes.baseAddress, UInt(bytes.count), $0.baseAddress, width, 0, height, format,
             0)
         })
-      return try Image(
-        interleaved: pixels,
-        shape: Shape(channels: channels, height: Int(height), width: Int(width)))
+      let shape = Shape(channels: channels, height: Int(height), width: Int(width))
+      // 2: the file is grey.
+      let change = Image.change(ofColours: colours != 2, channels)
+      return (try Image(interleaved: pixels, shape: shape), [change].compactMap { $0 })
     }
   }
 }

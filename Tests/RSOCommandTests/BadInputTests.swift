@@ -61,7 +61,9 @@ struct BadInputTests {
     option(["--sweeps", "fc=1,fc=2"], 64, "--sweeps: expected each layer once, found 'fc' again"),
     option(["--sweeps", "conv0=0,conv1=0,fc=0"], 64, "--sweeps: expected a layer to sweep"),
     option(["--layers", "6"], 64, "--network: expected it without --layers, found both"),
-    option(["--data", "mnist"], 64, "--data-dir: expected it without --data, found both"),
+    option(
+      ["--data", "mnist"], 1,
+      "digits: expected images of 1×28×28 in 10 classes, as mnist has, found 1×8×8 in 3"),
     option(["--tensor-order", "up"], 64, "'output-to-input' and 'input-to-output'"),
     option(["--preset", "slow"], 64, "The value 'slow' is invalid", "quick"),
     option(["--nonsense"], 64, "Unknown option '--nonsense'"),

@@ -30,6 +30,35 @@ struct DataCommandTests {
     }
   }
 
+  private struct Entry: Decodable {
+    var name: String
+    var bytes: Int
+    var isBuiltIn: Bool
+    var folder: String?
+    var licence: String
+    var sources: [String]
+  }
+
+  @Test func listsForPrograms() throws {
+    try Workplace.with { place in
+      try place.makeFolder("cache/rso/kmnist")
+      for split in ["train", "t10k"] {
+        for name in ["images-idx3", "labels-idx1"] {
+          try Data().write(to: place.file("cache/rso/kmnist/\(split)-\(name)-ubyte"))
+        }
+      }
+      let result = try place.run(["data", "list", "--json"])
+      #expect(result.code == 0 && result.errors == "")
+      let entries = try JSONDecoder().decode([Entry].self, from: Data(result.output.utf8))
+      #expect(entries.map(\.name) == ["mnist", "fashion-mnist", "kmnist", "cifar10"])
+      #expect(entries.map(\.isBuiltIn) == [true, false, false, false])
+      #expect(entries[0].folder == nil && entries[3].folder == nil)
+      #expect(entries[2].folder == place.file("cache/rso/kmnist").path)
+      #expect(entries[3].bytes == 170_000_000 && entries[0].licence == "CC BY-SA 3.0")
+      #expect(entries[3].sources == ["https://www.cs.toronto.edu/~kriz/"])
+    }
+  }
+
   @Test func whatIsBuiltInIsNotFetched() throws {
     try Workplace.with { place in
       let result = try place.run(["data", "fetch", "mnist"])

@@ -14,8 +14,8 @@ struct DataFetchTests {
     -> KnownData
   {
     KnownData(
-      name: "letters", aliases: [], title: "", contents: "", format: format, authors: "",
-      licence: "",
+      name: "letters", aliases: [], title: "", contents: "",
+      shape: Shape(channels: 1, height: 1, width: 1), format: format, authors: "", licence: "",
       mirrors: [], files: files, downloadSize: 200_000, systemFolders: [], layers: 6, cycles: 50)
   }
 
@@ -244,6 +244,43 @@ struct DataFetchTests {
     }
   }
 
+  /// Two files: the first is well, and goes with the second where that is wrong. Where only the connection broke, both stay.
+  @Test func aWrongDigestLeavesNothingOfTheOthers() throws {
+    let both = Self.known(
+      .init(name: "first.gz", digest: .content(sha256: Self.sha256)),
+      .init(name: "second.gz", digest: .content(sha256: Self.sha256)))
+    func answers(_ second: HTTPServer.Answer)
+      -> @Sendable (HTTPServer.Request, Int) ->
+      HTTPServer.Answer
+    {
+      { request, _ in request.path == "/first.gz" ? .range(Self.content, request) : second }
+    }
+    let (wrong, cut) = (
+      HTTPServer.Answer.ok(Data("<html>".utf8)), HTTPServer.Answer.ok(Self.content, sent: 7)
+    )
+    try withCache { cache in
+      let found = try fetch(both, into: cache, answers(wrong), answers(.status("404 No")))
+      #expect(found.error?.contains("second.gz could not be fetched") == true)
+      #expect(found.error?.hasSuffix("another place that has the files: --mirror URL)") == true)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: cache.path) == [])
+    }
+    try withCache { cache in
+      let found = try fetch(both, into: cache, answers(wrong), answers(cut))
+      #expect(found.error?.hasSuffix("(what came is kept: run it again to go on)") == true)
+      #expect(
+        found.files == [
+          "letters.partial/first": Self.content,
+          "letters.partial/second.gz.part": Self.content.prefix(7),
+        ])
+    }
+    try withCache { cache in
+      let found = try fetch(both, into: cache, answers(.status("404 No")))
+      #expect(found.files == ["letters.partial/first": Self.content])
+      let again = try fetch(both, into: cache, { request, _ in .range(Self.content, request) })
+      #expect(again.requests[0].map(\.path) == ["/second.gz"] && again.error == nil)
+    }
+  }
+
   /// The beginning came from a mirror that had another file: once more, from the start.
   @Test func doesNotMixMirrors() throws {
     try withCache { cache in
@@ -350,7 +387,7 @@ private func system(_ arguments: String...) throws -> String {
   return String(decoding: data, as: UTF8.self)
 }
 
-private func gzip(_ content: Data) throws -> Data {
+func gzip(_ content: Data) throws -> Data {
   var result = Data()
   try withCache { folder in
     let file = folder.appendingPathComponent("content")

@@ -34,6 +34,7 @@ struct DataTests {
       for options in [
         ["--data", "C10", "--layers", "9", "--epochs", "500"], ["--data", "cifar10"],
         ["--network", "cifar10"], ["--data-dir", "cache/rso/cifar10"],
+        ["--data", "C10", "--data-dir", "cache/rso/cifar10/cifar-10-batches-bin"],
       ] {
         let result = try place.run(
           ["describe", "--no-time", "--json", "--train-limit", "20000"] + options)
@@ -50,6 +51,34 @@ struct DataTests {
       let answer = try JSONDecoder().decode(Answer.self, from: Data(result.output.utf8))
       #expect(!answer.outputs.contains { $0.name == "shortcut4" })
       #expect(answer.settings.cycles == 7)
+    }
+  }
+
+  /// With a folder, `--data` says what is in it: here MNIST's size, network and cycles for NumPy files.
+  @Test func aFolderHasTheNamedDataSet() throws {
+    try Workplace.with { place in
+      try place.makeFolder("mine")
+      for (name, count) in [("train", 20), ("test", 10)] {
+        let pixels = (0..<count * 784).map { UInt8(truncatingIfNeeded: $0 * 7) }
+        try PredictTests.npy("\(count), 28, 28", pixels)
+          .write(to: place.file("mine/\(name)_images.npy"))
+        try PredictTests.npy("\(count),", (0..<count).map { UInt8($0 % 10) })
+          .write(to: place.file("mine/\(name)_labels.npy"))
+      }
+      let result = try place.run([
+        "train", "--data", "fashion-mnist", "--data-dir", "mine", "--batch", "20", "--cycles", "1",
+        "--only", "bn0.bias", "--run", "r",
+      ])
+      #expect(result.errors == "" && result.code == 0)
+      #expect(result.output.hasPrefix("data: fashion-mnist, 20 images of 1×28×28 to train on"))
+      #expect(result.output.contains("evaluate r/best.safetensors --data-dir "))
+      #expect(try place.run(["train", "--run", "r", "--resume"]).code == 0)
+      #expect(try place.run(["report", "r"]).code == 0)
+      let other = try place.run(["describe", "--data", "c10", "--data-dir", "mine", "--no-time"])
+      #expect(other.code == 1)
+      #expect(
+        other.errors == "rso: error: \(place.file("mine").path): expected images of 3×32×32 in 10 "
+          + "classes, as cifar10 has, found 1×28×28 in 10 (other images go without --data)\n")
     }
   }
 

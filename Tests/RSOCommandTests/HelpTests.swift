@@ -36,7 +36,14 @@ struct HelpTests {
       ["predict"],
       ["<images>", "PNG or JPEG", "--json", "--csv", "--top", "--class-names", "rso predict"]
     ),
-    (["export"], ["--onnx", "--safetensors", "--class-names", "unsigned bytes [N, C, H, W]"]),
+    (
+      ["export"],
+      [
+        "--onnx", "--safetensors", "--class-names", "unsigned bytes [N, C, H, W]",
+        "running statistics of batch norm",
+      ]
+    ),
+    (["data", "list"], ["--json"]),
     (["report"], ["--output", "--data-dir", "--quiet", "One file of HTML"]),
     (
       ["evaluate"],
@@ -52,6 +59,50 @@ struct HelpTests {
     #expect(result.errors == "")
     for text in expected {
       #expect(result.output.contains(text), "\(command): no '\(text)' in\n\(result.output)")
+    }
+  }
+
+  /// Scripts for shells know options, commands and data sets.
+  @Test(arguments: ["bash", "zsh", "fish"])
+  func completions(shell: String) throws {
+    let result = try Tool.run(
+      ["--generate-completion-script", shell], in: FileManager.default.temporaryDirectory)
+    #expect(result.code == 0 && result.errors == "")
+    for text in ["save-initial", "fashion-mnist", "predict"] {
+      #expect(result.output.contains(text), "\(shell): no \(text)")
+    }
+  }
+
+  /// What bash makes of a line, as its own completion calls the script.
+  @Test(arguments: [
+    ("train --data ", "mnist fashion-mnist kmnist cifar10"), ("tra", "train"),
+    ("data fetch k", "kmnist"), ("report di", "digits"), ("predict net", "net.json"),
+  ])
+  func bashCompletes(line: String, expected: String) throws {
+    try Workplace.with { place in
+      let script = try place.run(["--generate-completion-script", "bash"]).output
+      let words = (["rso"] + line.split(separator: " ", omittingEmptySubsequences: false))
+      let call = """
+
+        COMP_WORDS=(\(words.map { "'\($0)'" }.joined(separator: " ")))
+        COMP_CWORD=\(words.count - 1) COMP_LINE='rso \(line)' COMP_POINT=\(line.count + 4) COMP_TYPE=9
+        _rso rso '\(words[words.count - 1])' '\(words[words.count - 2])'
+        echo "${COMPREPLY[*]}"
+        """
+      try Data((script + call).utf8).write(to: place.file("script"))
+      let bash = Process()
+      let output = Pipe()
+      bash.executableURL = URL(fileURLWithPath: "/bin/bash")
+      bash.arguments = ["script"]
+      bash.currentDirectoryURL = place.url
+      bash.environment = [
+        "PATH": Tool.url.deletingLastPathComponent().path + ":/usr/bin:/bin"
+      ]
+      bash.standardOutput = output
+      try bash.run()
+      let found = output.fileHandleForReading.readDataToEndOfFile()
+      bash.waitUntilExit()
+      #expect(String(decoding: found, as: UTF8.self) == expected + "\n")
     }
   }
 

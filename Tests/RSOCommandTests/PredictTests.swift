@@ -82,7 +82,9 @@ struct PredictTests {
       }
       try PNG.encode(large, width: 16, height: 16, channels: 1).write(to: place.file("c.png"))
       let result = try place.run(["predict", "m", "a.png", Self.images, "b.png", "c.png", "--json"])
-      #expect(result.errors == "rso: c.png: resized from 16×16 to 8×8 pixels\n")
+      #expect(
+        result.errors
+          == "rso: b.png: made grey\nrso: c.png: resized from 16×16 to 8×8 pixels\n")
       let answers = try Self.answers(result.output)
       #expect(
         answers.map(\.image) == ["a.png"] + [String](repeating: Self.images, count: 30) + [
@@ -117,16 +119,62 @@ struct PredictTests {
     }
   }
 
+  /// More than one piece of a file, plain and compressed: each image has the answer that it has alone.
+  @Test func filesAreReadInPieces() throws {
+    try Workplace.with { place in
+      try place.writeModel("m") { _ in }
+      let pixels = (0..<1200 * 64).map { UInt8(truncatingIfNeeded: $0 * $0 >> 5) }
+      let head: [UInt8] = [0, 0, 8, 3, 0, 0, 4, 0xb0, 0, 0, 0, 8, 0, 0, 0, 8]
+      try Data(head + pixels).write(to: place.file("many"))
+      try gzip(Data(head + pixels)).write(to: place.file("many.gz"))
+      try Self.npy("1, 8, 8", Array(pixels[(1100 * 64)..<(1101 * 64)])).write(to: place.file("one"))
+      let plain = try Self.answers(place.run(["predict", "m", "many", "--json"]).output)
+      #expect(plain.map(\.index) == (0..<1200).map { $0 })
+      let one = try Self.answers(place.run(["predict", "m", "one", "--json"]).output)
+      #expect(plain[1100].logits == one[0].logits && plain[0].logits != one[0].logits)
+      let zipped = try Self.answers(place.run(["predict", "m", "many.gz", "--json"]).output)
+      #expect(zipped.map(\.logits) == plain.map(\.logits))
+    }
+  }
+
+  /// What a network takes that was trained on floats; that they are taken as they are is said.
+  @Test func floatsAreTakenAsTheyAre() throws {
+    try Workplace.with { place in
+      try place.writeModel("m") { _ in }
+      let data = try Dataset.idx(directory: place.file("digits")).test
+      guard case .bytes(let pixels) = data.images else { return }
+      let floats = pixels.flatMap { pixel in
+        withUnsafeBytes(of: (Float(pixel) / 255).bitPattern.littleEndian) { Array($0) }
+      }
+      try Self.npy("30, 8, 8", type: "<f4", floats).write(to: place.file("f.npy"))
+      let expected = try Self.answers(place.run(["predict", "m", Self.images, "--json"]).output)
+      let result = try place.run(["predict", "m", "f.npy", "--json"])
+      #expect(
+        result.errors == "rso: f.npy: float32, taken as they are; bytes are divided by 255\n")
+      for (found, expected) in zip(try Self.answers(result.output), expected) {
+        for (a, b) in zip(found.logits, expected.logits) { #expect(abs(a - b) < 1e-4) }
+      }
+    }
+  }
+
   static let cases: [BadInputTests.Case] = [
     .init(
       arguments: ["predict", "m", "a.npy"], code: 1,
-      errors: ["a.npy: expected unsigned bytes [N, H, W] or [N, C, H, W], found {'descr': '<f8'"]
+      errors: ["a.npy: expected uint8 or float32, found the type '<f8' (convert it: images.astype"]
     ) { try npy("1, 8, 8", type: "<f8", []).write(to: $0.file("a.npy")) },
     .init(
       arguments: ["predict", "m", "a.npy"], code: 1,
-      errors: ["a.npy: expected the bytes of shape [1, 8, 8], found 63 (cut short?)"]
+      errors: [
+        "a.npy: expected 1×8×8 values of 1 bytes after the header, found 63 bytes (it was cut"
+      ]
     ) { try npy("1, 8, 8", [UInt8](repeating: 0, count: 63)).write(to: $0.file("a.npy")) },
 
+    .init(
+      arguments: ["predict", "m", "a.gz"], code: 1, errors: ["a.gz: the gzip data end too early"]
+    ) {
+      let content = try Data(contentsOf: $0.file(Self.images))
+      try gzip(content).dropLast(30).write(to: $0.file("a.gz"))
+    },
     .init(
       arguments: ["predict", "m"], code: 64, errors: ["Missing expected argument '<images> ...'"]),
     .init(arguments: ["predict", "m", "none.png"], code: 1, errors: ["none.png: cannot be read"]),

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import RSOFormats
@@ -50,5 +51,58 @@ struct ChartTests {
     #expect(point.svg.contains("<circle"))
     // Nothing yet: axes alone.
     #expect(Chart(title: "t", x: "x", y: "y", series: []).svg.contains("<line"))
+  }
+}
+
+/// Figures and lines stand out from what is behind them, in light, dark and print.
+struct ReportStyleTests {
+  typealias Colour = [Double]
+
+  /// The variables of a part of the style: 3 values from 0 to 255.
+  private static func colours(_ style: Substring) -> [String: Colour] {
+    var found: [String: Colour] = [:]
+    for match in style.matches(of: /--([a-z0-9]+): #([0-9a-f]+);/) {
+      let digits = match.2.count == 3 ? match.2.flatMap { [$0, $0] } : Array(match.2)
+      found[String(match.1)] = stride(from: 0, to: 6, by: 2).map {
+        Double(Int(String(digits[$0..<$0 + 2]), radix: 16) ?? 0)
+      }
+    }
+    for match in style.matches(of: /--mark: ([0-9]+), ([0-9]+), ([0-9]+);/) {
+      found["mark"] = [match.1, match.2, match.3].map { Double($0) ?? 0 }
+    }
+    return found
+  }
+
+  /// The ratio of the Web Content Accessibility Guidelines, 1 to 21.
+  private static func contrast(_ a: Colour, _ b: Colour) -> Double {
+    func luminance(_ colour: Colour) -> Double {
+      let linear = colour.map { value in
+        value <= 10 ? value / 255 / 12.92 : pow((value / 255 + 0.055) / 1.055, 2.4)
+      }
+      return zip([0.2126, 0.7152, 0.0722], linear).reduce(0) { $0 + $1.0 * $1.1 }
+    }
+    let (low, high) = (min(luminance(a), luminance(b)), max(luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+  }
+
+  @Test(arguments: ["", "prefers-color-scheme: dark", "@media print"])
+  func standsOut(scheme: String) throws {
+    let style = Report.style
+    let start = scheme.isEmpty ? style.startIndex : try #require(style.range(of: scheme)).upperBound
+    let end = try #require(style[start...].range(of: "} }")).upperBound
+    let colours = Self.colours(
+      style[start..<(scheme.isEmpty ? try #require(style.range(of: "@media")).lowerBound : end)])
+    #expect(colours.count == 11, "\(colours.keys)")
+    let (back, text) = (try #require(colours["back"]), try #require(colours["text"]))
+    let mark = try #require(colours["mark"])
+    let deepest = zip(mark, back).map {
+      $0 * Report.deepestMark + $1 * (1 - Report.deepestMark)
+    }
+    #expect(Self.contrast(text, back) >= 7)
+    #expect(Self.contrast(text, deepest) >= 4.5)
+    #expect(Self.contrast(try #require(colours["weak"]), back) >= 4.5)
+    for number in 0..<Chart.colours {
+      #expect(Self.contrast(try #require(colours["c\(number)"]), back) >= 3, "c\(number)")
+    }
   }
 }

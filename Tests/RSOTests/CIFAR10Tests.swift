@@ -138,4 +138,26 @@ struct KnownDataTests {
       #expect(known.folder(environment)?.path == folder.path)
     }
   }
+
+  /// What a package of the system brought comes before what was fetched.
+  @Test func theSystemsOwnComesFirst() throws {
+    try withTemporaryFolder { root in
+      let system = root.appendingPathComponent("system")
+      let known = KnownData(
+        name: "letters", aliases: [], title: "", contents: "",
+        shape: Shape(channels: 1, height: 1, width: 1), format: .idx, authors: "", licence: "",
+        mirrors: [], files: [.init(name: "a.gz", digest: .archive(md5: ""))], downloadSize: 1,
+        systemFolders: [root.appendingPathComponent("none").path, system.path], layers: 6,
+        cycles: 50)
+      let environment = ["XDG_CACHE_HOME": root.path]
+      let cache = known.cacheFolder(environment)
+      for folder in [cache, system] {
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        try Data().write(to: folder.appendingPathComponent("a"))
+        #expect(known.folder(environment)?.path == folder.path)
+      }
+      #expect(
+        KnownData.named("fashion-mnist")?.systemFolders == ["/usr/share/datasets/fashion-mnist"])
+    }
+  }
 }

@@ -38,7 +38,7 @@ private struct Folder {
 }
 
 /// Compresses by the program `gzip`, so that what is read was written by another hand.
-private func gzip(_ content: Data) throws -> Data {
+func gzip(_ content: Data) throws -> Data {
   var result = Data()
   try withTemporaryFolder { folder in
     let file = folder.appendingPathComponent("content")

@@ -6,10 +6,11 @@ extension KnownData {
   private static let trainLabels = "train-labels-idx1-ubyte.gz"
   private static let testImages = "t10k-images-idx3-ubyte.gz"
   private static let testLabels = "t10k-labels-idx1-ubyte.gz"
+  private static let grey28 = Shape(channels: 1, height: 28, width: 28)
 
   private static let mnist = KnownData(
     name: "mnist", aliases: ["m10"], title: "MNIST, handwritten digits",
-    contents: "60,000 + 10,000 images of 1×28×28 in 10 classes", format: .idx,
+    contents: "60,000 + 10,000 images of 1×28×28 in 10 classes", shape: grey28, format: .idx,
     authors: "LeCun, Cortes, Burges", licence: "CC BY-SA 3.0",
     mirrors: [
       "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -26,7 +27,7 @@ extension KnownData {
   private static let fashionMNIST = KnownData(
     name: "fashion-mnist", aliases: ["fashionmnist", "fashion"],
     title: "Fashion-MNIST, articles of clothing",
-    contents: "60,000 + 10,000 images of 1×28×28 in 10 classes", format: .idx,
+    contents: "60,000 + 10,000 images of 1×28×28 in 10 classes", shape: grey28, format: .idx,
     authors: "Xiao, Rasul, Vollgraf (Zalando)", licence: "MIT",
     mirrors: ["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"],
     files: [
@@ -38,9 +39,11 @@ extension KnownData {
     downloadSize: 30_900_000, systemFolders: ["/usr/share/datasets/fashion-mnist"], layers: 6,
     cycles: 50)
 
+  // Of KMNIST and CIFAR-10 we found only what torchvision and others state: digests of the archives at their origin. That
+  // of their content we could take from no copy that is surely genuine, so it is not made up here.
   private static let kmnist = KnownData(
     name: "kmnist", aliases: ["kuzushiji-mnist"], title: "KMNIST, cursive Japanese characters",
-    contents: "60,000 + 10,000 images of 1×28×28 in 10 classes", format: .idx,
+    contents: "60,000 + 10,000 images of 1×28×28 in 10 classes", shape: grey28, format: .idx,
     authors: "Clanuwat and others (ROIS-CODH)", licence: "CC BY-SA 4.0",
     mirrors: ["http://codh.rois.ac.jp/kmnist/dataset/kmnist/"],
     files: [
@@ -53,7 +56,8 @@ extension KnownData {
 
   private static let cifar10 = KnownData(
     name: "cifar10", aliases: ["c10", "cifar-10"], title: "CIFAR-10, photographs of ten things",
-    contents: "50,000 + 10,000 images of 3×32×32 in 10 classes", format: .cifar10,
+    contents: "50,000 + 10,000 images of 3×32×32 in 10 classes", shape: CIFAR10.shape,
+    format: .cifar10,
     authors: "Krizhevsky, Nair, Hinton", licence: "none stated; cite its report",
     mirrors: ["https://www.cs.toronto.edu/~kriz/"],
     files: [archive("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530")],

@@ -121,7 +121,7 @@ public struct Split: Sendable {
 /// Images to train on and images to test with.
 public struct Dataset: Sendable {
   /// What messages call it; for a folder, its name.
-  public let name: String
+  public internal(set) var name: String
   /// What a search trains on, after the limit.
   public let train: Split
   /// What it is evaluated with, after the limit.
@@ -190,11 +190,11 @@ public struct Dataset: Sendable {
 
   /// A folder of CIFAR-10's binary version (`data_batch_1.bin` … `test_batch.bin`), or of the unpacked archive.
   public static func cifar10(
-    directory: URL, name: String? = nil, trainLimit: Int? = nil, testLimit: Int? = nil
+    directory: URL, trainLimit: Int? = nil, testLimit: Int? = nil
   ) throws -> Dataset {
     let folder = CIFAR10.folder(in: directory) ?? directory
     return try Dataset(
-      name: name ?? directory.standardizedFileURL.lastPathComponent,
+      name: directory.standardizedFileURL.lastPathComponent,
       train: CIFAR10.split(CIFAR10.trainFiles, in: folder),
       test: CIFAR10.split(CIFAR10.testFiles, in: folder),
       classes: CIFAR10.classes, trainLimit: trainLimit, testLimit: testLimit)

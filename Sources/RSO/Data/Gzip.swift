@@ -12,43 +12,104 @@ package enum Gzip {
   /// - Throws: `RSOError` if `bytes` are not gzip data, end too early, are corrupt or are followed by something else.
   package static func inflate(_ bytes: [UInt8], name: String) throws -> [UInt8] {
     guard isGzip(bytes) else { throw RSOError(name, "expected gzip data, found something else") }
-    var stream = z_stream()
+    var rest = bytes
+    let inflater = try Inflater(name: name) {
+      defer { rest = [] }
+      return rest
+    }
+    var content: [UInt8] = []
+    while true {
+      let piece = try inflater.read(1 << 18)
+      if piece.isEmpty { return content }
+      content += piece
+    }
+  }
+}
+
+/// The content of gzip data, piece by piece.
+final class Inflater {
+  /// zlib keeps its address.
+  private let stream: UnsafeMutablePointer<z_stream>
+  private let name: String
+  private let next: () throws -> [UInt8]
+  private var input: [UInt8] = []
+  private var consumed = 0
+  private var isBetweenMembers = false
+
+  /// - Parameter next: the next piece of gzip data, empty at its end.
+  init(name: String, next: @escaping () throws -> [UInt8]) throws {
+    self.name = name
+    self.next = next
+    stream = .allocate(capacity: 1)
+    stream.initialize(to: z_stream())
     let size = Int32(MemoryLayout<z_stream>.size)
-    guard inflateInit2_(&stream, 16 + MAX_WBITS, ZLIB_VERSION, size) == Z_OK else {
+    guard inflateInit2_(stream, 16 + MAX_WBITS, ZLIB_VERSION, size) == Z_OK else {
       throw RSOError(name, "cannot be inflated: zlib is of another version or out of memory")
     }
-    defer { inflateEnd(&stream) }
+  }
 
-    var content: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 1 << 18)
-    var consumed = 0
-    while true {
-      let (status, produced) = bytes.withUnsafeBufferPointer { input in
-        chunk.withUnsafeMutableBufferPointer { output in
-          // zlib only reads its input; the C declaration lacks the const.
-          stream.next_in = UnsafeMutablePointer(
-            mutating: input.baseAddress.map { $0 + consumed })
-          stream.avail_in = uInt(min(bytes.count - consumed, 1 << 30))
-          stream.next_out = output.baseAddress
-          stream.avail_out = uInt(output.count)
-          let offered = stream.avail_in
-          let status = CZlib.inflate(&stream, Z_NO_FLUSH)
-          consumed += Int(offered - stream.avail_in)
-          return (status, output.count - Int(stream.avail_out))
+  deinit {
+    inflateEnd(stream)
+    stream.deallocate()
+  }
+
+  /// The next `count` bytes of content, fewer at its end.
+  func read(_ count: Int) throws -> [UInt8] {
+    var content = [UInt8](repeating: 0, count: count)
+    var produced = 0
+    while produced < count {
+      if consumed == input.count {
+        (input, consumed) = (try next(), 0)
+        if input.isEmpty {
+          guard isBetweenMembers else {
+            throw RSOError(name, "the gzip data end too early", hint: "fetch it again")
+          }
+          break
         }
       }
-      content.append(contentsOf: chunk[..<produced])
+      if isBetweenMembers { try beginMember() }
+      let status = inflate(into: &content, at: &produced)
       switch status {
-      case Z_OK: continue
-      case Z_STREAM_END where consumed == bytes.count: return content
-      case Z_STREAM_END where isGzip(bytes[consumed...]): inflateReset(&stream)
-      case Z_STREAM_END:
-        throw RSOError(name, "\(bytes.count - consumed) surplus bytes after the gzip data")
-      case Z_BUF_ERROR:  // No progress was possible: the input ends here.
-        throw RSOError(name, "the gzip data end too early", hint: "fetch it again")
+      // Without room or input there is no progress: the loop looks for both.
+      case Z_OK, Z_BUF_ERROR: break
+      case Z_STREAM_END: isBetweenMembers = true
       default:
-        let reason = stream.msg.map { String(cString: $0) } ?? "zlib's error \(status)"
+        let reason = stream.pointee.msg.map { String(cString: $0) } ?? "zlib's error \(status)"
         throw RSOError(name, "corrupt gzip data: \(reason)", hint: "fetch it again")
+      }
+    }
+    content.removeLast(count - produced)
+    return content
+  }
+
+  /// - Throws: `RSOError` where what follows a member is no other.
+  private func beginMember() throws {
+    if input.count - consumed == 1 { input += try next() }
+    guard Gzip.isGzip(input[consumed...]) else {
+      var surplus = input.count - consumed
+      while case let more = try next(), !more.isEmpty { surplus += more.count }
+      throw RSOError(name, "\(surplus) surplus bytes after the gzip data")
+    }
+    inflateReset(stream)
+    isBetweenMembers = false
+  }
+
+  /// - Returns: zlib's status.
+  private func inflate(into content: inout [UInt8], at produced: inout Int) -> Int32 {
+    input.withUnsafeBufferPointer { input in
+      content.withUnsafeMutableBufferPointer { content in
+        // zlib only reads its input; the C declaration lacks the const.
+        stream.pointee.next_in = UnsafeMutablePointer(
+          mutating: input.baseAddress.map { $0 + consumed })
+        let offered = uInt(min(input.count - consumed, 1 << 30))
+        stream.pointee.avail_in = offered
+        stream.pointee.next_out = content.baseAddress.map { $0 + produced }
+        let room = uInt(min(content.count - produced, 1 << 30))
+        stream.pointee.avail_out = room
+        let status = CZlib.inflate(stream, Z_NO_FLUSH)
+        consumed += Int(offered - stream.pointee.avail_in)
+        produced += Int(room - stream.pointee.avail_out)
+        return status
       }
     }
   }

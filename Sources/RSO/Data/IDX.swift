@@ -24,33 +24,14 @@ package enum IDX {
   static func split(images imagesURL: URL, labels labelsURL: URL) throws -> Split {
     let names = (images: imagesURL.lastPathComponent, labels: labelsURL.lastPathComponent)
     let expected = names.images.contains("idx4") ? imagesMagic : grayImagesMagic
-    let (dimensions, images) = try array(readFile(imagesURL), name: names.images, magic: expected)
+    let (header, images) = try array(readFile(imagesURL), name: names.images, magic: expected)
     let (_, labels) = try array(readFile(labelsURL), name: names.labels, magic: labelsMagic)
     return try Split(
-      images: images, labels: labels.map(Int32.init), shape: shape(dimensions), names: names)
+      images: images, labels: labels.map(Int32.init), shape: header.imageShape, names: names)
   }
 
-  /// Images without labels: `[N, C, H, W]` and the shape of one.
-  ///
-  /// - Parameter bytes: of the file, plain or gzipped.
-  package static func images(
-    _ bytes: [UInt8], name: String
-  ) throws -> (pixels: [UInt8], shape: Shape) {
-    let (dimensions, pixels) = try array(bytes, name: name, magic: grayImagesMagic)
-    return (pixels, shape(dimensions))
-  }
-
-  /// Whether a file may be one of these: by its first bytes.
-  package static func isPossible(_ bytes: [UInt8]) -> Bool {
-    Gzip.isGzip(bytes) || bytes.starts(with: [0, 0, 8])
-  }
-
-  /// Of one image, by the dimensions of the file.
-  private static func shape(_ dimensions: [Int]) -> Shape {
-    Shape(
-      channels: dimensions.count == 4 ? dimensions[1] : 1,
-      height: dimensions[dimensions.count - 2], width: dimensions[dimensions.count - 1])
-  }
+  /// Whether a file may be one of these: by its first bytes, once inflated.
+  static func isPossible(_ bytes: [UInt8]) -> Bool { bytes.starts(with: [0, 0, 8]) }
 
   /// The first file of the usual names, with `-` or `.` before `idx`, plain or `.gz`.
   private static func find(_ stem: String, dimensions: [Int], in directory: URL) throws -> URL {
@@ -65,53 +46,81 @@ package enum IDX {
       hint: exists ? nil : "the folder does not exist")
   }
 
-  /// The dimensions and the bytes of one file; `magic` says what it should hold.
+  /// The header and the bytes of one file; `magic` says what it should hold.
   private static func array(
     _ bytes: [UInt8], name: String, magic: Int
-  ) throws -> (dimensions: [Int], bytes: [UInt8]) {
-    var bytes = bytes
-    if Gzip.isGzip(bytes) { bytes = try Gzip.inflate(bytes, name: name) }
+  ) throws -> (header: Header, bytes: [UInt8]) {
+    let bytes = Gzip.isGzip(bytes) ? try Gzip.inflate(bytes, name: name) : bytes
+    var rest = bytes[...]
+    let header = try Header(name: name, magic: magic) { count in
+      defer { rest = rest.dropFirst(count) }
+      return Array(rest.prefix(count))
+    }
+    try header.checkLength(rest.count)
+    return (header, Array(rest))
+  }
+}
 
-    /// The big-endian 32-bit word at a position counted in words.
-    func word(_ index: Int) throws -> Int {
-      guard bytes.count >= 4 * index + 4 else {
-        throw RSOError(name, "expected a header, found a file of \(bytes.count) bytes")
+extension IDX {
+  /// What stands before the bytes.
+  struct Header {
+    let name: String
+    let dimensions: [Int]
+
+    /// - Parameters:
+    ///   - magic: says what the file should hold.
+    ///   - read: the next bytes of the file, fewer at its end.
+    /// - Throws: `RSOError` naming the file and what is wrong with it.
+    init(name: String, magic: Int, read: (_ count: Int) throws -> [UInt8]) throws {
+      var length = 0
+      /// The next big-endian 32-bit word.
+      func word() throws -> Int {
+        let bytes = try read(4)
+        length += bytes.count
+        guard bytes.count == 4 else {
+          throw RSOError(name, "expected a header, found a file of \(length) bytes")
+        }
+        return bytes.reduce(0) { $0 << 8 | Int($1) }
       }
-      return bytes[(4 * index)..<(4 * index + 4)].reduce(0) { $0 << 8 | Int($1) }
+      let found = try word()
+      let isExpected =
+        magic == labelsMagic
+        ? found == labelsMagic : found == grayImagesMagic || found == imagesMagic
+      guard isExpected else {
+        let hint: String? =
+          switch found {
+          case labelsMagic: "a labels file? are the two paths swapped?"
+          case grayImagesMagic, imagesMagic: "an images file? are the two paths swapped?"
+          case 0x0900...0x0eff: "its values are not unsigned bytes"
+          default: name.hasSuffix(".gz") ? "nor is it gzip data" : "not an IDX file?"
+          }
+        throw RSOError(name, "expected magic \(magic), found \(found)", hint: hint)
+      }
+      self.name = name
+      dimensions = try (1...(found & 0xff)).map { _ in try word() }
+      guard !dimensions.contains(0) else {
+        throw RSOError(name, "expected dimensions above zero, found \(sizes)")
+      }
     }
-    let found = try word(0)
-    let isExpected =
-      magic == labelsMagic
-      ? found == labelsMagic : found == grayImagesMagic || found == imagesMagic
-    guard isExpected else {
-      let hint: String? =
-        switch found {
-        case labelsMagic: "a labels file? are the two paths swapped?"
-        case grayImagesMagic, imagesMagic: "an images file? are the two paths swapped?"
-        case 0x0900...0x0eff: "its values are not unsigned bytes"
-        default: name.hasSuffix(".gz") ? "nor is it gzip data" : "not an IDX file?"
-        }
-      throw RSOError(name, "expected magic \(magic), found \(found)", hint: hint)
+
+    private var sizes: String { dimensions.map(String.init).joined(separator: "×") }
+
+    /// Of one image.
+    var imageShape: Shape {
+      Shape(
+        channels: dimensions.count == 4 ? dimensions[1] : 1,
+        height: dimensions[dimensions.count - 2], width: dimensions[dimensions.count - 1])
     }
-    let dimensions = try (1...(found & 0xff)).map(word)
-    let sizes = dimensions.map(String.init).joined(separator: "×")
-    guard !dimensions.contains(0) else {
-      throw RSOError(name, "expected dimensions above zero, found \(sizes)")
-    }
-    let header = 4 + 4 * dimensions.count
-    guard let count = product(of: dimensions), bytes.count - header == count else {
-      let difference = product(of: dimensions).map { bytes.count - header - $0 }
-      let problem =
-        switch difference {
-        case .some(1...): "surplus bytes at its end"
-        default: "it was cut short"
-        }
+
+    /// - Parameter found: bytes after the header.
+    func checkLength(_ found: Int) throws {
+      let expected = product(of: dimensions)
+      guard found != expected else { return }
       throw RSOError(
-        name, "expected \(sizes) bytes after the header, found \(bytes.count - header)",
-        hint: problem)
+        name, "expected \(sizes) bytes after the header, found \(found)",
+        hint: expected.map { found > $0 } ?? false ? "surplus bytes at its end" : "it was cut short"
+      )
     }
-    bytes.removeFirst(header)
-    return (dimensions, bytes)
   }
 }
 

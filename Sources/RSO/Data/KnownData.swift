@@ -8,7 +8,8 @@ package struct KnownData: Sendable {
   package enum Digest: Hashable, Sendable {
     /// Of the content, whatever compressed it.
     case content(sha256: String)
-    /// Of the archive as published, where nothing else is known.
+    /// Of the archive as published, where no source states one of its content. Only that archive will do, from whatever
+    /// mirror.
     case archive(md5: String)
   }
 
@@ -23,6 +24,9 @@ package struct KnownData: Sendable {
   package let aliases: [String]
   package let title: String
   package let contents: String
+  /// Of one image.
+  package let shape: Shape
+  package var classes: Int { 10 }
   package let format: Format
   package let authors: String
   package let licence: String
@@ -108,30 +112,32 @@ extension Dataset {
   /// It is looked for where packages of the system put it and in the user's cache folder
   /// (`$XDG_CACHE_HOME/rso`, or `~/.cache/rso`), where `rso data fetch` puts it.
   ///
-  /// - Throws: `RSOError` if the name is unknown, the data are not there or a file is wrong.
-  public static func named(_ name: String, trainLimit: Int? = nil, testLimit: Int? = nil) throws
-    -> Dataset
-  {
+  /// - Parameter directory: the folder to take it from instead, in any format that `folder` reads.
+  /// - Throws: `RSOError` if the name is unknown, the data are not there, a file is wrong, or the folder has other images.
+  public static func named(
+    _ name: String, directory: URL? = nil, trainLimit: Int? = nil, testLimit: Int? = nil
+  ) throws -> Dataset {
     guard let known = KnownData.named(name) else {
       throw RSOError(
         "--data", "expected \(KnownData.all.map(\.name).joined(separator: ", ")), found '\(name)'",
         hint: "your own images: --data-dir DIR")
     }
-    if known.isBuiltIn { return try mnist(trainLimit: trainLimit, testLimit: testLimit) }
-    guard let folder = known.folder() else {
+    if known.isBuiltIn, directory == nil {
+      return try mnist(trainLimit: trainLimit, testLimit: testLimit)
+    }
+    guard let folder = directory ?? known.folder() else {
       throw RSOError(
         known.name, "the data set is not on this machine",
         hint: "fetch it with: rso data fetch \(known.name)")
     }
-    return switch known.format {
-    case .idx:
-      try Dataset(
-        name: known.name, train: IDX.split("train", in: folder),
-        test: IDX.split("t10k", in: folder), classes: 10, trainLimit: trainLimit,
-        testLimit: testLimit)
-    case .cifar10:
-      try cifar10(
-        directory: folder, name: known.name, trainLimit: trainLimit, testLimit: testLimit)
+    var data = try self.folder(folder, trainLimit: trainLimit, testLimit: testLimit)
+    data.name = known.name
+    guard data.train.shape == known.shape, data.classes == known.classes else {
+      throw RSOError(
+        folder.path,
+        "expected images of \(known.shape) in \(known.classes) classes, as \(known.name) has, "
+          + "found \(data.train.shape) in \(data.classes)", hint: "other images go without --data")
     }
+    return data
   }
 }

@@ -22,12 +22,22 @@ enum NumPy {
       images: images.pixels(), labels: labels.labels(), shape: shape, names: names)
   }
 
-  /// What a file holds.
-  struct Array {
+  private static let magic: [UInt8] = [0x93] + "NUMPY".utf8
+
+  /// Whether a file may be one of these: by its first bytes.
+  static func isPossible(_ bytes: [UInt8]) -> Bool { bytes.starts(with: magic) }
+
+  /// What a file says of its elements.
+  struct Header {
     let name: String
     /// NumPy's name of the element type, as in `<f4`.
     let type: String
     let shape: [Int]
+  }
+
+  /// What a file holds.
+  struct Array {
+    let header: Header
     /// What follows the header: the elements in C order.
     let bytes: [UInt8]
   }
@@ -35,8 +45,8 @@ enum NumPy {
 
 // MARK: - What is in the arrays
 
-extension NumPy.Array {
-  fileprivate func imageShape() throws -> Shape {
+extension NumPy.Header {
+  func imageShape() throws -> Shape {
     guard (3...4).contains(shape.count) else {
       throw RSOError(
         name, "expected images [N, H, W] or [N, C, H, W], found the shape \(shape)",
@@ -54,25 +64,11 @@ extension NumPy.Array {
       width: shape[shape.count - 1])
   }
 
-  fileprivate func pixels() throws -> Pixels {
+  /// Bytes of a pixel.
+  func pixelSize() throws -> Int {
     switch type {
-    case "|u1":
-      try checkLength(elementSize: 1)
-      return .bytes(bytes)
-    case "<f4":
-      try checkLength(elementSize: 4)
-      let values = bytes.withUnsafeBytes { bytes in
-        stride(from: 0, to: bytes.count, by: 4).map {
-          Float(
-            bitPattern: UInt32(
-              littleEndian: bytes.loadUnaligned(fromByteOffset: $0, as: UInt32.self))
-          )
-        }
-      }
-      if let index = values.firstIndex(where: { !$0.isFinite }) {
-        throw RSOError(name, "expected finite values, found \(values[index]) at \(place(index))")
-      }
-      return .floats(values)
+    case "|u1": return 1
+    case "<f4": return 4
     default:
       throw RSOError(
         name, "expected uint8 or float32, found the type '\(type)'",
@@ -80,7 +76,56 @@ extension NumPy.Array {
     }
   }
 
+  /// Some elements, the first of which is number `first` of the array.
+  func pixels(_ bytes: [UInt8], from first: Int) throws -> Pixels {
+    guard try pixelSize() == 4 else { return .bytes(bytes) }
+    let values = bytes.withUnsafeBytes { bytes in
+      stride(from: 0, to: bytes.count, by: 4).map {
+        Float(
+          bitPattern: UInt32(
+            littleEndian: bytes.loadUnaligned(fromByteOffset: $0, as: UInt32.self))
+        )
+      }
+    }
+    if let index = values.firstIndex(where: { !$0.isFinite }) {
+      throw RSOError(
+        name, "expected finite values, found \(values[index]) at \(place(first + index))")
+    }
+    return .floats(values)
+  }
+
+  /// - Parameter found: bytes after the header.
+  func checkLength(_ found: Int, elementSize: Int) throws {
+    let expected = product(of: shape + [elementSize])
+    guard found != expected else { return }
+    throw RSOError(
+      name,
+      "expected \(shape.map(String.init).joined(separator: "×")) values of \(elementSize) bytes "
+        + "after the header, found \(found) bytes",
+      hint: expected.map { found > $0 } ?? false ? "surplus bytes at its end" : "it was cut short")
+  }
+
+  /// An element's place, as in `[3, 0, 5, 7]`.
+  fileprivate func place(_ index: Int) -> String {
+    var (left, place) = (index, [Int]())
+    for size in shape.reversed() {
+      place.insert(left % size, at: 0)
+      left /= size
+    }
+    return "\(place)"
+  }
+}
+
+extension NumPy.Array {
+  fileprivate func imageShape() throws -> Shape { try header.imageShape() }
+
+  fileprivate func pixels() throws -> Pixels {
+    try header.checkLength(bytes.count, elementSize: header.pixelSize())
+    return try header.pixels(bytes, from: 0)
+  }
+
   fileprivate func labels() throws -> [Int32] {
+    let (name, type, shape) = (header.name, header.type, header.shape)
     let isSigned = type.dropFirst().first == "i"
     guard isSigned || type.dropFirst().first == "u", let size = Int(type.dropFirst(2)),
       [1, 2, 4, 8].contains(size)
@@ -95,7 +140,7 @@ extension NumPy.Array {
         hint: shape.count == 2 && shape[1] > 1
           ? "of one-hot labels: labels.argmax(axis=1)" : "convert it: labels.reshape(-1)")
     }
-    try checkLength(elementSize: size)
+    try header.checkLength(bytes.count, elementSize: size)
     return try stride(from: 0, to: bytes.count, by: size).map { start in
       let bits = bytes[start..<start + size].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
       let unused = UInt64(64 - 8 * size)
@@ -104,33 +149,11 @@ extension NumPy.Array {
         throw RSOError(
           name,
           "expected labels 0 to \(Split.largestClassCount - 1), found "
-            + "\(isSigned ? "\(value)" : "\(bits)") at \(place(start / size))",
+            + "\(isSigned ? "\(value)" : "\(bits)") at \(header.place(start / size))",
           hint: "number the classes from 0: np.unique(labels, return_inverse=True)[1]")
       }
       return Int32(value)
     }
-  }
-
-  private func checkLength(elementSize: Int) throws {
-    let found = bytes.count
-    guard let expected = product(of: shape + [elementSize]), found == expected else {
-      throw RSOError(
-        name,
-        "expected \(shape.map(String.init).joined(separator: "×")) values of \(elementSize) bytes "
-          + "after the header, found \(found) bytes",
-        hint: product(of: shape + [elementSize]).map { found > $0 } ?? false
-          ? "surplus bytes at its end" : "it was cut short")
-    }
-  }
-
-  /// An element's place, as in `[3, 0, 5, 7]`.
-  private func place(_ index: Int) -> String {
-    var (left, place) = (index, [Int]())
-    for size in shape.reversed() {
-      place.insert(left % size, at: 0)
-      left /= size
-    }
-    return "\(place)"
   }
 }
 
@@ -143,26 +166,43 @@ extension NumPy.Array {
 
   /// - Throws: `RSOError` naming the file and what is wrong with it.
   init(_ file: [UInt8], name: String) throws {
-    guard file.starts(with: [0x93] + "NUMPY".utf8) else {
+    var rest = file[...]
+    header = try NumPy.Header(name: name) { count in
+      defer { rest = rest.dropFirst(count) }
+      return Swift.Array(rest.prefix(count))
+    }
+    bytes = Swift.Array(rest)
+  }
+}
+
+extension NumPy.Header {
+  /// - Parameter read: the next bytes of the file, fewer at its end.
+  /// - Throws: `RSOError` naming the file and what is wrong with it.
+  init(name: String, read: (_ count: Int) throws -> [UInt8]) throws {
+    // Version 1 has 16 bits of header length, 2 and 3 have 32.
+    let head = try read(12)
+    guard NumPy.isPossible(head) else {
       throw RSOError(
         name, "expected an .npy file, found something else",
-        hint: file.starts(with: "PK".utf8) ? "an .npz file? save each array with np.save" : nil)
+        hint: head.starts(with: "PK".utf8) ? "an .npz file? save each array with np.save" : nil)
     }
-    // Version 1 has 16 bits of header length, 2 and 3 have 32.
-    guard file.count >= 12 else {
-      throw RSOError(name, "expected a header, found a file of \(file.count) bytes")
+    guard head.count == 12 else {
+      throw RSOError(name, "expected a header, found a file of \(head.count) bytes")
     }
-    guard (1...3).contains(file[6]) else {
-      throw RSOError(name, "expected an .npy file of version 1 to 3, found version \(file[6])")
+    guard (1...3).contains(head[6]) else {
+      throw RSOError(name, "expected an .npy file of version 1 to 3, found version \(head[6])")
     }
-    let start = file[6] == 1 ? 10 : 12
-    let length = file[8..<start].reversed().reduce(0) { $0 << 8 | Int($1) }
-    guard file.count - start >= length else {
+    let start = head[6] == 1 ? 10 : 12
+    let length = head[8..<start].reversed().reduce(0) { $0 << 8 | Int($1) }
+    // A header of 4 GiB is none.
+    let rest = try read(min(max(length - (12 - start), 0), 1 << 20))
+    let text = head[start...] + rest
+    guard text.count >= length else {
       throw RSOError(
-        name, "expected a header of \(length) bytes, found \(file.count - start)",
+        name, "expected a header of \(length) bytes, found \(text.count)",
         hint: "it was cut short")
     }
-    let header = String(decoding: file[start..<(start + length)], as: UTF8.self)
+    let header = String(decoding: text.prefix(length), as: UTF8.self)
     func field(_ pattern: Regex<(Substring, Substring)>) throws -> Substring {
       guard let match = header.firstMatch(of: pattern) else {
         throw RSOError(
@@ -196,6 +236,5 @@ extension NumPy.Array {
     self.name = name
     self.type = type
     self.shape = shape
-    bytes = Swift.Array(file[(start + length)...])
   }
 }

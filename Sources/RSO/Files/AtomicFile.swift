@@ -119,18 +119,42 @@ package final class AppendingFile {
 
 /// The whole content of a file.
 package func readFile(_ url: URL) throws -> [UInt8] {
-  let file = try checkFile(url, "cannot be read") { open(url.path, O_RDONLY | O_CLOEXEC) }
+  let file = try openFile(url)
   defer { close(file) }
   var bytes: [UInt8] = []
-  var chunk = [UInt8](repeating: 0, count: 1 << 20)
-  while true {
-    let count = try chunk.withUnsafeMutableBytes { chunk in
-      try checkFile(url, "cannot be read") { read(file, chunk.baseAddress, chunk.count) }
-    }
-    if count == 0 { return bytes }
-    bytes.append(contentsOf: chunk[..<count])
-  }
+  while case let piece = try readFile(file, 1 << 20, url), !piece.isEmpty { bytes += piece }
+  return bytes
 }
+
+/// Opens a file to read it.
+func openFile(_ url: URL) throws -> Int32 {
+  try checkFile(url, "cannot be read") { open(url.path, O_RDONLY | O_CLOEXEC) }
+}
+
+/// The next `count` bytes, fewer at the end.
+func readFile(_ file: Int32, _ count: Int, _ url: URL) throws -> [UInt8] {
+  var bytes = [UInt8](repeating: 0, count: count)
+  var done = 0
+  while done < count {
+    let more = try bytes.withUnsafeMutableBytes { bytes in
+      let room = UnsafeMutableRawBufferPointer(rebasing: bytes[done...])
+      return try checkFile(url, "cannot be read") { read(file, room.baseAddress, room.count) }
+    }
+    if more == 0 { break }
+    done += more
+  }
+  bytes.removeLast(count - done)
+  return bytes
+}
+
+/// Bytes of a regular file; `nil` for a pipe or a device.
+func fileSize(_ file: Int32) -> Int? {
+  var status = stat()
+  guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+  return Int(status.st_size)
+}
+
+func closeFile(_ file: Int32) { close(file) }
 
 private func writeAll(_ bytes: UnsafeRawBufferPointer, to file: Int32, at url: URL) throws {
   var written = 0

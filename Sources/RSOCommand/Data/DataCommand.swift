@@ -20,8 +20,41 @@ struct DataCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Say which data sets are known, and where they are on this machine.")
 
-    func run() {
-      Console.line(KnownData.all.map(Self.words).joined(separator: "\n\n"))
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    /// A data set for programs.
+    private struct Entry: Encodable {
+      var name: String
+      var title: String
+      var contents: String
+      /// To download.
+      var bytes: Int
+      var isBuiltIn: Bool
+      /// The folder that has it; `nil` where it is built in or not on this machine.
+      var folder: String?
+      var licence: String
+      var authors: String
+      var sources: [String]
+
+      init(_ known: KnownData) {
+        (name, title, contents) = (known.name, known.title, known.contents)
+        (bytes, licence, authors) = (known.downloadSize, known.licence, known.authors)
+        sources = known.mirrors
+        isBuiltIn = known.isBuiltIn
+        folder = known.isBuiltIn ? nil : known.folder()?.path
+      }
+    }
+
+    func run() throws {
+      guard json else {
+        Console.line(KnownData.all.map(Self.words).joined(separator: "\n\n"))
+        return
+      }
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+      let entries = KnownData.all.map(Entry.init)
+      Console.line(String(decoding: try encoder.encode(entries), as: UTF8.self))
     }
 
     private static func words(_ known: KnownData) -> String {
@@ -52,7 +85,9 @@ struct DataCommand: ParsableCommand {
           rso data fetch cifar10 --mirror http://intranet/datasets/
         """)
 
-    @Argument(help: "The data set's name, as in `rso data list`.")
+    @Argument(
+      help: "The data set's name, as in `rso data list`.",
+      completion: .list(KnownData.all.filter { !$0.isBuiltIn }.map(\.name)))
     var name: String
 
     @Option(

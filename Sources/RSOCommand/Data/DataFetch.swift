@@ -4,7 +4,8 @@ import RSO
 /// Brings a known data set into the user's cache folder.
 ///
 /// Files are loaded, checked and unpacked in `NAME.partial` beside the data set's own folder, which appears when all is
-/// well. What a broken connection left stays there for the next time; what has a wrong digest does not.
+/// well. What a broken connection left stays there for the next time, with the files that are finished. Where a mirror
+/// had a wrong file and none the right one, all of it goes: nobody knows what else such a place has.
 struct DataFetch {
   var known: KnownData
   /// Addresses of folders that hold the files, tried in turn.
@@ -52,21 +53,23 @@ struct DataFetch {
     if isThere(file) { return }
     let part = partial.appendingPathComponent(file.name + ".part")
     var failures: [String] = []
+    var isWrong = false
     for mirror in mirrors {
       let address = mirror + (mirror.hasSuffix("/") ? "" : "/") + file.name
       guard let url = URL(string: address) else {
         throw RSOError("--mirror", "expected the address of a folder, found '\(mirror)'")
       }
-      if let why = try fetch(file, from: url, part) {
-        failures.append("\(address): \(why)")
-        report(.failed(url: address, why: why))
-      } else {
+      guard let failure = try fetch(file, from: url, part) else {
         report(.finished(file: file.name))
         return
       }
+      let why = failure.words
+      if case .wrong = failure { isWrong = true }
+      failures.append("\(address): \(why)")
+      report(.failed(url: address, why: why))
     }
     let isLeft = size(part) > 0
-    if !isLeft { try? FileManager.default.removeItem(at: part) }
+    if !isLeft { try? FileManager.default.removeItem(at: isWrong ? partial : part) }
     throw RSOError(
       known.name, "\(file.name) could not be fetched: \(failures.joined(separator: "; "))",
       hint: isLeft
@@ -74,8 +77,22 @@ struct DataFetch {
         : "are you online? another place that has the files: --mirror URL")
   }
 
-  /// - Returns: why the mirror was given up; `nil` where the file is there.
-  private func fetch(_ file: KnownData.File, from url: URL, _ part: URL) throws -> String? {
+  /// Why a mirror was given up.
+  private enum Failure {
+    /// It has not the file, or not all of it came.
+    case absent(String)
+    /// It has another file.
+    case wrong(String)
+
+    var words: String {
+      switch self {
+      case .absent(let words), .wrong(let words): words
+      }
+    }
+  }
+
+  /// - Returns: `nil` where the file is there.
+  private func fetch(_ file: KnownData.File, from url: URL, _ part: URL) throws -> Failure? {
     var tries = tries
     while true {
       let before = size(part)
@@ -86,11 +103,11 @@ struct DataFetch {
       do {
         try download.run()
       } catch Download.Failure.refused(let why) {
-        return why
+        return .absent(why)
       } catch Download.Failure.broken(let why) {
         tries -= 1
         if tries > 0, size(part) > before { continue }
-        return why
+        return .absent(why)
       }
       do {
         try accept(file, part)
@@ -99,7 +116,7 @@ struct DataFetch {
         try? FileManager.default.removeItem(at: part)
         // The beginning may have been another mirror's: once more, from the start.
         if before > 0 { continue }
-        return error.description
+        return .wrong(error.description)
       }
     }
   }

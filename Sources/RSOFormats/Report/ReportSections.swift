@@ -192,14 +192,21 @@ extension Report {
           figure("\(sheet.name), \(word)", image(try sheet.png(), "\(sheet.name) \(word)"))
         }
       }
-      return figures.isEmpty
-        ? "<p>The first layer has no filters that are a picture of its input.</p>"
-        : "<div class=\"grid2 filters\">\(figures.joined(separator: "\n"))</div>"
+      if figures.isEmpty {
+        return "<p>The first layer has no filters that are a picture of its input.</p>"
+      }
+      let first = last.parameters.slots.first { $0.role == .weight }
+      let isSearched = run.swept.contains { $0.name == first?.name }
+      return "<div class=\"grid2 filters\">\(figures.joined(separator: "\n"))</div>"
+        + (isSearched ? "" : "\n<p class=weak>This run has not searched them yet.</p>")
     }
     return section(
       "Filters of the first layer",
       "Grey is zero; black and white are the largest weight of either sign, in each picture.", body)
   }
+
+  /// How much of a cell's colour may be the mark's: on more, its figure is hard to read, first of all in the dark.
+  static let deepestMark = 0.55
 
   var confusions: String {
     let body = eachRun { run in
@@ -208,7 +215,7 @@ extension Report {
       let rows = table.enumerated().map { label, counts in
         let sum = max(counts.reduce(0, +), 1)
         let cells = counts.map { count in
-          let share = decimal((Double(count) / Double(sum)).squareRoot() * 0.85, 3)
+          let share = decimal((Double(count) / Double(sum)).squareRoot() * Self.deepestMark, 3)
           return "<td style=\"background: rgba(var(--mark), \(share))\">\(count)</td>"
         }
         return "<tr><th>\(escaped(name(label)))</th>\(cells.joined())</tr>"

@@ -15,7 +15,7 @@ extension Report {
     .weak, figcaption { color: var(--weak); font-size: .9rem; }
     .grid2 { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem; }
     .narrow { max-width: 34rem; }
-    .small { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); gap: .5rem; }
+    .small { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: .5rem; }
     figure { margin: 0; break-inside: avoid; }
     svg { display: block; width: 100%; height: auto; }
     svg text { fill: var(--text); font: 12px system-ui, sans-serif; }
@@ -42,6 +42,6 @@ extension Report {
     details { margin: .5rem 0; } summary { cursor: pointer; }
     @media print { :root { --back: #fff; --text: #000; --weak: #444; --rule: #bbb; --mark: 0, 114, 178; --c0: #0072b2; --c1: #d55e00;
       --c2: #007a55; --c3: #b0568b; --c4: #8a6d00; --c5: #3a3a3c; } body { max-width: none; padding: 0; font-size: 10pt; }
-      h2, h3 { break-after: avoid; } tr, .small figure { break-inside: avoid; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
+      .scroll { overflow: visible; } h2, h3 { break-after: avoid; } tr, .small figure { break-inside: avoid; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
     """
 }

@@ -1,0 +1,137 @@
+import Foundation
+
+/// The bytes of a file in order, those of a gzip file inflated on the way.
+package final class FileReader {
+  private let file: Int32
+  private let url: URL
+  private var inflater: Inflater?
+  /// What was looked at and not yet read.
+  private var ahead: [UInt8] = []
+  /// Bytes that are left; `nil` for gzip data and for what is no regular file.
+  package private(set) var remaining: Int?
+
+  /// - Throws: `RSOError` if it cannot be read.
+  package init(_ url: URL) throws {
+    self.url = url
+    let file = try openFile(url)
+    self.file = file
+    ahead = try readFile(file, 2, url)
+    if Gzip.isGzip(ahead) {
+      var head = ahead
+      ahead = []
+      inflater = try Inflater(name: url.lastPathComponent) {
+        defer { head = [] }
+        return head.isEmpty ? try readFile(file, 1 << 16, url) : head
+      }
+    } else {
+      remaining = fileSize(file)
+    }
+  }
+
+  deinit { closeFile(file) }
+
+  /// The next `count` bytes, fewer at the end.
+  package func read(_ count: Int) throws -> [UInt8] {
+    var bytes = Array(ahead.prefix(count))
+    ahead.removeFirst(bytes.count)
+    if bytes.count < count {
+      let missing = count - bytes.count
+      bytes += try inflater?.read(missing) ?? readFile(file, missing, url)
+    }
+    remaining = remaining.map { $0 - bytes.count }
+    return bytes
+  }
+
+  /// The next `count` bytes, which are read again afterwards.
+  package func peek(_ count: Int) throws -> [UInt8] {
+    let left = remaining
+    ahead = try read(count)
+    remaining = left
+    return ahead
+  }
+
+  /// All that is left.
+  package func rest() throws -> [UInt8] {
+    var bytes: [UInt8] = []
+    while case let more = try read(1 << 20), !more.isEmpty { bytes += more }
+    return bytes
+  }
+}
+
+/// Unlabelled images of an `.npy` or IDX file, read in pieces, so that memory does not grow with their number.
+package final class ImageStream {
+  private enum Format {
+    case numPy(NumPy.Header)
+    case idx(IDX.Header)
+  }
+
+  /// Of one image.
+  package let shape: Shape
+  /// Images in the file.
+  package let count: Int
+  /// Of floats, which are taken as they are.
+  package let isFloat: Bool
+  private let reader: FileReader
+  private let format: Format
+  private let imageBytes: Int
+  private var done = 0
+
+  /// - Parameter reader: at the start of the file.
+  /// - Returns: `nil` for other files.
+  /// - Throws: `RSOError` naming the file and what is wrong with its header or its length.
+  package init?(_ reader: FileReader, name: String) throws {
+    self.reader = reader
+    let head = try reader.peek(8)
+    let length: Int
+    if NumPy.isPossible(head) {
+      let header = try NumPy.Header(name: name, read: reader.read)
+      isFloat = try header.pixelSize() == 4
+      (shape, length, count) = (try header.imageShape(), try header.pixelSize(), header.shape[0])
+      format = .numPy(header)
+    } else if IDX.isPossible(head) {
+      let header = try IDX.Header(name: name, magic: IDX.grayImagesMagic, read: reader.read)
+      isFloat = false
+      (shape, length, count) = (header.imageShape, 1, header.dimensions[0])
+      format = .idx(header)
+    } else {
+      return nil
+    }
+    guard
+      let size = product(of: [shape.channels, shape.height, shape.width, length]),
+      product(of: [count, size]) != nil
+    else {
+      throw RSOError(
+        name,
+        "expected images that a file can hold, found \(count) of "
+          + "\(shape.channels)×\(shape.height)×\(shape.width)")
+    }
+    imageBytes = size
+    if let remaining = reader.remaining { try checkLength(remaining) }
+  }
+
+  /// The next images `[N, C, H, W]`, at most `limit` of them; `nil` after the last.
+  ///
+  /// - Throws: `RSOError` where the file ends too early or goes on behind the last.
+  package func next(_ limit: Int) throws -> Pixels? {
+    guard done < count else { return nil }
+    let wanted = min(limit, count - done)
+    let bytes = try reader.read(wanted * imageBytes)
+    if bytes.count < wanted * imageBytes { try checkLength(done * imageBytes + bytes.count) }
+    let first = done * shape.count
+    done += wanted
+    if done == count, case let surplus = try reader.rest().count, surplus > 0 {
+      try checkLength(count * imageBytes + surplus)
+    }
+    switch format {
+    case .numPy(let header): return try header.pixels(bytes, from: first)
+    case .idx: return .bytes(bytes)
+    }
+  }
+
+  private func checkLength(_ found: Int) throws {
+    switch format {
+    case .numPy(let header): try header.checkLength(found, elementSize: header.pixelSize())
+    case .idx(let header): try header.checkLength(found)
+    }
+  }
+}
