@@ -40,7 +40,7 @@ struct HelpTests {
       ["export"],
       [
         "--onnx", "--safetensors", "--class-names", "unsigned bytes [N, C, H, W]",
-        "running statistics of batch norm",
+        "running mean and variance of every",
       ]
     ),
     (["data", "list"], ["--json"]),
@@ -81,7 +81,8 @@ struct HelpTests {
   func bashCompletes(line: String, expected: String) throws {
     try Workplace.with { place in
       let script = try place.run(["--generate-completion-script", "bash"]).output
-      let words = (["rso"] + line.split(separator: " ", omittingEmptySubsequences: false))
+      let words =
+        ["rso"] + line.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
       let call = """
 
         COMP_WORDS=(\(words.map { "'\($0)'" }.joined(separator: " ")))
