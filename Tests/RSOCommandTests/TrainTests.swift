@@ -195,8 +195,8 @@ struct TrainTests {
       let settings = try place.settings("r")
       #expect(settings.cycles == 1)
       #expect(settings.batchSize == 30)
-      // The tiny network has no conv2.
-      #expect(settings.sweeps["conv2"] == nil)
+      // The tiny network has no conv4.
+      #expect(settings.sweeps["conv4"] == nil)
     }
   }
 
