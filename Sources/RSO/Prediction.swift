@@ -78,7 +78,7 @@ public final class Predictor {
     workers = Workers(threads: threads)
     let blocks = Self.batch / Kernels.block
     built = NetworkPass(
-      network, lanes: .samples, kernels: Kernels.available[0], blockCapacity: blocks,
+      network, lanes: .samples, kernels: try Kernels.preferred(), blockCapacity: blocks,
       usesRunningStatistics: true)
     built.values[0] = built.pass.append(.load, shape: network.input)
     try built.append(0..<network.nodes.count)

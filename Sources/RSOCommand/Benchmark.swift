@@ -129,7 +129,7 @@ struct Benchmark: ParsableCommand {
     let settings = try search.settings(over: paper.settings, network: network)
     try settings.validate(samples: data.train.count, network: network)
     let batches = data.train.count / settings.batchSize
-    let kernels = Kernels.available[0].name
+    let kernels = try Kernels.preferred().name
     // What cannot be compared is said before anything is measured.
     let earlier = try compare.map { try EarlierBenchmark(contentsOf: $0) }
     try earlier?.check(

@@ -8,12 +8,14 @@ import Testing
 @Suite struct LayerKernelTests {
   struct Layer: Sendable, CustomStringConvertible {
     var height: Int, width: Int, inputs: Int, outputs: Int, stride: Int, padding: Int
-    /// Of 2×2 sums; with the channel mixed in with that stride.
+    /// Of 2×2 sums; with the channel mixed in with that stride; with a shortcut added to that.
     var box = false
     var mixing = 0
+    var shortcut = false
     var description: String {
       "\(inputs) to \(outputs) of \(height)×\(width), stride \(stride), padding \(padding)"
         + (box ? ", box sums" : "") + (mixing > 0 ? ", mixing of stride \(mixing)" : "")
+        + (shortcut ? ", a shortcut" : "")
     }
     var shape: Shape { Shape(channels: inputs, height: height, width: width) }
     /// Sides of what the convolution reads, the border included.
@@ -35,6 +37,9 @@ import Testing
       Layer(
         height: 14, width: 14, inputs: 9, outputs: 7, stride: 2, padding: 1, box: true, mixing: 1),
       Layer(height: 7, width: 7, inputs: 10, outputs: 6, stride: 1, padding: 1, mixing: 2),
+      Layer(
+        height: 8, width: 7, inputs: 6, outputs: 8, stride: 1, padding: 1, mixing: 1, shortcut: true
+      ),
     ]
   }
 
@@ -44,6 +49,7 @@ import Testing
     let lanes: Int
     let x: KernelSample
     let mixed: KernelSample?
+    let added: KernelSample?
     let mixing: MixingWeights?
     let column: [Float]
     let weights: [Float]
@@ -67,13 +73,15 @@ import Testing
       map = try random(2 * lanes * count, 4)
       bias = try random(layer.outputs, 5)
       guard layer.mixing > 0 else {
-        (mixed, mixing) = (nil, nil)
+        (mixed, added, mixing) = (nil, nil, nil)
         return
       }
       let source = Shape(
         channels: 1, height: layer.height * layer.mixing, width: layer.width * layer.mixing)
       let window = rso_window(source, layer.shape, kernel: 3, stride: layer.mixing, padding: 1)
       mixed = try KernelSample(lanes: lanes, size: source.area, key: 6)
+      added =
+        layer.shortcut ? try KernelSample(lanes: lanes, size: layer.shape.count, key: 7) : nil
       mixing = try MixingWeights(window, outputs: count)
       mixing?.set(outputs: count, column[...])
     }
@@ -89,6 +97,10 @@ import Testing
         source.column = UnsafePointer(mixing.packed.buffer.pointer)
         source.at_points = mixing.atPoints.map { UnsafePointer($0.pointer) }
       }
+      if let added {
+        source.added = UnsafePointer(added.pointer)
+        source.added_lane = added.stride
+      }
       source.scale = UnsafePointer(map.pointer)
       source.offset = UnsafePointer(map.pointer + lanes * layer.inputs)
       source.norm_lane = layer.inputs
@@ -103,7 +115,7 @@ import Testing
     /// The source before it is normalised, and the mixed part of it.
     func value(_ lane: Int, _ c: Int, _ row: Int, _ column: Int, _ s: Int) -> Double {
       let place = (c * layer.height + row) * layer.width + column
-      var sum = x[layer.mixing > 0 ? 0 : lane, place, s]
+      var sum = x[layer.mixing > 0 ? 0 : lane, place, s] + (added?[lane, place, s] ?? 0)
       guard let mixed, let window = mixing?.window else { return sum }
       for tap in 0..<9 {
         let (r, e) = (row * layer.mixing - 1 + tap / 3, column * layer.mixing - 1 + tap % 3)
@@ -210,7 +222,7 @@ import Testing
     }
   }
 
-  /// The moments of a mixing layer's output that is not stored.
+  /// The moments, and the extremes, of a mixing layer's output that is not stored.
   @Test(arguments: Layer.all.filter { $0.mixing > 0 }, [1, 3, 4])
   func mixedMoments(layer: Layer, lanes: Int) throws {
     let a = try Arguments(layer, lanes: lanes)
@@ -221,8 +233,10 @@ import Testing
       var source = a.source
       let workspace = try Buffer<Float>(Int(rso_source_workspace(&source)) + 16)
       source.workspace = workspace.pointer
+      let bounds = layer.mixing == 1 ? try KernelSample(lanes: lanes, size: 2 * layer.inputs) : nil
       kernels.table.pointee.mixed_moments(
-        &source, shift.pointer, valid.pointer, sums.pointer, layer.inputs * 2)
+        &source, shift.pointer, valid.pointer, sums.pointer, layer.inputs * 2, bounds?.pointer,
+        bounds?.stride ?? 0)
       for lane in 0..<lanes {
         for c in 0..<layer.inputs {
           var (sum, squares, size, count) = (0.0, 0.0, 0.0, 0.0)
@@ -243,6 +257,14 @@ import Testing
           #expect(
             abs(found[1] - squares) <= γ(layer.shape.area + 4) * squares + 2 * size * one
               + count * one * one, "\(kernels.name), \(layer)")
+          guard let bounds else { continue }
+          for s in 0..<16 {
+            let plane = (0..<layer.shape.area).map {
+              a.value(lane, c, $0 / layer.width, $0 % layer.width, s)
+            }
+            #expect(abs(bounds[lane, 2 * c, s] - (plane.max() ?? .nan)) <= one)
+            #expect(abs(bounds[lane, 2 * c + 1, s] - (plane.min() ?? .nan)) <= one)
+          }
         }
       }
     }

@@ -58,16 +58,17 @@ typedef struct {
 } rso_rows;
 
 // Where a layer's input comes from: scale[c] v[c] + offset[c], zero instead of what is negative if `relu`,
-// where v is x or, if `mixed` is there, x plus the convolution of that one channel with `column`.
-// x: [channels, height, width, 16], mixed: [mixing.height, mixing.width, 16],
+// where v is x or, if `mixed` is there, x plus the convolution of that one channel with `column`, and
+// plus `added` if that is there, which needs `at_points`.
+// x, added: [channels, height, width, 16], mixed: [mixing.height, mixing.width, 16],
 // column: packed [ceil(channels / 8)][3][3][8], scale, offset: [channels] per lane, or NULL
 // at_points: [channels][3][6] and, behind each, [3][5], the column's rows at the points of tiles of 4 and
 // 3 outputs; NULL where the stride is not 1 or the width not a sum of fours and threes.
 // workspace: rso_source_workspace(s) floats, for mixed_moments
 typedef struct {
-  const float *x, *mixed, *column, *at_points, *scale, *offset;
+  const float *x, *mixed, *column, *at_points, *added, *scale, *offset;
   float *workspace;
-  ptrdiff_t x_lane, mixed_lane, norm_lane;
+  ptrdiff_t x_lane, mixed_lane, added_lane, norm_lane;
   rso_window mixing;
   int32_t relu, lanes, channels, height, width;
 } rso_source;
@@ -124,9 +125,10 @@ typedef struct {
                   ptrdiff_t sums_lane);
 
   void (*layer)(const rso_layer *);
-  // The moments of a source with a mixed channel, before its normalisation.
+  // The moments of a source with a mixed channel, before its normalisation. extremes, if not NULL:
+  // receives [channels, 2, 16] per lane as `extremes` does, which needs `at_points`.
   void (*mixed_moments)(const rso_source *, const float *shift, const int32_t *valid, double *sums,
-                        ptrdiff_t sums_lane);
+                        ptrdiff_t sums_lane, float *extremes, ptrdiff_t extremes_lane);
 
   // Softmax cross entropy of logits x: [channels, 16] (area 1) against labels[16] per lane, summed
   // over the first valid[lane] samples into losses[lane * losses_lane]. predicted, if not NULL:

@@ -41,11 +41,11 @@ package final class CPUEngine: Engine {
 
   package init(
     network: Network, data: Dataset, parameters: Parameters, threads: Int,
-    kernels: Kernels = Kernels.available[0]
+    kernels: Kernels? = nil
   ) throws {
     self.network = network.foldingAveragePools()
     self.data = data
-    self.kernels = kernels
+    self.kernels = try kernels ?? Kernels.preferred()
     workers = Workers(threads: threads)
     original = parameters
     current = Parameters(zerosFor: self.network)

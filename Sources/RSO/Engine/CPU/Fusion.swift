@@ -3,7 +3,8 @@ import CRSO
 extension Pass {
   /// What happens to an input on its way into a kernel, so that it is not written and read again.
   struct Source {
-    /// The input is `x` plus the convolution of the one channel `b` with a column of weights.
+    /// The input is `x` plus the convolution of the one channel `b` with a column of weights, and plus
+    /// what is `added` by a shortcut.
     var mixing: MixingWeights?
     var norm: Int?
     var relu = false
@@ -18,41 +19,66 @@ extension Pass {
     var moments: Int?
     var x: ValueID?
     var b: ValueID?
+    var added: ValueID?
     var y: ValueID?
 
-    var inputs: [ValueID] { [x, b].compactMap { $0 } }
+    var inputs: [ValueID] { [x, b, added].compactMap { $0 } }
   }
 
   /// Joins the steps of one segment where a kernel does several at once.
   ///
   /// - A Winograd convolution takes in its input's box sums, normalisation, ReLU, and the mixing
   ///   that makes it; sums of its output are taken on the way out.
-  /// - Sums of a mixing layer's output are taken without storing it.
+  /// - Sums of a mixing layer's output, and its extremes, are taken without storing it. A shortcut that is
+  ///   added to it does not change that.
   ///
   /// - Parameter order: the steps of the segment.
   func fuse(_ order: [Int]) -> [FusedStep] {
     let members = Set(order)
-    var readers: [ValueID: Int] = [:]
+    var readers: [ValueID: [Int]] = [:]
     for index in order {
       for input in [steps[index].x, steps[index].b] {
-        if let input { readers[input, default: 0] += 1 }
+        if let input { readers[input, default: []].append(index) }
       }
     }
-    /// The step that makes a value which nothing else in the segment reads.
-    func producer(_ value: ValueID?) -> Int? {
-      guard let value, !isInMemory(value), readers[value] == 1,
+    /// The step that makes a value which no more steps of the segment read.
+    func producer(_ value: ValueID?, readBy count: Int = 1) -> Int? {
+      guard let value, !isInMemory(value), readers[value]?.count == count,
         let producer = values[value].producer, members.contains(producer)
       else { return nil }
       return producer
     }
     var absorbed = Set<Int>()
-    func takeMixing(_ fused: inout FusedStep) {
-      guard let index = producer(fused.x),
-        case .mix(let weights) = steps[index].operation, let rest = steps[index].b
-      else { return }
-      absorbed.insert(index)
+    /// The mixing step that makes a value, also where a shortcut is added behind it.
+    func mixing(_ value: ValueID?, readBy count: Int) -> (steps: [Int], added: ValueID?)? {
+      guard let index = producer(value, readBy: count) else { return nil }
+      if case .mix = steps[index].operation { return ([index], nil) }
+      guard case .add = steps[index].operation else { return nil }
+      for (mixed, added) in [(steps[index].x, steps[index].b), (steps[index].b, steps[index].x)] {
+        if let maker = producer(mixed), case .mix(let weights) = steps[maker].operation,
+          weights.atPoints != nil
+        {
+          return ([maker, index], added)
+        }
+      }
+      return nil
+    }
+    func takeMixing(_ fused: inout FusedStep, readBy count: Int = 1) -> Bool {
+      guard let found = mixing(fused.x, readBy: count),
+        case .mix(let weights) = steps[found.steps[0]].operation,
+        count == 1 || weights.atPoints != nil
+      else { return false }
+      absorbed.formUnion(found.steps)
       fused.source.mixing = weights
-      (fused.x, fused.b) = (rest, steps[index].x)
+      (fused.x, fused.b) = (steps[found.steps[0]].b, steps[found.steps[0]].x)
+      fused.added = found.added
+      return true
+    }
+    /// The step that takes the extremes of what step `index` reads.
+    func extremes(beside index: Int) -> Int? {
+      steps[index].x.flatMap { readers[$0] }?.first {
+        if case .extremes = steps[$0].operation { true } else { false }
+      }
     }
     var fused: [Int: FusedStep] = [:]
     for index in order {
@@ -83,15 +109,18 @@ extension Pass {
           default: break
           }
         }
-        takeMixing(&joined)
+        _ = takeMixing(&joined)
       case .moments(let norm):
         if let maker = step.x.flatMap({ values[$0].producer }), fused[maker]?.moments == nil,
           case .winograd = fused[maker]?.operation
         {
           fused[maker]?.moments = norm
           absorbed.insert(index)
-        } else {
-          takeMixing(&joined)
+        } else if !takeMixing(&joined), let other = extremes(beside: index),
+          takeMixing(&joined, readBy: 2)
+        {
+          absorbed.insert(other)
+          joined.y = steps[other].y
         }
       default: break
       }

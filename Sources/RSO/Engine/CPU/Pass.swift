@@ -194,12 +194,13 @@ extension Pass {
     steps.append(Step(operation: operation, x: x, level: values[x].level))
   }
 
-  /// Multiply-adds, or the like, that one value of the output costs.
+  /// Multiply-adds, or as much time as those take, that one value of the output costs.
   private func cost(_ step: Step) -> Double {
     switch step.operation {
     case .convolution(let window, _, _, let inputs), .winograd(let window, _, _, let inputs):
       Double(inputs) * Double(window.kernel * window.kernel)
     case .mix: 9
+    case .shift, .normalize: 2
     case .averagePool(let window), .maxPool(let window): Double(window.kernel * window.kernel)
     default: 1
     }
@@ -282,7 +283,7 @@ extension Pass {
         let place = live.first { $0.value == value }?.range.lowerBound ?? 0
         return Operand(scratch: place, laneStride: Self.stride(values[value].shape))
       }
-      let (x, b) = (operand(step.x), operand(step.b))
+      let (x, b, added) = (operand(step.x), operand(step.b), operand(step.added))
       func release() { live.removeAll { (lastReader[$0.value] ?? index) <= index } }
       if step.operation.mayOverwriteInput { release() }
       var y = Operand()
@@ -293,8 +294,8 @@ extension Pass {
       release()
       let shape = (step.x ?? step.y).map { values[$0].shape } ?? Shape(channels: 0)
       let instruction = Instruction(
-        operation: step.operation, source: step.source, moments: step.moments, x: x, b: b, y: y,
-        shape: shape, outputs: step.y.map { values[$0].shape.channels } ?? 0)
+        operation: step.operation, source: step.source, moments: step.moments, x: x, b: b,
+        added: added, y: y, shape: shape, outputs: step.y.map { values[$0].shape.channels } ?? 0)
       workspaceSize = max(
         workspaceSize, instruction.workspace(lanes: max(Self.blocksPerChunk, results)))
       instructions.append(instruction)
@@ -323,6 +324,7 @@ extension Pass {
     var scratch = 0
     var laneStride = 0
     init() {}
+    var isNothing: Bool { value < 0 && laneStride == 0 }
     init(value: Int) { self.value = value }
     init(scratch: Int, laneStride: Int) {
       self.scratch = scratch
@@ -338,6 +340,8 @@ extension Pass {
     var moments: Int?
     var x: Operand
     var b: Operand
+    /// What `source` adds to a mixing layer's output.
+    var added: Operand
     var y: Operand
     /// Of `x`, or of `y` where nothing is read.
     var shape: Shape

@@ -114,7 +114,6 @@ extension Pass {
       let (x, xLane) = find(i.x, place)
       let (b, bLane) = find(i.b, place)
       let (y, yLane) = find(i.y, place)
-      let hasB = i.b.value >= 0 || i.b.laneStride > 0
       let area = i.shape.area
       var map = rso_map(
         x: x, y: y, x_lane: xLane, y_lane: yLane, lanes: Int32(place.lanes),
@@ -136,7 +135,8 @@ extension Pass {
         }
       case .convolution(let window, let weights, let bias, let inputs):
         var convolution = rso_convolution(
-          x: x, w: weights, bias: bias, init: hasB ? UnsafePointer(b) : nil, y: y, x_lane: xLane,
+          x: x, w: weights, bias: bias, init: i.b.isNothing ? nil : UnsafePointer(b), y: y,
+          x_lane: xLane,
           y_lane: yLane, init_lane: bLane, window: window, lanes: Int32(place.lanes),
           in_channels: Int32(inputs), out_channels: Int32(i.outputs))
         kernels.convolution(&convolution)
@@ -216,7 +216,8 @@ extension Pass {
           var source = i.kernelSource
           fill(&source, i, place)
           source.workspace = place.scratch + workspace
-          kernels.mixed_moments(&source, n.shift, valid(place), sums, lane)
+          kernels.mixed_moments(
+            &source, n.shift, valid(place), sums, lane, i.y.isNothing ? nil : y, yLane)
         }
       case .crossEntropy:
         guard let labels = input.labels else { return }
@@ -237,6 +238,11 @@ extension Pass {
         let (mixed, mixedLane) = find(i.b, place)
         source.mixed = UnsafePointer(mixed)
         source.mixed_lane = mixedLane
+        if !i.added.isNothing {
+          let (added, addedLane) = find(i.added, place)
+          source.added = UnsafePointer(added)
+          source.added_lane = addedLane
+        }
       }
       if let norm = i.source.norm {
         source.scale = norms[norm].scale

@@ -7,7 +7,7 @@ extension CPUEngine {
   ///
   /// - Complexity: about a third of a second.
   package static func measurePeak(threads: Int) throws -> Double {
-    let kernels = Kernels.available[0]
+    let kernels = try Kernels.preferred()
     // Close to 1 and to 0, so that numbers stay ordinary however often they are multiplied.
     let sinks = try (0..<threads).map { _ in
       try Buffer<Float>([0.999, 0.001] + Array(repeating: 0, count: 14))
