@@ -138,8 +138,8 @@ static void count(const rso_kernels *k) {
   MAP("global_average", 16, 7, k->global_average(&a));
   MAP("extremes", 16, 7, k->extremes(&a));
   MAP("normalize_extremes", 16, 1, k->normalize_extremes(&a, scale, offset, 32));
-  MAP("shift_add, middle tap", 1, 28, k->shift_add(&a, b, 0, delta, &taps, 4));
-  MAP("shift_add, corner tap", 1, 28, k->shift_add(&a, b, 0, delta, &taps, 0));
+  MAP("shift_add, middle tap", 1, 28, k->shift_add(&a, b, 0, NULL, 0, delta, &taps, 4));
+  MAP("shift_add, corner tap", 1, 28, k->shift_add(&a, b, 0, NULL, 0, delta, &taps, 0));
   MAP("moments", 16, 7, k->moments(&a, offset, valid, sums, 64));
   MAP("cross_entropy", 10, 1, k->cross_entropy(&a, labels, 0, valid, sums, 1, NULL));
   MAP("cross_entropy, predicted", 10, 1, k->cross_entropy(&a, labels, 0, valid, sums, 1, predicted));

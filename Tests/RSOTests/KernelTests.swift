@@ -92,12 +92,13 @@ import Testing
     }
   }
 
-  /// `y = z + δ · x` shifted, for every tap.
+  /// `y = z + δ · x` shifted, and a shortcut added, for every tap.
   @Test(arguments: Window.all)
   func shiftAdd(window w: Window) throws {
     let (area, outArea) = (w.height * w.width, w.outHeight * w.outWidth)
     let x = try Self.random(area * 16, 5)
     let z = try Self.random(outArea * 16, 6)
+    let added = try Self.random(outArea * 16, 12)
     let delta = try Buffer<Float>([0.5])
     for kernels in Kernels.available {
       for tap in 0..<w.kernel * w.kernel {
@@ -106,7 +107,10 @@ import Testing
           x: x.pointer, y: y.pointer, x_lane: 0, y_lane: 0, lanes: 1, channels: 1,
           area: Int32(area))
         var window = w.c
-        kernels.table.pointee.shift_add(&map, z.pointer, 0, delta.pointer, &window, Int32(tap))
+        // Every other tap with something added.
+        let more = tap % 2 == 1 ? added : nil
+        kernels.table.pointee.shift_add(
+          &map, z.pointer, 0, more?.pointer, 0, delta.pointer, &window, Int32(tap))
         var wrong = 0
         for p in 0..<outArea {
           let row = p / w.outWidth * w.stride - w.padding + tap / w.kernel
@@ -114,9 +118,13 @@ import Testing
           let inside = 0..<w.height ~= row && 0..<w.width ~= column
           for s in 0..<16 {
             let change = inside ? 0.5 * Double(x.pointer[(row * w.width + column) * 16 + s]) : 0
-            let exact = Double(z.pointer[p * 16 + s]) + change
-            // One rounding of the sum: half of x is exact.
-            if !(abs(Double(y.pointer[p * 16 + s]) - exact) <= LossBound.roundoff * abs(exact)) {
+            let sum = Double(z.pointer[p * 16 + s]) + change
+            let exact = sum + Double(more?.pointer[p * 16 + s] ?? 0)
+            // One rounding of each sum, since half of x is exact; the second carries the first along.
+            let bound =
+              LossBound.roundoff
+              * (abs(exact) + (more == nil ? 0 : 1 + LossBound.roundoff) * abs(sum))
+            if !(abs(Double(y.pointer[p * 16 + s]) - exact) <= bound) {
               wrong += 1
             }
           }

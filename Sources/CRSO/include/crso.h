@@ -114,10 +114,10 @@ typedef struct {
   // x: [channels, 2, 16] as `extremes` makes it, y: [channels, 16], the maximum of scale x + offset.
   void (*normalize_extremes)(const rso_map *, const float *scale, const float *offset,
                              ptrdiff_t lane);
-  // y[p] = z[p] + delta[lane] x[p shifted by tap], for one channel. y may be z.
-  // x: [height, width, 16], y, z: [out_height, out_width, 16]; tap = ky * kernel + kx
-  void (*shift_add)(const rso_map *, const float *z, ptrdiff_t z_lane, const float *delta,
-                    const rso_window *, int32_t tap);
+  // y[p] = z[p] + delta[lane] x[p shifted by tap] + added[p], for one channel. y may be z; added may be NULL.
+  // x: [height, width, 16], y, z, added: [out_height, out_width, 16]; tap = ky * kernel + kx
+  void (*shift_add)(const rso_map *, const float *z, ptrdiff_t z_lane, const float *added,
+                    ptrdiff_t added_lane, const float *delta, const rso_window *, int32_t tap);
 
   // sums[2 c] += sum of (x - shift[c]), sums[2 c + 1] += sum of its squares, over the area and the
   // first valid[lane] samples. Lane l adds to sums + l * sums_lane.

@@ -308,7 +308,7 @@ extension CPUSweep {
             var map = rso_map(
               x: x, y: z, x_lane: 0, y_lane: 0, lanes: 1, channels: 1, area: Int32(area))
             var (delta, window) = (change.delta, window)
-            kernels.shift_add(&map, z, 0, &delta, &window, Int32(change.tap))
+            kernels.shift_add(&map, z, 0, nil, 0, &delta, &window, Int32(change.tap))
           }
         }
       }

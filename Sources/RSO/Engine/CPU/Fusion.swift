@@ -4,7 +4,7 @@ extension Pass {
   /// What happens to an input on its way into a kernel, so that it is not written and read again.
   struct Source {
     /// The input is `x` plus the convolution of the one channel `b` with a column of weights, and plus
-    /// what is `added` by a shortcut.
+    /// what a shortcut has `added`.
     var mixing: MixingWeights?
     var norm: Int?
     var relu = false
@@ -29,6 +29,7 @@ extension Pass {
   ///
   /// - A Winograd convolution takes in its input's box sums, normalisation, ReLU, and the mixing
   ///   that makes it; sums of its output are taken on the way out.
+  /// - A shortcut is added along to the channel that a changed weight shifts.
   /// - Sums of a mixing layer's output, and its extremes, are taken without storing it. A shortcut that is
   ///   added to it does not change that.
   ///
@@ -121,6 +122,17 @@ extension Pass {
         {
           absorbed.insert(other)
           joined.y = steps[other].y
+        }
+      case .add:
+        // What a shortcut brings that is itself made of the changed channel is not ready when that is shifted.
+        for (shifted, added) in [(step.x, step.b), (step.b, step.x)] {
+          guard let index = producer(shifted), case .shift = steps[index].operation,
+            let shift = fused[index], let added, isInMemory(added)
+          else { continue }
+          absorbed.insert(index)
+          joined = shift
+          joined.added = added
+          joined.y = step.y
         }
       default: break
       }

@@ -165,7 +165,10 @@ extension Pass {
         }
         kernels.layer(&layer)
       case .shift(var window, let delta, let tap):
-        kernels.shift_add(&map, b, bLane, delta, &window, tap.pointee)
+        let (added, addedLane) = find(i.added, place)
+        kernels.shift_add(
+          &map, b, bLane, i.added.isNothing ? nil : UnsafePointer(added), addedLane, delta, &window,
+          tap.pointee)
       case .offset(let one, let delta):
         // The deltas are one apart; the factor is the same 1 for every lane.
         for lane in 0..<place.lanes {
