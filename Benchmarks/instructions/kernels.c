@@ -93,11 +93,11 @@ static double elements(const rso_map *a) {
     COUNT("layer " what, "multiply-add", products(&a), k->layer(&a));                            \
   } while (0)
 
-#define MIXED(what, size)                                                                        \
+#define MIXED(what, size, extremes)                                                              \
   do {                                                                                           \
     const rso_layer a = layer(size, 0, b);                                                       \
     COUNT("mixed_moments " what, "multiply-add", products(&a) / 16,                              \
-          k->mixed_moments(&a.source, offset, valid, sums, 64));                                 \
+          k->mixed_moments(&a.source, offset, valid, sums, 64, extremes, 2 * 16 * rso_block));   \
   } while (0)
 
 #define MAP(what, channels, size, call)                                                          \
@@ -123,7 +123,8 @@ static void count(const rso_kernels *k) {
   LAYER("14x14", 14, 0, NULL);
   LAYER("14x14, box, stride 2", 14, 1, NULL);
   LAYER("14x14, mixed, box, stride 2", 14, 1, b);
-  MIXED("14x14", 14);
+  MIXED("14x14", 14, NULL);
+  MIXED("7x7, extremes", 7, y);
 
   MAP("normalize", 16, 14, k->normalize(&a, scale, offset, 32, rso_identity));
   MAP("normalize, relu", 16, 14, k->normalize(&a, scale, offset, 32, rso_relu));
