@@ -228,6 +228,24 @@ extension SearchSettings.Hold: Codable {
 }
 
 extension SearchSettings {
+  /// As they are written. Files from before an option was there mean its default.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    cycles = try container.decode(Int.self, forKey: .cycles)
+    batchSize = try container.decode(Int.self, forKey: .batchSize)
+    anneal = try container.decode(Double.self, forKey: .anneal)
+    weightDecay = try container.decode(Double.self, forKey: .weightDecay)
+    seed = try container.decode(UInt64.self, forKey: .seed)
+    deviationScale = try container.decode(Double.self, forKey: .deviationScale)
+    tensorOrder = try container.decode(TensorOrder.self, forKey: .tensorOrder)
+    elementOrder = try container.decode(ElementOrder.self, forKey: .elementOrder)
+    sweeps = try container.decode([String: Int].self, forKey: .sweeps)
+    only = try container.decodeIfPresent([String].self, forKey: .only)
+    firstBatches =
+      try container.decodeIfPresent([BatchStep].self, forKey: .firstBatches) ?? firstBatches
+    hold = try container.decodeIfPresent(Hold.self, forKey: .hold) ?? hold
+  }
+
   /// The sweeps of one cycle, in order.
   ///
   /// Groups go from the output to the input; in a group the weights come first, then bias, then β and

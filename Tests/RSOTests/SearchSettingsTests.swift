@@ -178,6 +178,23 @@ import Testing
     }
   }
 
+  /// A run from before an option was there goes on without it.
+  @Test func filesFromBefore() throws {
+    var settings = SearchSettings()
+    settings.cycles = 7
+    settings.only = ["fc*"]
+    let written = try JSONSerialization.jsonObject(with: JSONEncoder().encode(settings))
+    var object = try #require(written as? [String: Any])
+    for key in ["firstBatches", "hold"] { #expect(object.removeValue(forKey: key) != nil) }
+    let json = try JSONSerialization.data(withJSONObject: object)
+    #expect(try JSONDecoder().decode(SearchSettings.self, from: json) == settings)
+    object["cycles"] = nil
+    #expect(throws: DecodingError.self) {
+      try JSONDecoder().decode(
+        SearchSettings.self, from: JSONSerialization.data(withJSONObject: object))
+    }
+  }
+
   // MARK: Errors
 
   /// Settings that are wrong on 100 samples, and the words that say so.
