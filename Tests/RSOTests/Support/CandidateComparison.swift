@@ -2,13 +2,13 @@ import Testing
 
 @testable import RSO
 
-/// Sweeps every tensor of a network with the reference engine and one engine per instruction set, and compares
-/// the losses of every candidate; all go on with the reference's decisions.
+/// Sweeps every tensor of a network with the reference engine and every other one, `CPUEngine` for each instruction set
+/// and `CUDAEngine` without a card, and compares the losses of every candidate; all go on with the reference's decisions.
 struct CandidateComparison {
   let network: Network
   let name: String
   let batchSize: Int
-  let engines: [CPUEngine]
+  private(set) var engines: [(name: String, engine: any Engine)]
   /// Losses compared.
   private(set) var compared = 0
   /// The largest difference, in bounds.
@@ -32,9 +32,12 @@ struct CandidateComparison {
     let parameters = Parameters(initialFor: network, seed: 3)
     reference = ReferenceEngine(network: network, data: data, parameters: parameters)
     engines = try Kernels.available.map {
-      try CPUEngine(
+      let engine = try CPUEngine(
         network: network, data: data, parameters: parameters, threads: 2, kernels: $0)
+      return ($0.name, engine)
     }
+    let cuda = try FakeCUDA().engine(network: network, data: data, parameters: parameters)
+    engines.append(("CUDA", cuda))
   }
 
   /// - Parameter elementsPerTensor: at most; where `nil`, fewer in a deep network, whose every layer the reference
@@ -50,7 +53,7 @@ struct CandidateComparison {
       Philox(seed: 5).permutation(.sampleOrder, cycle: 0, tensor: index, count: samples),
       batchSize: batchSize)
     try reference.beginSweep(of: index, order: order)
-    for engine in engines { try engine.beginSweep(of: index, order: order) }
+    for e in engines.indices { try engines[e].engine.beginSweep(of: index, order: order) }
     let elements = Self.elements(of: slot, tensor: index, atMost: most)
     for (turn, element) in elements.enumerated() {
       let proposal = Self.proposal(
@@ -59,14 +62,14 @@ struct CandidateComparison {
       let bound = LossBound.absolute(
         network, logits: reference.logits(ofBatch: proposal.batch), updates: turn)
       let expected = try reference.judge([proposal])[0]
-      for (kernels, engine) in zip(Kernels.available, engines) {
-        let found = try engine.judge([proposal])[0]
+      for e in engines.indices {
+        let found = try engines[e].engine.judge([proposal])[0]
         for (a, b) in zip(expected.losses, found.losses) {
           compared += 1
           largest = max(largest, abs(a - b) / bound)
           #expect(
             abs(a - b) <= bound,
-            "\(name), \(kernels.name), \(slot.name)[\(element)], batch \(proposal.batch): \(a), \(b)"
+            "\(name), \(engines[e].name), \(slot.name)[\(element)], batch \(proposal.batch): \(a), \(b)"
           )
         }
         guard expected.choice != found.choice else { continue }
@@ -74,8 +77,8 @@ struct CandidateComparison {
         // norm are all the same. From there on the engines would differ.
         #expect(
           abs(expected.losses[expected.choice] - expected.losses[found.choice]) <= 2 * bound,
-          "\(name), \(kernels.name), \(slot.name)[\(element)]")
-        for engine in engines { engine.parameters = reference.parameters }
+          "\(name), \(engines[e].name), \(slot.name)[\(element)]")
+        for e in engines.indices { engines[e].engine.parameters = reference.parameters }
         return
       }
     }
