@@ -52,13 +52,13 @@ import Testing
 
   @Test func aStatusBecomesAnErrorWithTheCallAndWhatToDo() {
     let driver = FakeCUDA().driver()
-    #expect(text { try driver.check("cuInit", 0) } == "no error")
+    #expect(text { try driver.check("cuInit", "cuda", 0) } == "no error")
     #expect(
       text { try driver.check("cuInit", "cuda:1", 100) }
         == "cuda:1: cuInit failed: CUDA_ERROR_NO_DEVICE, no CUDA-capable device is detected "
         + "(the driver finds no card: see nvidia-smi, and CUDA_VISIBLE_DEVICES)")
     // A status that even the driver does not know.
-    #expect(text { try driver.check("cuInit", 12345) } == "cuda: cuInit failed: error 12345")
+    #expect(text { try driver.check("cuInit", "cuda", 12345) } == "cuda: cuInit failed: error 12345")
   }
 
   @Test func noCardAnOldDriverAnOldCardAndAWrongNumber() {
