@@ -28,6 +28,15 @@ struct DeviceOptions: ParsableArguments {
       }
     }
 
+    /// As it is typed.
+    var text: String {
+      switch self {
+      case .cpu: "cpu"
+      case .reference: "reference"
+      case .cuda(let number): "cuda:\(number)"
+      }
+    }
+
     static var allValueStrings: [String] { ["cpu", "reference", "cuda:0"] }
     static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
   }
@@ -48,6 +57,9 @@ struct DeviceOptions: ParsableArguments {
     help: ArgumentHelp("The GPU's number; the same as --device cuda:n.", valueName: "n"))
   var gpu: Int?
 
+  /// What was asked for.
+  var name: Name { gpu.map { .cuda($0) } ?? device ?? .cpu }
+
   /// - Throws: `RSOError` naming the option.
   func resolved() throws -> Device {
     if let threads, !(1...1024).contains(threads) {
@@ -59,7 +71,6 @@ struct DeviceOptions: ParsableArguments {
     if let gpu, let device, device != .cuda(gpu) {
       throw RSOError("--gpu", "expected it without another --device, found both", hint: "drop one")
     }
-    let name = gpu.map { Name.cuda($0) } ?? device ?? .cpu
     guard name == .cpu || threads == nil else {
       let other = name == .reference ? "the reference has one thread" : "it is for the CPU"
       throw RSOError("--threads", "\(other), found \(threads ?? 0)", hint: "drop it")

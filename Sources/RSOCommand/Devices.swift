@@ -8,8 +8,9 @@ struct Devices: ParsableCommand {
     abstract: "List what can be computed on, and why not on what cannot.",
     discussion: """
       A GPU needs NVIDIA's driver and NVRTC, NVIDIA's run-time compiler; both are looked for when they are needed: in \
-      RSO_CUDA_PATH, CUDA_HOME, the Python environment that is active, and the system's folders. The CUDA engine \
-      has not run on a card yet: its arithmetic is tested on the CPU, its speed is unknown.
+      RSO_CUDA_PATH, CUDA_HOME, the Python environment that is active, and the system's folders.
+
+      The CUDA engine has not run on a card yet: its arithmetic is tested on the CPU, its speed is unknown.
 
         rso devices
         rso devices --json
@@ -48,6 +49,9 @@ struct Devices: ParsableCommand {
       if let hint = device.hint { table.add(["", "", hint]) }
     }
     for line in table.lines.dropFirst() { Console.line(line) }
+    Console.line(
+      "\nThe CUDA engine has not run on a card yet; rso devices --check cuda:0 holds it against the "
+        + "reference engine.")
   }
 
   private func compile() throws {

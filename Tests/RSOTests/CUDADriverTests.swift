@@ -58,7 +58,8 @@ import Testing
         == "cuda:1: cuInit failed: CUDA_ERROR_NO_DEVICE, no CUDA-capable device is detected "
         + "(the driver finds no card: see nvidia-smi, and CUDA_VISIBLE_DEVICES)")
     // A status that even the driver does not know.
-    #expect(text { try driver.check("cuInit", "cuda", 12345) } == "cuda: cuInit failed: error 12345")
+    #expect(
+      text { try driver.check("cuInit", "cuda", 12345) } == "cuda: cuInit failed: error 12345")
   }
 
   @Test func noCardAnOldDriverAnOldCardAndAWrongNumber() {
@@ -78,7 +79,8 @@ import Testing
     fake.version = 11080
     #expect(
       open()
-        == "cuda:0: expected a driver for CUDA 12.0 or later, found one for 11.8 (update NVIDIA's driver)"
+        == "cuda:0: expected a driver for CUDA 12.0 or later, found one for 11.8 "
+        + "(update NVIDIA's driver)"
     )
     fake.version = 12040
     fake.capability = (6, 1)

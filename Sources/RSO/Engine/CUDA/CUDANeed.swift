@@ -89,6 +89,12 @@ struct CUDAWholePass {
     pass.keepsStatistics = isStatistics
     let everything = Array(network.nodes.indices)
     let last = network.nodes.count
+    // All are packed before the first launch, so none may have room that a value had before it.
+    if case .value(let value, _) = kind {
+      weights.pack(Array(everything[..<value]), pass)
+    } else {
+      weights.pack(everything, pass)
+    }
     switch kind {
     case .statistics:
       pass.values[0] = pass.images(board.train, order: board.everything)

@@ -13,6 +13,11 @@ final class CUDAWeights {
     outputs <= 8 ? (outputs + 3) / 4 * 4 : (outputs + 15) / 16 * 16
   }
 
+  /// Packs those of all convolutions and linear layers among `nodes`.
+  func pack(_ nodes: [Int], _ pass: CUDAPass) {
+    for node in nodes where pass.network.nodes[node].layer.mixesChannels { _ = packed(node, pass) }
+  }
+
   /// Those of `node`, `[inputs][taps][padded outputs]`.
   func packed(_ node: Int, _ pass: CUDAPass) -> UInt64 {
     if let piece = pieces[node] { return piece.address }
