@@ -59,10 +59,49 @@ import Testing
     #expect(one.weights == many.weights)
     #expect(one.test == many.test)
     #expect(fake.isEmpty && fake.faults.isEmpty, "\(fake.faults)")
-    // The host asks for one graph a proposal, and reads losses once a run.
-    #expect(fake.calls.count { $0 == "cuGraphLaunch" } == one.losses.count)
+    // Every proposal is judged once, and every run begun once.
     let runs = Parameters(zerosFor: network).slots.count
     #expect(fake.launched["choose"] == one.losses.count + runs)
+  }
+
+  /// A channel's worth of proposals is one run: nothing is waited for between its first and its last, turns in a row are
+  /// one graph, and each turn ends with its decision.
+  @Test func aRunIsAskedForAsAWholeAndInOrder() throws {
+    let network = try Network.paper(
+      layers: 6, input: Shape(channels: 1, height: 8, width: 8), classes: 10)
+    let data = try data(network)
+    let parameters = Parameters(initialFor: network, seed: 3)
+    let fake = FakeCUDA()
+    let engine = try fake.engine(network: network, data: data, parameters: parameters)
+    let order = order(data)
+    let index = try #require(parameters.slot(named: "conv5.weight"))
+    let slot = parameters.slots[index]
+    #expect(engine.runLength(of: index) >= slot.elementsPerChannel)
+    try engine.beginSweep(of: index, order: order)
+    let all = proposals(slot, parameters, batches: order.batches)
+    let (calls, launched) = (fake.calls.count, fake.sequence.count)
+    _ = try engine.judge(all[..<slot.elementsPerChannel])
+    let asked = Array(fake.calls[calls...])
+    // Copies to the card come first and each is waited for, then work, then one copy back.
+    let first = try #require(asked.firstIndex(of: "cuLaunchKernel"))
+    let work = asked[first...].prefix { $0 == "cuLaunchKernel" || $0 == "cuGraphLaunch" }
+    #expect(asked[(first + work.count)...] == ["cuMemcpyDtoHAsync", "cuStreamSynchronize"])
+    // The first turn of each of the three mini-batches needs its rest, and the last of them takes as many turns along
+    // as make whole graphs of sixteen, and single ones.
+    let behind = slot.elementsPerChannel - 2
+    #expect(work.count { $0 == "cuGraphLaunch" } == 2 + behind / 16 + behind % 16)
+
+    let turn = [
+      "replay", "shift", "moments", "settle", "pool", "convolve16_1", "cross_entropy", "choose",
+    ]
+    let sequence = Array(fake.sequence[launched...])
+    #expect(sequence[0] == "choose")
+    #expect(sequence.count { $0 == "choose" } == slot.elementsPerChannel + 1)
+    #expect(Array(sequence.suffix(turn.count * behind)) == (0..<behind).flatMap { _ in turn })
+    let rest = [
+      "pack", "convolve16_3", "rows", "rows", "moments", "settle", "pool", "convolve16_1", "copy",
+    ]
+    #expect(Array(sequence[1..<1 + rest.count]) == rest)
   }
 
   /// More proposals than the lists on the card hold, and other numbers of candidates.
@@ -121,8 +160,16 @@ import Testing
 
   /// What does not fit is said before any of it is asked for, with a mini-batch that does fit.
   @Test func whatDoesNotFitIsKnownBefore() throws {
-    let network = try Network.paper(
-      layers: 6, input: Shape(channels: 1, height: 8, width: 8), classes: 10)
+    // Without pooling, so that three candidates need more room than an evaluation does.
+    let network = try Network(input: Shape(channels: 1, height: 8, width: 8)) {
+      for index in 0..<3 {
+        Node.conv2d("conv\(index)", channels: 16, kernel: 3, padding: 1)
+        Node.batchNorm("bn\(index)")
+        Node.relu("relu\(index)")
+      }
+      Node.globalMaxPool("gmp")
+      Node.linear("fc", features: 10)
+    }
     let data = try Sample.dataset(network.input, classes: 10, train: 1000)
     let parameters = Parameters(initialFor: network, seed: 3)
     let fake = FakeCUDA()
@@ -132,8 +179,9 @@ import Testing
       network: network.foldingAveragePools(), batchSize: 1000, batches: 1, samples: 1000,
       candidates: 3)
     let least = CUDANeed(
-      network: network.foldingAveragePools(), batchSize: 1, batches: 1000, samples: 1000,
+      network: network.foldingAveragePools(), batchSize: 40, batches: 25, samples: 1000,
       candidates: 3)
+    #expect(least.total < all.total)
     fake.memory = before + (all.total + least.total) / 2
     do {
       try engine.beginSweep(of: 0, order: order(data, batchSize: 1000))

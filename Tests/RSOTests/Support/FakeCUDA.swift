@@ -34,6 +34,8 @@ final class FakeCUDA: @unchecked Sendable {
   /// Handles that are out, by kind.
   private(set) var handles: [String: Set<Int>] = [:]
   private(set) var launched: [String: Int] = [:]
+  /// Kernels in the order in which they ran.
+  private(set) var sequence: [String] = []
   private(set) var contexts = 0
   private var functions: [Int: String] = [:]
   private var graphs: [Int: [Recorded]] = [:]
@@ -122,6 +124,7 @@ final class FakeCUDA: @unchecked Sendable {
 
   private func run(_ recorded: Recorded) -> Int32 {
     launched[recorded.name, default: 0] += 1
+    sequence.append(recorded.name)
     let status = recorded.arguments.withUnsafeBytes {
       cudahost_launch(
         recorded.name, recorded.grid, recorded.block, $0.baseAddress, isBackwards ? 1 : 0)

@@ -58,7 +58,7 @@ final class CUDABoardMemory {
   private let others: [AnyObject]
 
   /// Turns of a run, and room of the lists that they point into.
-  let turnCapacity = 256
+  let turnCapacity: Int
   let unitCapacity: Int
   let changeCapacity: Int
 
@@ -67,7 +67,8 @@ final class CUDABoardMemory {
   ) throws {
     let largest = parameters.slots.map(\.count).max() ?? 1
     let channels = network.shapes.map(\.channels).max() ?? 1
-    unitCapacity = max(turnCapacity, 16) * channels
+    turnCapacity = min(max(256, parameters.slots.map(\.elementsPerChannel).max() ?? 1), 4096)
+    unitCapacity = 256 * channels
     changeCapacity = max(1 << 16, largest)
     turn = try DeviceMemory(context, count: 1)
     turns = try DeviceMemory(context, count: turnCapacity)

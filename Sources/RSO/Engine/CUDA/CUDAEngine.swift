@@ -42,7 +42,7 @@ final class CUDAEngine: Engine {
     var schedule: CUDASchedule
     var order: SampleOrder
     var parameter: Int
-    var graph: CUDAGraph
+    var turns: CUDATurnGraphs
   }
 
   /// - Parameter image: the kernels, compiled for the card.
@@ -73,6 +73,14 @@ final class CUDAEngine: Engine {
     } catch let error as RSOError where !error.subject.hasPrefix("cuda:") {
       throw RSOError("cuda:\(number)", "\(error.subject): \(error.problem)", hint: error.hint)
     }
+  }
+
+  // Whoever lets go of it last may be another thread than the one that used it.
+  deinit { try? context.enter() }
+
+  /// An output channel's worth and more, so that waiting for losses costs nothing; still a part of a second.
+  func runLength(of parameter: Int) -> Int {
+    min(max(256, current.slots[parameter].elementsPerChannel), memory.turnCapacity)
   }
 
   var parameters: Parameters {
@@ -115,9 +123,9 @@ final class CUDAEngine: Engine {
     let schedule = CUDASchedule(slot: slot, lone: sweep.lone, batches: order.batches)
     try memory.start.set(Array(current.values[slot.range]))
     try module.launch(sweep.weightLaunches)
-    let graph = try CUDAGraph(module, sweep.judgeLaunches)
     self.sweep = Active(
-      sweep: sweep, schedule: schedule, order: order, parameter: parameter, graph: graph)
+      sweep: sweep, schedule: schedule, order: order, parameter: parameter,
+      turns: try CUDATurnGraphs(module, sweep.judgeLaunches))
   }
 
   func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
@@ -174,10 +182,14 @@ final class CUDAEngine: Engine {
       CUDALaunch(
         .choose, grid: (1, 1, 1), block: (1, 1),
         active.sweep.choose(partial: 0, blocks: 0, begin: true)))
-    for visit in plan.visits {
+    var visits = plan.visits[...]
+    while let visit = visits.first {
       if visit.isFirst { try module.launch(active.sweep.fixedLaunches) }
       if let key = visit.refresh { try module.launch(active.sweep.refresh(key)) }
-      try active.graph.launch()
+      // Those behind it that ask for nothing go with it.
+      let turns = 1 + visits.dropFirst().prefix { !$0.isFirst && $0.refresh == nil }.count
+      try active.turns.launch(turns)
+      visits = visits.dropFirst(turns)
     }
     let candidates = active.sweep.candidates
     let losses = try memory.losses.values(count * rso_gpu_candidates)

@@ -137,3 +137,21 @@ final class CUDAGraph {
     try context.check("cuGraphLaunch", context.driver.cuGraphLaunch(graph, context.stream))
   }
 }
+
+/// The turns of a sweep, all of the same launches: one, and many in a row as one graph.
+struct CUDATurnGraphs {
+  static let many = 16
+  private let one: CUDAGraph
+  private let row: CUDAGraph
+
+  /// - Parameter launches: of one turn.
+  init(_ module: CUDAModule, _ launches: [CUDALaunch]) throws {
+    one = try CUDAGraph(module, launches)
+    row = try CUDAGraph(module, (0..<Self.many).flatMap { _ in launches })
+  }
+
+  func launch(_ turns: Int) throws {
+    for _ in 0..<turns / Self.many { try row.launch() }
+    for _ in 0..<turns % Self.many { try one.launch() }
+  }
+}
