@@ -23,16 +23,6 @@ struct DevicesTests {
     }
   }
 
-  @Test func checksAnEngine() throws {
-    let result = try Tool.run(
-      ["devices", "--check", "cpu"], in: FileManager.default.temporaryDirectory)
-    #expect(result.code == 0 && result.errors == "")
-    let lines = result.output.split(separator: "\n")
-    #expect(
-      lines.count == 2
-        && lines.allSatisfy { $0.contains(" losses are the reference engine's, to ") })
-  }
-
   @Test func badNames() throws {
     let folder = FileManager.default.temporaryDirectory
     let kernels = try Tool.run(["devices", "--compile-kernels", "h100"], in: folder)
