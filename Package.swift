@@ -3,6 +3,7 @@ import PackageDescription
 
 let swiftSettings: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 let cSettings: [CSetting] = [.treatAllWarnings(as: .error)]
+let cxxSettings: [CXXSetting] = [.treatAllWarnings(as: .error)]
 
 let package = Package(
   name: "rso",
@@ -42,13 +43,17 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),
+    // The kernels of the CUDA engine, compiled for the CPU.
+    .target(
+      name: "CUDAHost", dependencies: ["CRSO"], path: "Tests/CUDAHost", cxxSettings: cxxSettings),
     .testTarget(
-      name: "RSOTests", dependencies: ["RSO", "CRSO"], swiftSettings: swiftSettings),
+      name: "RSOTests", dependencies: ["RSO", "CRSO", "CUDAHost"], swiftSettings: swiftSettings),
     .testTarget(
       name: "RSOFormatsTests", dependencies: ["RSO", "RSOFormats", "CZlib"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RSOCommandTests", dependencies: ["RSO", "RSOFormats", "RSOCommand"],
       swiftSettings: swiftSettings),
-  ]
+  ],
+  cxxLanguageStandard: .cxx17
 )

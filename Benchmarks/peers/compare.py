@@ -51,6 +51,7 @@ def options():
     if given.rounds < 1 or not given.seconds > 0:
         parser.error("--rounds and --seconds: expected more than 0")
     os.sched_setaffinity(0, cores[: given.threads])
+    given.device = ["--threads", str(given.threads)]
     return given
 
 
@@ -79,7 +80,7 @@ class Worker:
 
 def rso(given, *arguments):
     found = subprocess.run(
-        [given.rso, *arguments, "--threads", str(given.threads)], capture_output=True, text=True
+        [given.rso, *arguments, *given.device], capture_output=True, text=True
     )
     if found.returncode:
         raise SystemExit(f"peers: rso {' '.join(arguments)} failed: {found.stderr.strip()}")
@@ -109,7 +110,7 @@ def check(given, workers, folder, samples=96):
     images = network.pixels(read_images()[:samples], mean)
     labels = read_labels()[:samples].astype(numpy.int32)
     plain = operators.NumPy()
-    largest = {"rso": 0.0, "mxnet": 0.0, "pytorch": 0.0}
+    largest = {"rso": 0.0, **{worker.name: 0.0 for worker in workers}}
     parameter = None
     with open(trace) as lines:
         for line in lines:

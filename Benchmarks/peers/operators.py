@@ -67,6 +67,8 @@ class PyTorch:
     """The same operators in PyTorch, under `inference_mode`, channels last: convolutions of 28×28 take less than half
     the time of the other layout."""
 
+    device = "cpu"
+
     def __init__(self, threads):
         os.environ["OMP_NUM_THREADS"] = str(threads)
         import torch
@@ -77,7 +79,7 @@ class PyTorch:
         self.version = f"PyTorch {torch.__version__}"
 
     def array(self, values):
-        tensor = self.torch.from_numpy(values.copy())
+        tensor = self.torch.from_numpy(values.copy()).to(self.device)
         return tensor.contiguous(memory_format=self.torch.channels_last) if values.ndim == 4 else tensor
 
     def replaced(self, tensor, index, value):
@@ -119,6 +121,28 @@ class PyTorch:
 
     def inference(self):
         return self.torch.inference_mode()
+
+
+class CUDA(PyTorch):
+    """The same on an NVIDIA card, through cuDNN, in fp32 without tensor cores."""
+
+    device = "cuda:0"
+
+    def __init__(self, threads):
+        super().__init__(threads)
+        torch = self.torch
+        if not torch.cuda.is_available():
+            raise SystemExit("PyTorch finds no card: see nvidia-smi, or install a build of PyTorch for CUDA")
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        # The first pass tries cuDNN's ways and keeps the fastest.
+        torch.backends.cudnn.benchmark = True
+        self.version += (
+            f", cuDNN {torch.backends.cudnn.version()}, {torch.cuda.get_device_name(0)}"
+        )
+
+    def wait(self, value):
+        self.torch.cuda.synchronize()
 
 
 class NumPy:

@@ -5,6 +5,7 @@ Reads one JSON request a line and answers each with one line.
     {"do": "losses", "parameter": ..., "index": ..., "candidates": [...]}
     {"do": "time", "first": block, "seconds": s}   milliseconds of each proposal
     {"do": "blocks"}                               seconds of every block on running statistics
+    {"do": "peak", "size": n}                      operations per second of n×n matrices' products, PyTorch alone
 """
 
 import json
@@ -21,7 +22,8 @@ import operators
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 
-ops = {"mxnet": operators.MXNet, "pytorch": operators.PyTorch}[sys.argv[1]](int(sys.argv[2]))
+libraries = {"mxnet": operators.MXNet, "pytorch": operators.PyTorch, "cuda": operators.CUDA}
+ops = libraries[sys.argv[1]](int(sys.argv[2]))
 weights = images = labels = None
 caches = {}
 
@@ -72,6 +74,17 @@ def blocks():
     return times + [time.perf_counter() - begin]
 
 
+def peak(size):
+    a = ops.array(numpy.ones((size, size), numpy.float32))
+    best = 0
+    for _ in range(10):
+        ops.wait(a)
+        begin = time.perf_counter()
+        ops.wait(a @ a)
+        best = max(best, 2 * size**3 / (time.perf_counter() - begin))
+    return best
+
+
 for line in sys.stdin:
     request = json.loads(line)
     with ops.inference():
@@ -88,4 +101,6 @@ for line in sys.stdin:
             answer = measure(request["first"], request["seconds"])
         elif request["do"] == "blocks":
             answer = blocks()
+        elif request["do"] == "peak":
+            answer = peak(request["size"])
     print(json.dumps(answer), file=answers, flush=True)

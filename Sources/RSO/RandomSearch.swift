@@ -122,8 +122,9 @@ public struct RandomSearch {
     let proposals = proposals(sweep, cycle: cycle, turns)
     var changed = 0
     var loss = 0.0
-    for start in stride(from: 0, to: proposals.count, by: Self.runLength) {
-      let run = proposals[start..<min(start + Self.runLength, proposals.count)]
+    let runLength = engine.runLength(of: sweep.parameter)
+    for start in stride(from: 0, to: proposals.count, by: runLength) {
+      let run = proposals[start..<min(start + runLength, proposals.count)]
       let decisions = try engine.judge(run)
       for decision in decisions {
         changed += decision.choice == 0 ? 0 : 1
@@ -140,9 +141,6 @@ public struct RandomSearch {
       Double(changed) / Double(slot.count), loss / Double(slot.count * order.batchSize)
     )
   }
-
-  /// Proposals judged between two calls of the observer: often enough to watch and to stop.
-  private static let runLength = 32
 
   /// The shuffled training set of a sweep; one order for all tensors of a group.
   public func sampleOrder(_ sweep: Sweep, cycle: Int) -> SampleOrder {

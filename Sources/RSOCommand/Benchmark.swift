@@ -119,8 +119,8 @@ struct Benchmark: ParsableCommand {
     }
     guard case .cpu(let asked) = try device.resolved() else {
       throw RSOError(
-        "--device", "expected cpu, found reference",
-        hint: "the reference engine is slow on purpose")
+        "--device", "expected cpu, found \(device.name.text)",
+        hint: "the reference engine is slow on purpose; for a GPU there is rso devices --check")
     }
     let threads = asked ?? ProcessInfo.processInfo.activeProcessorCount
     let paper = self.data.paper(self.network)

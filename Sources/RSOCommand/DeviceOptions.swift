@@ -3,11 +3,48 @@ import RSO
 
 /// What to compute on.
 struct DeviceOptions: ParsableArguments {
-  enum Name: String, CaseIterable, ExpressibleByArgument { case cpu, reference }
+  enum Name: Hashable, ExpressibleByArgument {
+    case cpu, reference
+    case cuda(Int)
+
+    init?(argument: String) {
+      switch argument {
+      case "cpu": self = .cpu
+      case "reference": self = .reference
+      case "cuda": self = .cuda(0)
+      default:
+        guard argument.hasPrefix("cuda:"), let number = UInt16(argument.dropFirst(5)) else {
+          return nil
+        }
+        self = .cuda(Int(number))
+      }
+    }
+
+    func device(threads: Int? = nil) -> Device {
+      switch self {
+      case .cpu: .cpu(threads: threads)
+      case .reference: .reference
+      case .cuda(let number): .cuda(number)
+      }
+    }
+
+    /// As it is typed.
+    var text: String {
+      switch self {
+      case .cpu: "cpu"
+      case .reference: "reference"
+      case .cuda(let number): "cuda:\(number)"
+      }
+    }
+
+    static var allValueStrings: [String] { ["cpu", "reference", "cuda:0"] }
+    static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
+  }
 
   @Option(
-    help:
-      "What to compute on; reference is slow, in double precision, and for checks (default: cpu).")
+    help: ArgumentHelp(
+      "What to compute on (default: cpu): cpu; reference, which is slow, in double precision, and for checks; or a "
+        + "GPU, cuda:0. The CUDA engine has not run on a card yet.", valueName: "device"))
   var device: Name?
 
   @Option(
@@ -17,26 +54,27 @@ struct DeviceOptions: ParsableArguments {
 
   @Option(
     parsing: .unconditional,
-    help: ArgumentHelp("The GPU's number; there is no GPU engine yet.", valueName: "n"))
+    help: ArgumentHelp("The GPU's number; the same as --device cuda:n.", valueName: "n"))
   var gpu: Int?
+
+  /// What was asked for.
+  var name: Name { gpu.map { .cuda($0) } ?? device ?? .cpu }
 
   /// - Throws: `RSOError` naming the option.
   func resolved() throws -> Device {
-    if let gpu {
-      throw RSOError(
-        "--gpu", "there is no GPU engine yet, found \(gpu)", hint: "use --device cpu instead")
-    }
     if let threads, !(1...1024).contains(threads) {
       throw RSOError("--threads", "expected 1 to 1024, found \(threads)")
     }
-    switch device ?? .cpu {
-    case .cpu: return .cpu(threads: threads)
-    case .reference:
-      guard threads == nil else {
-        throw RSOError(
-          "--threads", "the reference has one thread, found \(threads ?? 0)", hint: "drop it")
-      }
-      return .reference
+    if let gpu, !(0...Int(UInt16.max)).contains(gpu) {
+      throw RSOError("--gpu", "expected a GPU's number from 0 on, found \(gpu)")
     }
+    if let gpu, let device, device != .cuda(gpu) {
+      throw RSOError("--gpu", "expected it without another --device, found both", hint: "drop one")
+    }
+    guard name == .cpu || threads == nil else {
+      let other = name == .reference ? "the reference has one thread" : "it is for the CPU"
+      throw RSOError("--threads", "\(other), found \(threads ?? 0)", hint: "drop it")
+    }
+    return name.device(threads: threads)
   }
 }

@@ -22,6 +22,7 @@ struct RSOCommand: ParsableCommand {
       ReportCommand.self,
       Describe.self,
       Benchmark.self,
+      Devices.self,
       DataCommand.self,
     ])
 

@@ -45,8 +45,14 @@ struct BadInputTests {
     option(["--threads", "0"], 64, "--threads: expected 1 to 1024, found 0"),
     option(
       ["--threads", "2", "--device", "reference"], 64, "--threads: the reference has one thread"),
-    option(["--device", "tpu"], 64, "The value 'tpu' is invalid", "'cpu' and 'reference'"),
-    option(["--gpu", "0"], 64, "--gpu: there is no GPU engine yet", "--device cpu"),
+    option(["--device", "tpu"], 64, "The value 'tpu' is invalid", "reference", "cuda:0"),
+    option(["--device", "cuda:x"], 64, "The value 'cuda:x' is invalid"),
+    // No machine has so many.
+    option(["--gpu", "99"], 1, "rso: error: cuda:99: "),
+    option(["--device", "cuda:99"], 1, "rso: error: cuda:99: "),
+    option(["--gpu", "-1"], 64, "--gpu: expected a GPU's number from 0 on, found -1"),
+    option(["--gpu", "0", "--device", "cpu"], 64, "--gpu: expected it without another --device"),
+    option(["--gpu", "0", "--threads", "2"], 64, "--threads: it is for the CPU, found 2"),
     option(["--train-limit", "0"], 64, "--train-limit: expected 1 to 90, found 0"),
     option(["--test-limit", "31"], 64, "--test-limit: expected 1 to 30, found 31"),
     option(["--sweeps", "conv9=1"], 64, "--sweeps: expected the name", "'conv9'", "conv0"),

@@ -129,7 +129,7 @@ struct DescribeTests {
     (["--batch", "91"], 64, "--batch: expected at most the 90 training samples, found 91"),
     (["--network", "none.json"], 1, "none.json: "),
     (["--data-dir", "nowhere"], 1, "nowhere"),
-    (["--gpu", "0"], 64, "--gpu: "),
+    (["--gpu", "-1"], 64, "--gpu: "),
   ])
   func badInput(options: [String], code: Int, text: String) throws {
     try Workplace.with { place in

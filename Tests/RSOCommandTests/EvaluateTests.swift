@@ -73,8 +73,8 @@ struct EvaluateTests {
       errors: ["network: expects images of 1×8×8, found 1×28×28 in mnist"]
     ) { try $0.writeModel("m") { _ in } },
     .init(
-      arguments: ["m", "--data-dir", "digits", "--gpu", "1"], code: 64,
-      errors: ["--gpu: there is no GPU engine yet, found 1"]
+      arguments: ["m", "--data-dir", "digits", "--gpu", "99"], code: 1,
+      errors: ["cuda:99: "]
     ) { try $0.writeModel("m") { _ in } },
     .init(
       arguments: ["m", "--split", "dev"], code: 64, errors: ["The value 'dev' is invalid"]),

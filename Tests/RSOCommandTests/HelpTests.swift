@@ -30,6 +30,13 @@ struct HelpTests {
         "compared with the reference",
       ]
     ),
+    (
+      ["devices"],
+      [
+        "--json", "--compile-kernels", "--check", "RSO_CUDA_PATH", "NVRTC",
+        "not run on a card yet",
+      ]
+    ),
     (["data"], ["list", "fetch", "rso data fetch fashion-mnist"]),
     (["data", "fetch"], ["--mirror", "--timeout", "$XDG_CACHE_HOME", "Control-C"]),
     (

@@ -19,6 +19,7 @@ import Testing
       comparison.largest > 1e-3,
       "\(name): the largest difference is \(comparison.largest) of the bound")
     #expect(comparison.compared >= 3 * comparison.engines.count * comparison.tensors)
+    #expect(comparison.largestOfCUDA > 1e-4)
   }
 
   /// Several elements in a row on one mini-batch: what the engine takes over from the decision before is the
@@ -47,14 +48,15 @@ import Testing
     let data = try Dataset(name: "floats", train: split(75, 3), test: split(20, 3.5))
     let parameters = Parameters(initialFor: network, seed: 3)
     var reference = ReferenceEngine(network: network, data: data, parameters: parameters)
-    for kernels in Kernels.available {
-      let engine = try CPUEngine(
-        network: network, data: data, parameters: parameters, threads: 2, kernels: kernels)
+    for (name, made) in try CandidateComparison.engines(
+      network: network, data: data, parameters: parameters)
+    {
+      var engine = made
       for split in [EvaluatedSplit.train, .test] {
         let expected = try reference.evaluate(split)
         let found = try engine.evaluate(split)
-        #expect(expected.confusion == found.confusion, "\(kernels.name)")
-        #expect(abs(expected.loss - found.loss) <= 1e-5 * expected.loss, "\(kernels.name)")
+        #expect(expected.confusion == found.confusion, "\(name)")
+        #expect(abs(expected.loss - found.loss) <= 1e-5 * expected.loss, "\(name)")
       }
       // An engine that subtracted no mean, or divided by 255, would differ here only.
       let moments = try #require(engine.statistics.moments[1])
@@ -85,18 +87,19 @@ import Testing
       order: SampleOrder((0..<75).map { Int32($0) }, batchSize: 75))
     let logits = reference.logits(ofBatch: 0)
     var largest = 0.0
-    for kernels in Kernels.available {
-      let engine = try CPUEngine(
-        network: network, data: data, parameters: parameters, threads: 2, kernels: kernels)
+    for (engineName, made) in try CandidateComparison.engines(
+      network: network, data: data, parameters: parameters)
+    {
+      var engine = made
       for split in [EvaluatedSplit.train, .test] {
         let expected = try reference.evaluate(split)
         let found = try engine.evaluate(split)
-        #expect(expected.confusion == found.confusion, "\(name), \(kernels.name)")
+        #expect(expected.confusion == found.confusion, "\(name), \(engineName)")
         let bound = LossBound.absolute(
           network, logits: split == .train ? logits : backwards.map { logits[$0] }, statistics: 75)
         let difference = abs(expected.loss - found.loss)
         largest = max(largest, difference / bound)
-        #expect(difference <= bound, "\(name), \(kernels.name): \(expected.loss), \(found.loss)")
+        #expect(difference <= bound, "\(name), \(engineName): \(expected.loss), \(found.loss)")
       }
       #expect(reference.statistics.moments.keys.sorted() == engine.statistics.moments.keys.sorted())
       for (node, a) in reference.statistics.moments {
@@ -108,10 +111,11 @@ import Testing
         for c in a.mean.indices {
           let deviation = (a.variance[c] + a.mean[c] * a.mean[c]).squareRoot()
           #expect(
-            abs(a.mean[c] - b.mean[c]) <= ε * deviation, "\(name), \(network.nodes[node].name)")
+            abs(a.mean[c] - b.mean[c]) <= ε * deviation,
+            "\(name), \(engineName), \(network.nodes[node].name)")
           #expect(
             abs(a.variance[c] - b.variance[c]) <= 2 * ε * deviation * deviation,
-            "\(name), \(network.nodes[node].name)")
+            "\(name), \(engineName), \(network.nodes[node].name)")
         }
       }
     }

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "crso_cuda.h"
+
 enum { rso_block = 16, rso_tile = 8 };
 
 typedef enum {

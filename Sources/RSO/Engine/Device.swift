@@ -6,6 +6,8 @@ public enum Device: Hashable, Sendable {
   case cpu(threads: Int? = nil)
   /// The definition, in double precision; for checks on small networks and few samples.
   case reference
+  /// A card of NVIDIA, by its number. It has not been run on one yet.
+  case cuda(Int)
 
   func engine(network: Network, data: Dataset, parameters: Parameters) throws -> any Engine {
     guard network.input == data.train.shape else {
@@ -27,6 +29,10 @@ public enum Device: Hashable, Sendable {
       }
       try CPUEngine.check(network)
       return try CPUEngine(network: network, data: data, parameters: parameters, threads: threads)
+    case .cuda(let number):
+      try CUDAEngine.check(network)
+      return try CUDAEngine.open(
+        network: network, data: data, parameters: parameters, card: number)
     }
   }
 }

@@ -25,6 +25,10 @@ package protocol Engine {
   /// `parameters` holds every chosen value afterwards. One decision for each proposal.
   mutating func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision]
 
+  /// Proposals of the tensor in slot `parameter` to hand over at once: enough that an engine need not wait for the
+  /// search, few enough to watch and to stop.
+  func runLength(of parameter: Int) -> Int
+
   /// Renews the running statistics of batch norm and evaluates a split with them.
   mutating func evaluate(_ split: EvaluatedSplit) throws -> Evaluation
 
@@ -34,6 +38,10 @@ package protocol Engine {
 
   /// The running statistics of batch norm that the last sweep or evaluation used.
   var statistics: BatchNormStatistics { get }
+}
+
+extension Engine {
+  package func runLength(of parameter: Int) -> Int { 32 }
 }
 
 /// Training samples whose batch statistics become batch norm's running statistics.

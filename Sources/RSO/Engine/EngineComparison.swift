@@ -1,7 +1,7 @@
 import Dispatch
 import Synchronization
 
-/// Compares the candidate losses of `CPUEngine` with those of `ReferenceEngine`, before a benchmark
+/// Compares the candidate losses of an engine with those of `ReferenceEngine`, before a benchmark
 /// believes it.
 package struct EngineComparison: Hashable, Sendable {
   /// Losses compared.
@@ -15,13 +15,17 @@ package struct EngineComparison: Hashable, Sendable {
   /// Judges some proposals of every tensor on both engines: the first of a mini-batch, another of the same
   /// channel, and one of the next channel.
   ///
-  /// - Parameter samples: of the training set, from the first; half of them are the mini-batch that is used, by default
+  /// - Parameters:
+  ///   - samples: of the training set, from the first; half of them are the mini-batch that is used, by default
   ///     one block of 16 and one sample more.
+  ///   - device: whose engine it is.
+  ///   - threads: that compare, each with an engine of its own.
   /// - Throws: `RSOError` naming the first element whose losses differ by more than rounding allows.
   /// - Complexity: O(tensors · samples) forward passes of the reference engine.
-  package init(network: Network, data: Dataset, seed: UInt64, samples: Int = 34, threads: Int)
-    throws
-  {
+  package init(
+    network: Network, data: Dataset, seed: UInt64, samples: Int = 34,
+    device: Device = .cpu(threads: 1), threads: Int
+  ) throws {
     let train = data.train.prefix(samples)
     let part = try Dataset(
       name: data.name, train: train, test: data.test.prefix(1), classes: data.classes)
@@ -32,8 +36,7 @@ package struct EngineComparison: Hashable, Sendable {
       let result = Result {
         var reference = ReferenceEngine(
           network: network, data: part, parameters: parameters)
-        var engine: any Engine = try CPUEngine(
-          network: network, data: part, parameters: parameters, threads: 1)
+        var engine = try device.engine(network: network, data: part, parameters: parameters)
         return try Self(
           &engine, with: &reference, of: network, tensor: tensor, batch: batch, count: train.count,
           seed: seed)

@@ -1,18 +1,20 @@
+import Foundation
 import Testing
 
 @testable import RSO
 
-/// Sweeps every tensor of a network with the reference engine and one engine per instruction set, and compares
-/// the losses of every candidate; all go on with the reference's decisions.
+/// Sweeps every tensor of a network with the reference engine and every other one, `CPUEngine` for each instruction set
+/// and `CUDAEngine` without a card, and compares the losses of every candidate; all go on with the reference's decisions.
 struct CandidateComparison {
   let network: Network
   let name: String
   let batchSize: Int
-  let engines: [CPUEngine]
+  private(set) var engines: [(name: String, engine: any Engine)]
   /// Losses compared.
   private(set) var compared = 0
   /// The largest difference, in bounds.
   private(set) var largest = 0.0
+  private(set) var largestOfCUDA = 0.0
   private var reference: ReferenceEngine
   private let samples: Int
   private let hold: Int
@@ -31,10 +33,27 @@ struct CandidateComparison {
     let data = try Sample.dataset(network.input, classes: network.classes, train: samples)
     let parameters = Parameters(initialFor: network, seed: 3)
     reference = ReferenceEngine(network: network, data: data, parameters: parameters)
-    engines = try Kernels.available.map {
-      try CPUEngine(
+    engines = try Self.engines(network: network, data: data, parameters: parameters)
+  }
+
+  /// The number of a card to test on.
+  private static let card = ProcessInfo.processInfo.environment["RSO_CARD"].flatMap { Int($0) }
+
+  /// Every engine but the reference; `CUDAEngine` on a card where one is named:
+  /// `RSO_CARD=0 swift test -c release --filter "EngineConformanceTests|RandomNetworkTests"`.
+  static func engines(
+    network: Network, data: Dataset, parameters: Parameters
+  ) throws -> [(name: String, engine: any Engine)] {
+    let cpu = try Kernels.available.map {
+      let engine = try CPUEngine(
         network: network, data: data, parameters: parameters, threads: 2, kernels: $0)
+      return (name: $0.name, engine: engine as any Engine)
     }
+    let cuda =
+      try card.map {
+        try CUDAEngine.open(network: network, data: data, parameters: parameters, card: $0)
+      } ?? FakeCUDA().engine(network: network, data: data, parameters: parameters)
+    return cpu + [("CUDA", cuda)]
   }
 
   /// - Parameter elementsPerTensor: at most; where `nil`, fewer in a deep network, whose every layer the reference
@@ -44,13 +63,22 @@ struct CandidateComparison {
     for index in reference.parameters.slots.indices { try sweep(index, atMost: most) }
   }
 
+  /// Elements of a tensor that an engine takes part in. On one core, one thread after another, a card's kernels are slow:
+  /// `RSO_CUDA_ELEMENTS=18` for all of them in deep networks, too.
+  private func most(_ engine: Int) -> Int {
+    guard engines[engine].name == "CUDA", Self.card == nil, network.nodes.count > 20 else {
+      return .max
+    }
+    return ProcessInfo.processInfo.environment["RSO_CUDA_ELEMENTS"].flatMap { Int($0) } ?? 6
+  }
+
   private mutating func sweep(_ index: Int, atMost most: Int) throws {
     let slot = reference.parameters.slots[index]
     let order = SampleOrder(
       Philox(seed: 5).permutation(.sampleOrder, cycle: 0, tensor: index, count: samples),
       batchSize: batchSize)
     try reference.beginSweep(of: index, order: order)
-    for engine in engines { try engine.beginSweep(of: index, order: order) }
+    for e in engines.indices { try engines[e].engine.beginSweep(of: index, order: order) }
     let elements = Self.elements(of: slot, tensor: index, atMost: most)
     for (turn, element) in elements.enumerated() {
       let proposal = Self.proposal(
@@ -59,14 +87,15 @@ struct CandidateComparison {
       let bound = LossBound.absolute(
         network, logits: reference.logits(ofBatch: proposal.batch), updates: turn)
       let expected = try reference.judge([proposal])[0]
-      for (kernels, engine) in zip(Kernels.available, engines) {
-        let found = try engine.judge([proposal])[0]
+      for e in engines.indices where turn < self.most(e) {
+        let found = try engines[e].engine.judge([proposal])[0]
         for (a, b) in zip(expected.losses, found.losses) {
           compared += 1
           largest = max(largest, abs(a - b) / bound)
+          if engines[e].name == "CUDA" { largestOfCUDA = max(largestOfCUDA, abs(a - b) / bound) }
           #expect(
             abs(a - b) <= bound,
-            "\(name), \(kernels.name), \(slot.name)[\(element)], batch \(proposal.batch): \(a), \(b)"
+            "\(name), \(engines[e].name), \(slot.name)[\(element)], batch \(proposal.batch): \(a), \(b)"
           )
         }
         guard expected.choice != found.choice else { continue }
@@ -74,10 +103,13 @@ struct CandidateComparison {
         // norm are all the same. From there on the engines would differ.
         #expect(
           abs(expected.losses[expected.choice] - expected.losses[found.choice]) <= 2 * bound,
-          "\(name), \(kernels.name), \(slot.name)[\(element)]")
-        for engine in engines { engine.parameters = reference.parameters }
+          "\(name), \(engines[e].name), \(slot.name)[\(element)]")
+        for e in engines.indices { engines[e].engine.parameters = reference.parameters }
         return
       }
+    }
+    for e in engines.indices where self.most(e) < elements.count {
+      engines[e].engine.parameters = reference.parameters
     }
   }
 

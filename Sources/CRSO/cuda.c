@@ -1,0 +1,29 @@
+// The text of the GPU's kernels, so that a program needs no file beside it.
+#include "crso_cuda.h"
+
+#pragma clang diagnostic ignored "-Wc23-extensions"
+
+static const unsigned char arguments[] = {
+#embed "include/crso_cuda.h"
+    , 0};
+static const unsigned char kernels[] = {
+#embed "cuda/kernels.cu"
+    , 0};
+static const unsigned char layers[] = {
+#embed "cuda/layers.cu"
+    , 0};
+static const unsigned char weights[] = {
+#embed "cuda/weights.cu"
+    , 0};
+static const unsigned char decide[] = {
+#embed "cuda/decide.cu"
+    , 0};
+
+static const rso_gpu_file files[] = {
+    {"kernels.cu", (const char *)kernels}, {"crso_cuda.h", (const char *)arguments},
+    {"layers.cu", (const char *)layers},   {"weights.cu", (const char *)weights},
+    {"decide.cu", (const char *)decide},
+};
+
+int32_t rso_cuda_file_count(void) { return sizeof files / sizeof *files; }
+rso_gpu_file rso_cuda_file(int32_t index) { return files[index]; }

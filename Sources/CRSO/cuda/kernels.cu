@@ -1,0 +1,119 @@
+// The kernels of the CUDA engine: leaves without policy. crso_cuda.h has their arguments and the layout of values.
+//
+// Each thread computes `rso_gpu_lanes` neighbouring samples, so that reads and writes are whole cache lines and all
+// threads of a warp look at the same place of their images: whether a tap lies outside is the same for all of them.
+// Sums over samples run over fixed chunks in a fixed order, in double precision.
+#define RSO_KERNELS
+#include "crso_cuda.h"
+
+// The tests have their own of these.
+#ifndef RSO_KERNEL
+#define RSO_KERNEL extern "C" __global__
+#endif
+#define RSO_INFINITY __int_as_float(0x7f800000)
+
+// Four samples of one place.
+struct Lanes {
+  float v[rso_gpu_lanes];
+};
+
+// What an operand's numbers go through when they are read; the same for all samples of a channel.
+struct Map {
+  float scale, offset;
+  bool affine;
+  int activation;
+};
+
+static __device__ float activate(int activation, float x) {
+  switch (activation) {
+  case 1: return x < 0 ? 0 : x;
+  case 2: return x < 0 ? 0.01f * x : x;
+  case 3: return 1 / (1 + expf(-x));
+  case 4: return tanhf(x);
+  case 5: return x < 0 ? -1 : 1;
+  default: return x;
+  }
+}
+
+static __device__ Map map(const rso_gpu_operand &x, int result, int channel) {
+  Map m = {1, 0, x.scale != 0, x.activation};
+  if (m.affine) {
+    m.scale = x.scale[result * x.affine_stride + channel];
+    m.offset = x.offset[result * x.affine_stride + channel];
+  }
+  return m;
+}
+
+static __device__ float apply(const Map &m, float x) {
+  float y = m.affine ? m.scale * x + m.offset : x;
+  // Most common by far, and without a branch.
+  return m.activation == 1 ? (y < 0 ? 0 : y) : m.activation ? activate(m.activation, y) : y;
+}
+
+static __device__ const float *data(const rso_gpu_operand &x, const rso_gpu_turn *turn, int result) {
+  return x.data + x.batch_stride * turn->batch + x.channel_stride * turn->channel +
+         x.result_stride * result;
+}
+
+static __device__ float *data(const rso_gpu_target &y, const rso_gpu_turn *turn, int result) {
+  return y.data + y.batch_stride * turn->batch + y.result_stride * result;
+}
+
+static __device__ Lanes load(const float *x) {
+  float4 four = *(const float4 *)x;
+  return {{four.x, four.y, four.z, four.w}};
+}
+
+static __device__ Lanes load(const Map &m, const float *x) {
+  Lanes lanes = load(x);
+  for (int k = 0; k < rso_gpu_lanes; ++k)
+    lanes.v[k] = apply(m, lanes.v[k]);
+  return lanes;
+}
+
+static __device__ void store(float *y, const Lanes &lanes) {
+  *(float4 *)y = make_float4(lanes.v[0], lanes.v[1], lanes.v[2], lanes.v[3]);
+}
+
+// Where a thread is: its first sample, and a place that is `y` of the grid.
+static __device__ int sample() { return (blockIdx.x * blockDim.x + threadIdx.x) * rso_gpu_lanes; }
+static __device__ int place() { return blockIdx.y * blockDim.y + threadIdx.y; }
+
+// The input's place under a tap of the window at an output's place; negative: outside.
+static __device__ int under(const rso_gpu_slide &w, int place, int tap) {
+  int row = place / w.out_width * w.stride - w.padding + tap / w.kernel_width;
+  int column = place % w.out_width * w.stride - w.padding + tap % w.kernel_width;
+  bool inside = row >= 0 && row < w.height && column >= 0 && column < w.width;
+  return inside ? row * w.width + column : -1;
+}
+
+// Blocks that add up are written as phases, each for all threads of the block, with __syncthreads() between them: on a
+// card every thread is in the loop once, in the tests one after another.
+#ifndef RSO_THREADS
+struct Threads {
+  bool isLeft = true;
+  __device__ bool next() {
+    bool now = isLeft;
+    isLeft = false;
+    return now;
+  }
+};
+#define RSO_THREADS for (Threads threads; threads.next();)
+#endif
+
+// Adds the block's numbers in a fixed order: sums[0] is the sum. All threads of the block must call.
+static __device__ void addUp(double *sums) {
+  __syncthreads();
+  for (int half = rso_gpu_threads / 2; half > 0; half /= 2) {
+    RSO_THREADS {
+      int t = threadIdx.x;
+      if (t < half)
+        sums[t] += sums[t + half];
+    }
+    __syncthreads();
+  }
+}
+
+#include "layers.cu"
+#include "weights.cu"
+#include "decide.cu"

@@ -1,0 +1,303 @@
+// Layers. Where nothing else is said the grid is: x samples, y places, z results and channels.
+
+// A thread: one place, `OUTPUTS` channels. KERNEL: the window's side, 0: any.
+// For every number read, 4 · OUTPUTS multiply-adds; the weights are the same for the whole warp.
+template <int OUTPUTS, int KERNEL> static __device__ void convolve(const rso_gpu_convolve &a) {
+  int n = sample(), p = place();
+  const rso_gpu_slide w = a.window;
+  if (n >= a.samples || p >= w.out_height * w.out_width)
+    return;
+  const rso_gpu_turn *turn = a.turn;
+  int tiles = a.padded_outputs / OUTPUTS;
+  int result = blockIdx.z / tiles, first = blockIdx.z % tiles * OUTPUTS;
+  const rso_gpu_unit *units = a.units ? a.units + turn->first_unit : 0;
+  long long plane = (long long)w.out_height * w.out_width * a.samples;
+
+  float sum[OUTPUTS][rso_gpu_lanes];
+  const float *rest = a.rest.data ? data(a.rest, turn, result) + (long long)p * a.samples + n : 0;
+#pragma unroll
+  for (int o = 0; o < OUTPUTS; ++o) {
+    bool exists = first + o < a.outputs;
+    Lanes start = {{0, 0, 0, 0}};
+    if (rest && exists) {
+      start = load(rest + (first + o) * plane);
+    } else if (a.bias && exists) {
+      for (int k = 0; k < rso_gpu_lanes; ++k)
+        start.v[k] = a.bias[first + o];
+    }
+#pragma unroll
+    for (int k = 0; k < rso_gpu_lanes; ++k)
+      sum[o][k] = start.v[k];
+  }
+
+  const int kernel = KERNEL ? KERNEL : w.kernel_width;
+  const int top = p / w.out_width * w.stride - w.padding;
+  const int left = p % w.out_width * w.stride - w.padding;
+  const float *x = data(a.x, turn, result) + n;
+  const long long area = (long long)w.height * w.width * a.samples;
+  for (int i = 0; i < a.inputs; ++i, x += area) {
+    Map m = map(a.x, result, i);
+    int row = i;
+    float sign = 1;
+    if (units) {
+      rso_gpu_unit unit = units[i / a.unit];
+      row = unit.channel * a.unit + i % a.unit;
+      sign = unit.sign;
+    } else if (a.lone) {
+      row = turn->channel * a.unit + i;
+    }
+    const float *rows = a.weights + (long long)row * kernel * kernel * a.padded_outputs + first;
+#pragma unroll
+    for (int ky = 0; ky < kernel; ++ky) {
+      if (top + ky < 0 || top + ky >= w.height)
+        continue;
+#pragma unroll
+      for (int kx = 0; kx < kernel; ++kx) {
+        if (left + kx < 0 || left + kx >= w.width)
+          continue;
+        Lanes v = load(m, x + ((long long)(top + ky) * w.width + left + kx) * a.samples);
+        if (units)
+          for (int k = 0; k < rso_gpu_lanes; ++k)
+            v.v[k] *= sign;
+        const float *weight = rows + (ky * kernel + kx) * a.padded_outputs;
+#pragma unroll
+        for (int o = 0; o < OUTPUTS; o += 4) {
+          Lanes four = load(weight + o);
+#pragma unroll
+          for (int j = 0; j < 4; ++j)
+#pragma unroll
+            for (int k = 0; k < rso_gpu_lanes; ++k)
+              sum[o + j][k] += four.v[j] * v.v[k];
+        }
+      }
+    }
+  }
+  float *y = data(a.y, turn, result) + (long long)p * a.samples + n;
+#pragma unroll
+  for (int o = 0; o < OUTPUTS; ++o)
+    if (first + o < a.outputs) {
+      Lanes lanes;
+#pragma unroll
+      for (int k = 0; k < rso_gpu_lanes; ++k)
+        lanes.v[k] = sum[o][k];
+      store(y + (first + o) * plane, lanes);
+    }
+}
+
+#define CONVOLVE(name, outputs, kernel)                                                            \
+  RSO_KERNEL void __launch_bounds__(128) name(rso_gpu_convolve a) {                         \
+    convolve<outputs, kernel>(a);                                                                  \
+  }
+CONVOLVE(convolve16_3, 16, 3)
+CONVOLVE(convolve16_1, 16, 1)
+CONVOLVE(convolve16, 16, 0)
+CONVOLVE(convolve4, 4, 0)
+
+RSO_KERNEL void pool(rso_gpu_pool a) {
+  int n = sample(), p = place();
+  const rso_gpu_slide w = a.window;
+  if (n >= a.samples || p >= w.out_height * w.out_width)
+    return;
+  int result = blockIdx.z / a.channels, c = blockIdx.z % a.channels;
+  Map m = map(a.x, result, c);
+  const float *x = data(a.x, a.turn, result) + (long long)c * w.height * w.width * a.samples + n;
+  int taps = w.kernel_height * w.kernel_width;
+  float start = a.maximum ? -RSO_INFINITY : 0;
+  Lanes y = {{start, start, start, start}};
+  for (int tap = 0; tap < taps; ++tap) {
+    int q = under(w, p, tap);
+    if (q < 0)
+      continue;
+    Lanes v = load(m, x + (long long)q * a.samples);
+    for (int k = 0; k < rso_gpu_lanes; ++k)
+      y.v[k] = !a.maximum ? y.v[k] + v.v[k] : v.v[k] >= y.v[k] ? v.v[k] : y.v[k];
+  }
+  if (!a.maximum)
+    for (int k = 0; k < rso_gpu_lanes; ++k)
+      y.v[k] /= taps;
+  store(data(a.y, a.turn, result) +
+            ((long long)c * w.out_height * w.out_width + p) * a.samples + n,
+        y);
+}
+
+// A block: one chunk of one channel. Grid: x chunks, y channels, z results.
+RSO_KERNEL void __launch_bounds__(rso_gpu_threads) moments(rso_gpu_moments a) {
+  __shared__ double sums[rso_gpu_threads], squares[rso_gpu_threads];
+  int chunk = blockIdx.x, c = blockIdx.y, result = blockIdx.z;
+  Map m = map(a.x, result, c);
+  long long groups = a.samples / rso_gpu_lanes, all = groups * a.area;
+  const float *x = data(a.x, a.turn, result) + (long long)c * a.area * a.samples;
+  long long first = (long long)chunk * (rso_gpu_chunk / rso_gpu_lanes);
+  long long end = first + rso_gpu_chunk / rso_gpu_lanes;
+  if (end > all)
+    end = all;
+  RSO_THREADS {
+    double sum = 0, square = 0;
+    for (long long group = first + threadIdx.x; group < end; group += rso_gpu_threads) {
+      int n = (int)(group % groups) * rso_gpu_lanes;
+      Lanes v = load(m, x + group * rso_gpu_lanes);
+      for (int k = 0; k < rso_gpu_lanes; ++k)
+        if (n + k < a.count) {
+          sum += v.v[k];
+          square += (double)v.v[k] * v.v[k];
+        }
+    }
+    sums[threadIdx.x] = sum;
+    squares[threadIdx.x] = square;
+  }
+  addUp(sums);
+  addUp(squares);
+  if (threadIdx.x == 0) {
+    double *partial = a.partial + (((long long)result * a.channels + c) * a.chunks + chunk) * 2;
+    partial[0] = sums[0];
+    partial[1] = squares[0];
+  }
+}
+
+// A block: one channel of one result. Grid: x channels, y results.
+RSO_KERNEL void __launch_bounds__(rso_gpu_threads) settle(rso_gpu_settle a) {
+  __shared__ double sums[rso_gpu_threads], squares[rso_gpu_threads];
+  int c = blockIdx.x, result = blockIdx.y;
+  double mean, variance;
+  if (a.chunks) {
+    int from = a.partial_results > 1 ? result : 0;
+    const double *partial = a.partial + ((long long)from * a.channels + c) * a.chunks * 2;
+    RSO_THREADS {
+      double sum = 0, square = 0;
+      for (int i = threadIdx.x; i < a.chunks; i += rso_gpu_threads) {
+        sum += partial[2 * i];
+        square += partial[2 * i + 1];
+      }
+      sums[threadIdx.x] = sum;
+      squares[threadIdx.x] = square;
+    }
+    addUp(sums);
+    addUp(squares);
+    mean = sums[0] / a.values;
+    variance = squares[0] / a.values - mean * mean;
+    // Rounding can take a variance of zero below it; NaN stays NaN.
+    if (variance < 0)
+      variance = 0;
+  } else {
+    mean = a.mean[c];
+    variance = a.variance[c];
+  }
+  if (threadIdx.x != 0)
+    return;
+  if (a.chunks && a.mean && result == 0) {
+    a.mean[c] = mean;
+    a.variance[c] = variance;
+  }
+  int index = a.unit * a.turn->channel + c;
+  float gamma = a.gamma[index], beta = a.beta[index];
+  if (c == a.turn->row) {
+    if (a.swept == 1)
+      gamma = a.turn->candidates[result];
+    if (a.swept == 2)
+      beta = a.turn->candidates[result];
+  }
+  double factor = gamma / sqrt(variance + a.epsilon);
+  a.scale[result * a.channels + c] = (float)factor;
+  a.offset[result * a.channels + c] = (float)(beta - mean * factor);
+}
+
+RSO_KERNEL void add(rso_gpu_add a) {
+  int n = sample(), p = place();
+  if (n >= a.samples || p >= a.area)
+    return;
+  int result = blockIdx.z / a.channels, c = blockIdx.z % a.channels;
+  long long at = ((long long)c * a.area + p) * a.samples + n;
+  Lanes x = load(map(a.a, result, c), data(a.a, a.turn, result) + at);
+  Lanes y = load(map(a.b, result, c), data(a.b, a.turn, result) + at);
+  for (int k = 0; k < rso_gpu_lanes; ++k)
+    y.v[k] += x.v[k];
+  store(data(a.y, a.turn, result) + at, y);
+}
+
+// Grid: x samples, y places, z results and channels of what is copied.
+RSO_KERNEL void copy(rso_gpu_copy a) {
+  int n = sample(), p = place();
+  if (n >= a.samples || p >= a.area)
+    return;
+  int result = blockIdx.z / a.channels, c = blockIdx.z % a.channels;
+  int from = c, to = c;
+  if (a.from)
+    from = a.from[a.turn->first_unit + c / a.unit].channel * a.unit + c % a.unit;
+  if (a.to) {
+    rso_gpu_unit unit = a.to[a.turn->first_unit + c / a.unit];
+    if (!(unit.sign > 0))
+      return;
+    to = unit.channel * a.unit + c % a.unit;
+  }
+  if (a.to_lone)
+    to = a.turn->channel * a.unit + c;
+  Lanes v = load(map(a.x, result, from),
+                 data(a.x, a.turn, result) + ((long long)from * a.area + p) * a.samples + n);
+  store(data(a.y, a.turn, result) + ((long long)to * a.area + p) * a.samples + n, v);
+}
+
+// One channel. Grid: x samples, y places, z results.
+RSO_KERNEL void shift(rso_gpu_shift a) {
+  int n = sample(), p = place();
+  const rso_gpu_slide w = a.window;
+  if (n >= a.samples || p >= w.out_height * w.out_width)
+    return;
+  int result = blockIdx.z;
+  const rso_gpu_turn *turn = a.turn;
+  float delta = turn->delta[result];
+  Lanes y = load(data(a.z, turn, result) + (long long)p * a.samples + n);
+  if (a.x.data) {
+    int q = under(w, p, turn->tap);
+    if (q >= 0) {
+      Lanes v = load(map(a.x, 0, turn->input),
+                     data(a.x, turn, 0) +
+                         ((long long)turn->input * w.height * w.width + q) * a.samples + n);
+      for (int k = 0; k < rso_gpu_lanes; ++k)
+        y.v[k] += delta * v.v[k];
+    }
+  } else {
+    for (int k = 0; k < rso_gpu_lanes; ++k)
+      y.v[k] += delta;
+  }
+  store(data(a.y, turn, result) + (long long)p * a.samples + n, y);
+}
+
+// One channel. Grid: x samples, y places.
+RSO_KERNEL void replay(rso_gpu_replay a) {
+  int n = sample(), p = place();
+  const rso_gpu_slide w = a.window;
+  const rso_gpu_turn *turn = a.turn;
+  if (turn->changes == 0 || n >= a.samples || p >= w.out_height * w.out_width)
+    return;
+  int taps = w.kernel_height * w.kernel_width;
+  float *z = data(a.z, turn, 0) + (long long)p * a.samples + n;
+  Lanes y = load(z);
+  for (int i = 0; i < turn->changes; ++i) {
+    int element = a.changes[turn->first_change + i];
+    int row = element % a.per_channel;
+    int q = under(w, p, row % taps);
+    if (q < 0)
+      continue;
+    float delta = a.parameters[element] - a.start[element];
+    Lanes v = load(map(a.x, 0, row / taps),
+                   data(a.x, turn, 0) +
+                       ((long long)(row / taps) * w.height * w.width + q) * a.samples + n);
+    for (int k = 0; k < rso_gpu_lanes; ++k)
+      y.v[k] += delta * v.v[k];
+  }
+  store(z, y);
+}
+
+// One sample a thread. Grid: x samples, y places, z channels.
+RSO_KERNEL void load_images(rso_gpu_load a) {
+  int n = blockIdx.x * blockDim.x + threadIdx.x, p = place(), c = blockIdx.z;
+  if (n >= a.samples || p >= a.area)
+    return;
+  float value = 0;
+  if (n < a.count) {
+    long long image = a.order[a.turn->first + n];
+    long long at = (image * a.channels + c) * a.area + p;
+    value = a.bytes ? a.table[c * 256 + a.bytes[at]] : (float)((double)a.floats[at] - a.mean[c]);
+  }
+  data(a.y, a.turn, 0)[((long long)c * a.area + p) * a.samples + n] = value;
+}

@@ -1,0 +1,38 @@
+// Weights in the order in which kernels read them.
+
+// What an element of the swept tensor was at a time; others do not change.
+static __device__ float at(const float *parameters, const float *start, const int *decided,
+                           long long element, int time) {
+  bool before = start && decided[element] >= time;
+  return before ? start[element] : parameters[element];
+}
+
+// A thread: one weight of the packed. Grid: x all of them.
+RSO_KERNEL void pack(rso_gpu_pack a) {
+  long long index = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+  long long rows = (long long)a.inputs * a.taps;
+  if (index >= rows * a.padded_outputs)
+    return;
+  int output = (int)(index % a.padded_outputs);
+  long long row = index / a.padded_outputs;
+  float weight = 0;
+  if (output < a.outputs) {
+    if (a.units) {
+      rso_gpu_unit unit = a.units[a.turn->first_unit + output];
+      weight = at(a.parameters, a.start, a.decided, unit.channel * rows + row, unit.time);
+    } else {
+      weight = a.parameters[output * rows + row];
+    }
+  }
+  a.weights[index] = weight;
+}
+
+// A thread: one number. Grid: x all of them.
+RSO_KERNEL void rows(rso_gpu_rows a) {
+  int index = blockIdx.x * blockDim.x + threadIdx.x;
+  if (index >= a.count * a.width)
+    return;
+  rso_gpu_unit unit = a.units[a.turn->first_unit + index / a.width];
+  a.rows[index] = at(a.parameters, a.start, a.decided,
+                     (long long)unit.channel * a.width + index % a.width, unit.time);
+}

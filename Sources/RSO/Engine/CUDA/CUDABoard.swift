@@ -1,0 +1,153 @@
+import CRSO
+
+/// Addresses that all passes of an engine share.
+struct CUDABoard {
+  /// The turn that is on, and those of a run.
+  var turn: UInt64 = 0
+  var turns: UInt64 = 0
+  var progress: UInt64 = 0
+  var losses: UInt64 = 0
+  var changes: UInt64 = 0
+  var units: UInt64 = 0
+  var parameters: UInt64 = 0
+  /// Of the swept tensor: its values before the sweep, and when each is decided.
+  var start: UInt64 = 0
+  var decided: UInt64 = 0
+  /// Running mean and variance of every batch norm, in double precision; see `Network.statisticsOffset(of:)`.
+  var statistics: UInt64 = 0
+  var train = Images()
+  var test = Images()
+  /// The samples of the sweep, and 0, 1, 2, …
+  var order: UInt64 = 0
+  var everything: UInt64 = 0
+  /// Of an evaluation: partial losses and predicted classes.
+  var partial: UInt64 = 0
+  var predicted: UInt64 = 0
+
+  /// Where a split's images and labels are: pixels as bytes with a table, or as floats with a mean.
+  struct Images {
+    var bytes: UInt64 = 0
+    var floats: UInt64 = 0
+    var table: UInt64 = 0
+    var mean: UInt64 = 0
+    var labels: UInt64 = 0
+  }
+
+  func parameter(_ slot: Parameters.Slot?) -> UInt64 {
+    slot.map { parameters + UInt64($0.offset * MemoryLayout<Float>.stride) } ?? 0
+  }
+}
+
+/// The memory behind a `CUDABoard`.
+final class CUDABoardMemory {
+  let board: CUDABoard
+  let turn: DeviceMemory<rso_gpu_turn>
+  let parameters: DeviceMemory<Float>
+  let start: DeviceMemory<Float>
+  let order: DeviceMemory<Int32>
+  let losses: DeviceMemory<Double>
+  let partial: DeviceMemory<Double>
+  let predicted: DeviceMemory<Int32>
+  private let turns: DeviceMemory<rso_gpu_turn>
+  private let progress: DeviceMemory<rso_gpu_progress>
+  private let changes: DeviceMemory<Int32>
+  private let units: DeviceMemory<rso_gpu_unit>
+  private let decided: DeviceMemory<Int32>
+  private let moments: DeviceMemory<Double>
+  /// Keeps everything else.
+  private let others: [AnyObject]
+
+  /// Turns of a run, and room of the lists that they point into.
+  let turnCapacity: Int
+  let unitCapacity: Int
+  let changeCapacity: Int
+
+  init(
+    _ context: CUDAContext, network: Network, data: Dataset, parameters: Parameters
+  ) throws {
+    let largest = parameters.slots.map(\.count).max() ?? 1
+    let channels = network.shapes.map(\.channels).max() ?? 1
+    turnCapacity = min(max(256, parameters.slots.map(\.elementsPerChannel).max() ?? 1), 4096)
+    unitCapacity = 256 * channels
+    changeCapacity = max(1 << 16, largest)
+    turn = try DeviceMemory(context, count: 1)
+    turns = try DeviceMemory(context, count: turnCapacity)
+    progress = try DeviceMemory(context, count: 1)
+    losses = try DeviceMemory(context, count: turnCapacity * rso_gpu_candidates)
+    changes = try DeviceMemory(context, count: changeCapacity)
+    units = try DeviceMemory(context, count: unitCapacity)
+    self.parameters = try DeviceMemory(context, parameters.values)
+    start = try DeviceMemory(context, count: largest)
+    decided = try DeviceMemory(context, count: largest)
+    moments = try DeviceMemory(context, count: network.statisticsOffset(of: network.nodes.count))
+    order = try DeviceMemory(context, count: data.train.count)
+    partial = try DeviceMemory(context, count: statisticsSamples)
+    predicted = try DeviceMemory(context, count: statisticsSamples)
+    let everything = try DeviceMemory<Int32>(
+      context, (0..<Int32(max(data.train.count, data.test.count))).map { $0 })
+    // As `CPUEngine` has it.
+    let table = try DeviceMemory<Float>(
+      context,
+      data.mean.flatMap { mean in (0..<256).map { Float(Double($0) / 255 - Double(mean)) } })
+    let mean = try DeviceMemory<Float>(context, data.mean)
+    var others: [AnyObject] = [everything, table, mean]
+    func images(_ split: Split) throws -> CUDABoard.Images {
+      let labels = try DeviceMemory<Int32>(context, split.labels)
+      others.append(labels)
+      var images = CUDABoard.Images(
+        table: table.address, mean: mean.address, labels: labels.address)
+      switch split.images {
+      case .bytes(let bytes):
+        let memory = try DeviceMemory<UInt8>(context, Array(bytes))
+        others.append(memory)
+        images.bytes = memory.address
+      case .floats(let floats):
+        let memory = try DeviceMemory<Float>(context, Array(floats))
+        others.append(memory)
+        images.floats = memory.address
+      }
+      return images
+    }
+    var board = CUDABoard(
+      turn: turn.address, turns: turns.address, progress: progress.address, losses: losses.address,
+      changes: changes.address, units: units.address, parameters: self.parameters.address,
+      start: start.address, decided: decided.address, statistics: moments.address,
+      order: order.address, everything: everything.address, partial: partial.address,
+      predicted: predicted.address)
+    board.train = try images(data.train)
+    board.test = try images(data.test)
+    self.board = board
+    self.others = others
+  }
+
+  /// Hands a run over.
+  func upload(_ run: CUDARun, decided: [Int32]) throws {
+    try turns.set(run.turns)
+    try changes.set(run.changes)
+    try units.set(run.units)
+    try self.decided.set(decided)
+    try progress.set([rso_gpu_progress(turn: 0, count: Int32(run.turns.count), failed: 0)])
+  }
+
+  /// Hands running statistics over.
+  func set(_ statistics: BatchNormStatistics, _ network: Network) throws {
+    for (node, moments) in statistics.moments {
+      try self.moments.set(
+        moments.mean + moments.variance, at: network.statisticsOffset(of: node))
+    }
+  }
+
+  /// The running statistics as they are on the card.
+  func statistics(_ network: Network) throws -> BatchNormStatistics {
+    let values = try moments.values()
+    var statistics = BatchNormStatistics()
+    for (index, node) in network.nodes.enumerated() {
+      guard case .batchNorm = node.layer else { continue }
+      let (first, count) = (network.statisticsOffset(of: index), network.shapes[index + 1].channels)
+      statistics.moments[index] = .init(
+        mean: Array(values[first..<first + count]),
+        variance: Array(values[first + count..<first + 2 * count]))
+    }
+    return statistics
+  }
+}

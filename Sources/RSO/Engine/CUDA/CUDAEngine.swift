@@ -1,0 +1,318 @@
+import CRSO
+
+/// Executes a `SweepPlan` on a card, in single precision, with sums over samples in double precision and in a fixed order.
+///
+/// A run of proposals is judged without the host: it works out beforehand which lone channels a mini-batch's rest takes
+/// in or gives up, since that depends on what was tested and not on what was decided, and asks for all kernels; the
+/// last one of every turn decides and changes the weight. Losses come back once per run.
+///
+/// It has not run on a card yet: its kernels are compiled for one, and tested on the CPU (docs/gpu.md).
+final class CUDAEngine: Engine {
+  static func check(_ network: Network) throws {}
+
+  private(set) var statistics = BatchNormStatistics()
+  /// The network as it is computed: average pooling folded into the convolution before it.
+  private let network: Network
+  private let data: Dataset
+  private let context: CUDAContext
+  private let module: CUDAModule
+  /// The caller's weights; their slots name the nodes of the network as it was given.
+  private let original: Parameters
+  /// The weights as they are now; the slots name the nodes of `network`.
+  private var current: Parameters
+  private let memory: CUDABoardMemory
+  /// What is kept of a sweep, the cache first, and what passes need for themselves.
+  private var storage: DeviceMemory<UInt8>?
+  private var work: DeviceMemory<UInt8>?
+  /// The mini-batches and candidates that there is room for.
+  private var roomFor: [Int] = []
+  private var sweep: Active?
+  private var cache: Cache?
+
+  /// What is on the card's cache.
+  private struct Cache: Equatable {
+    var value: Int
+    var group: Int?
+    var order: SampleOrder
+  }
+
+  /// The sweep that is on.
+  private struct Active {
+    var sweep: CUDASweep
+    var schedule: CUDASchedule
+    var order: SampleOrder
+    var parameter: Int
+    var turns: CUDATurnGraphs
+  }
+
+  /// - Parameter image: the kernels, compiled for the card.
+  init(
+    network: Network, data: Dataset, parameters: Parameters, context: CUDAContext, image: [UInt8]
+  ) throws {
+    self.network = network.foldingAveragePools()
+    self.data = data
+    self.context = context
+    module = try CUDAModule(context, image: image)
+    original = parameters
+    current = Parameters(zerosFor: self.network)
+    current.values = parameters.values
+    memory = try CUDABoardMemory(context, network: self.network, data: data, parameters: current)
+  }
+
+  /// On a card of this machine, with kernels compiled for it.
+  ///
+  /// - Throws: `RSOError` naming the card: libraries are missing, or there is no such card.
+  static func open(
+    network: Network, data: Dataset, parameters: Parameters, card number: Int
+  ) throws -> CUDAEngine {
+    do {
+      let context = try CUDAContext(driver: .load(), card: number)
+      return try CUDAEngine(
+        network: network, data: data, parameters: parameters, context: context,
+        image: KernelCache.user.kernels(for: context.card))
+    } catch let error as RSOError where !error.subject.hasPrefix("cuda:") {
+      throw RSOError("cuda:\(number)", "\(error.subject): \(error.problem)", hint: error.hint)
+    }
+  }
+
+  // Whoever lets go of it last may be another thread than the one that used it.
+  deinit { try? context.enter() }
+
+  /// An output channel's worth and more, so that waiting for losses costs nothing; still a part of a second.
+  func runLength(of parameter: Int) -> Int {
+    min(max(256, current.slots[parameter].elementsPerChannel), memory.turnCapacity)
+  }
+
+  var parameters: Parameters {
+    get {
+      var parameters = original
+      parameters.values = current.values
+      return parameters
+    }
+    set {
+      current.values = newValue.values
+      sweep = nil
+      cache = nil
+    }
+  }
+
+  func beginSweep(of parameter: Int, order: SampleOrder) throws {
+    try context.enter()
+    sweep = nil
+    try begin(parameter, order, candidates: 3)
+  }
+
+  private func begin(_ parameter: Int, _ order: SampleOrder, candidates: Int) throws {
+    try makeRoom(order, candidates: candidates)
+    guard let storage, let work else { return }
+    let slot = current.slots[parameter]
+    let sweep = CUDASweep(
+      network: network, parameters: current, slot: slot, board: memory.board,
+      batchSize: order.batchSize, batches: order.batches, candidates: candidates,
+      storage: storage.address, work: work.address)
+    try memory.parameters.set(current.values)
+    try memory.order.set(order.samples)
+    let plan = sweep.lone.plan
+    let wanted = Cache(value: plan.cachedValue, group: plan.group, order: order)
+    if cache != wanted {
+      cache = nil
+      try renewStatistics()
+      try fill(sweep.cachedValue, plan.cachedValue, order)
+      cache = wanted
+    }
+    let schedule = CUDASchedule(slot: slot, lone: sweep.lone, batches: order.batches)
+    try memory.start.set(Array(current.values[slot.range]))
+    try module.launch(sweep.weightLaunches)
+    self.sweep = Active(
+      sweep: sweep, schedule: schedule, order: order, parameter: parameter,
+      turns: try CUDATurnGraphs(module, sweep.judgeLaunches))
+  }
+
+  func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
+    guard var active = sweep else { throw RSOError("judge", "no sweep was begun") }
+    guard let first = proposals.first else { return [] }
+    try context.enter()
+    let candidates = first.candidates.count
+    guard (1...rso_gpu_candidates).contains(candidates),
+      proposals.allSatisfy({ $0.candidates.count == candidates })
+    else {
+      throw RSOError(
+        context.name,
+        "expected proposals of 1 to \(rso_gpu_candidates) candidates, all of the same number")
+    }
+    if candidates != active.sweep.candidates {
+      guard active.schedule.now == 0 else {
+        throw RSOError(context.name, "the number of candidates changed within a sweep")
+      }
+      sweep = nil
+      try begin(active.parameter, active.order, candidates: candidates)
+      guard let renewed = sweep else { return [] }
+      active = renewed
+    }
+    // Whatever throws ends the sweep; the weights decided so far stay.
+    sweep = nil
+    var decisions: [Decision] = []
+    var rest = proposals
+    while !rest.isEmpty {
+      let count = try run(rest, &active, &decisions)
+      rest = rest.dropFirst(count)
+    }
+    sweep = active
+    return decisions
+  }
+
+  /// Judges as many of the proposals as the lists on the card hold, and says how many.
+  private func run(
+    _ proposals: ArraySlice<Proposal>, _ active: inout Active, _ decisions: inout [Decision]
+  ) throws -> Int {
+    let slot = active.sweep.slot
+    var plan = CUDARun()
+    for proposal in proposals
+    where plan.turns.count < memory.turnCapacity
+      && plan.units.count + active.sweep.lone.channels <= memory.unitCapacity
+    {
+      let next = active.schedule.changes(before: proposal)
+      if plan.changes.count + next > memory.changeCapacity, !plan.turns.isEmpty { break }
+      active.schedule.append(proposal, order: active.order, to: &plan)
+    }
+    let count = plan.turns.count
+    try memory.upload(plan, decided: active.schedule.decidedAt)
+
+    try module.launch(
+      CUDALaunch(
+        .choose, grid: (1, 1, 1), block: (1, 1),
+        active.sweep.choose(partial: 0, blocks: 0, begin: true)))
+    var visits = plan.visits[...]
+    while let visit = visits.first {
+      if visit.isFirst { try module.launch(active.sweep.fixedLaunches) }
+      if let key = visit.refresh { try module.launch(active.sweep.refresh(key)) }
+      // Those behind it that ask for nothing go with it.
+      let turns = 1 + visits.dropFirst().prefix { !$0.isFirst && $0.refresh == nil }.count
+      try active.turns.launch(turns)
+      visits = visits.dropFirst(turns)
+    }
+    let candidates = active.sweep.candidates
+    let losses = try memory.losses.values(count * rso_gpu_candidates)
+    for (turn, proposal) in proposals.prefix(count).enumerated() {
+      let first = turn * rso_gpu_candidates
+      let decision = try Decision(
+        losses: Array(losses[first..<first + candidates]), parameter: slot.name,
+        element: proposal.element)
+      current.values[slot.offset + proposal.element] = proposal.candidates[decision.choice]
+      decisions.append(decision)
+    }
+    return count
+  }
+
+  func evaluate(_ split: EvaluatedSplit) throws -> Evaluation {
+    try context.enter()
+    try renewStatistics()
+    return try evaluate(split, with: statistics)
+  }
+}
+
+// MARK: Whole passes
+
+extension CUDAEngine {
+  func evaluate(
+    _ split: EvaluatedSplit, with statistics: BatchNormStatistics
+  ) throws -> Evaluation {
+    try context.enter()
+    self.statistics = statistics
+    try memory.set(statistics, network)
+    try memory.parameters.set(current.values)
+    let samples = split == .train ? data.train : data.test
+    var result = Evaluation(
+      count: samples.count, loss: 0,
+      confusion: Array(
+        repeating: Array(repeating: 0, count: network.classes), count: network.classes))
+    for first in stride(from: 0, to: samples.count, by: statisticsSamples) {
+      let count = min(statisticsSamples, samples.count - first)
+      let work = try room(
+        CUDAWholePass(network, current, memory.board, .loss(split), count: count, work: 0).bytes)
+      let pass = CUDAWholePass(
+        network, current, memory.board, .loss(split), count: count, work: work)
+      try run(pass, first: first)
+      result.loss += try memory.partial.values(pass.blocks).reduce(0, +)
+      for (index, predicted) in try memory.predicted.values(count).enumerated() {
+        result.confusion[Int(samples.labels[first + index])][Int(predicted)] += 1
+      }
+    }
+    return result
+  }
+
+  /// Takes the running statistics from the first samples, in one pass on their own statistics.
+  private func renewStatistics() throws {
+    let count = min(statisticsSamples, data.train.count)
+    try memory.parameters.set(current.values)
+    let work = try room(
+      CUDAWholePass(network, current, memory.board, .statistics, count: count, work: 0).bytes)
+    try run(
+      CUDAWholePass(network, current, memory.board, .statistics, count: count, work: work), first: 0
+    )
+    statistics = try memory.statistics(network)
+  }
+
+  /// Computes the cached value of every mini-batch, on running statistics.
+  private func fill(_ cache: DeviceValue, _ value: Int, _ order: SampleOrder) throws {
+    guard let work else { return }
+    let pass = CUDAWholePass(
+      network, current, memory.board, .value(value, into: cache), count: order.batchSize,
+      work: work.address)
+    for batch in 0..<order.batches {
+      try run(pass, first: batch * order.batchSize, batch: batch, packs: batch == 0)
+    }
+  }
+
+  private func run(
+    _ pass: CUDAWholePass, first: Int, batch: Int = 0, packs: Bool = true
+  ) throws {
+    var turn = rso_gpu_turn()
+    turn.batch = Int32(batch)
+    turn.first = Int32(first)
+    try memory.turn.set([turn])
+    if packs { try module.launch(pass.weightLaunches) }
+    try module.launch(pass.launches)
+  }
+
+  /// The address of at least so many bytes for a pass.
+  private func room(_ bytes: Int) throws -> UInt64 {
+    if let work, work.count >= bytes { return work.address }
+    // A sweep's launches know the old address.
+    sweep = nil
+    work = nil
+    let room = try DeviceMemory<UInt8>(context, count: bytes)
+    work = room
+    return room.address
+  }
+
+  /// Makes room for the sweep of any tensor, before anything is judged.
+  ///
+  /// - Throws: `RSOError` that says how much is needed and free, and which `--batch` fits.
+  private func makeRoom(_ order: SampleOrder, candidates: Int) throws {
+    let wanted = [order.batchSize, order.batches, candidates]
+    if roomFor == wanted, storage != nil, work != nil { return }
+    let need = CUDANeed(
+      network: network, batchSize: order.batchSize, batches: order.batches,
+      samples: data.train.count, candidates: candidates)
+    roomFor = wanted
+    if let storage, let work, storage.count >= need.storage, work.count >= need.work { return }
+    storage = nil
+    work = nil
+    cache = nil
+    let free = try context.memory().free
+    guard need.total <= free else {
+      let fitting = CUDANeed.largestBatch(
+        network: network, below: order.batchSize, samples: data.train.count, candidates: candidates,
+        free: free)
+      throw RSOError(
+        context.name,
+        "--batch \(order.batchSize): expected \(megabytes(need.total)) of the card's memory, "
+          + "found \(megabytes(free)) free",
+        hint: fitting.map { "--batch \($0) fits" }
+          ?? "no --batch fits: use fewer samples with --train-limit, or a larger card")
+    }
+    storage = try DeviceMemory(context, count: need.storage)
+    work = try DeviceMemory(context, count: need.work)
+  }
+}

@@ -1,0 +1,124 @@
+/// Bytes that the sweeps of a network need on a card, known before it is asked for any: the largest of every tensor's.
+struct CUDANeed: Hashable {
+  /// The cached value, rests, placed and fixed values of all mini-batches, and packed weights.
+  private(set) var storage = 0
+  /// What one pass over a mini-batch needs for itself, or over the samples of the statistics.
+  private(set) var work = 0
+
+  var total: Int { storage + work }
+
+  /// - Parameter samples: of the training set.
+  /// - Complexity: O(tensors · layers), no data.
+  init(network: Network, batchSize: Int, batches: Int, samples: Int, candidates: Int) {
+    let parameters = Parameters(zerosFor: network)
+    let board = CUDABoard()
+    func pass(_ kind: CUDAWholePass.Kind, _ count: Int) -> Int {
+      CUDAWholePass(network, parameters, board, kind, count: count, work: 0).bytes
+    }
+    work = max(
+      pass(.statistics, min(statisticsSamples, samples)), pass(.loss(.test), statisticsSamples))
+    var cached: Set<Int> = []
+    for slot in parameters.slots {
+      let sweep = CUDASweep(
+        network: network, parameters: parameters, slot: slot, board: board, batchSize: batchSize,
+        batches: batches, candidates: candidates, storage: 0, work: 0)
+      sweep.foresee()
+      storage = max(storage, sweep.storageBytes)
+      work = max(work, sweep.workBytes)
+      let value = sweep.lone.plan.cachedValue
+      if cached.insert(value).inserted {
+        work = max(work, pass(.value(value, into: sweep.cachedValue), batchSize))
+      }
+    }
+  }
+
+  /// The largest mini-batch below a size that fits into so many bytes; `nil`: none does.
+  static func largestBatch(
+    network: Network, below size: Int, samples: Int, candidates: Int, free: Int
+  ) -> Int? {
+    // Two digits are enough, and easy to type. What is left of the samples behind the last mini-batch needs no
+    // room, so that a larger one may need less.
+    var step = 1
+    while step * 100 <= size { step *= 10 }
+    var batch = (size - 1) / step * step
+    while batch > 0 {
+      let need = CUDANeed(
+        network: network, batchSize: batch, batches: samples / batch, samples: samples,
+        candidates: candidates)
+      if need.total <= free { return batch }
+      if step > 1, batch == 10 * step { step /= 10 }
+      batch -= step
+    }
+    return nil
+  }
+}
+
+/// The launches from the images of some samples to a value, all layers whole.
+struct CUDAWholePass {
+  /// What is wanted.
+  enum Kind {
+    /// The running statistics of batch norm, from the samples' own.
+    case statistics
+    /// The losses and predictions of a split, on running statistics.
+    case loss(EvaluatedSplit)
+    /// One value of a mini-batch of the sweep's order, on running statistics.
+    case value(Int, into: DeviceValue)
+  }
+
+  let launches: [CUDALaunch]
+  /// To be done before, once for the same weights.
+  let weightLaunches: [CUDALaunch]
+  /// Room that the launches use from their base address on.
+  let bytes: Int
+  /// Blocks of partial losses.
+  private(set) var blocks = 0
+
+  /// - Parameters:
+  ///   - count: samples.
+  ///   - work: base address.
+  init(
+    _ network: Network, _ parameters: Parameters, _ board: CUDABoard, _ kind: Kind, count: Int,
+    work: UInt64
+  ) {
+    let space = AddressSpace(base: work)
+    let weights = CUDAWeights(space: space)
+    let isStatistics = if case .statistics = kind { true } else { false }
+    let pass = CUDAPass(
+      network: network, parameters: parameters, board: board, weights: weights, space: space,
+      count: count, usesRunningStatistics: !isStatistics)
+    pass.keepsStatistics = isStatistics
+    let everything = Array(network.nodes.indices)
+    let last = network.nodes.count
+    // All are packed before the first launch, so none may have room that a value had before it.
+    if case .value(let value, _) = kind {
+      weights.pack(Array(everything[..<value]), pass)
+    } else {
+      weights.pack(everything, pass)
+    }
+    switch kind {
+    case .statistics:
+      pass.values[0] = pass.images(board.train, order: board.everything)
+      pass.append(everything, keeping: [last])
+    case .loss(let split):
+      let images = split == .train ? board.train : board.test
+      pass.values[0] = pass.images(images, order: board.everything)
+      pass.append(everything, keeping: [last])
+      if let logits = pass.values[last] {
+        blocks =
+          pass.loss(
+            logits, labels: images.labels, order: board.everything, partial: board.partial,
+            predicted: board.predicted
+          ).blocks
+      }
+    case .value(0, into: let target):
+      _ = pass.images(board.train, order: board.order, into: target)
+    case .value(let value, into: let target):
+      pass.values[0] = pass.images(board.train, order: board.order)
+      pass.append(Array(everything[..<value]), keeping: [value])
+      if let x = pass.values[value] { pass.copy(x, to: target) }
+    }
+    launches = pass.launches
+    weightLaunches = weights.launches
+    bytes = space.peak
+  }
+}

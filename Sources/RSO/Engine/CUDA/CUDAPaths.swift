@@ -1,0 +1,57 @@
+import Foundation
+
+/// Where NVIDIA's libraries are looked for, in this order: `RSO_CUDA_PATH`, `CUDA_HOME` and `CUDA_PATH`, the Python
+/// environment in use (`VIRTUAL_ENV`, `CONDA_PREFIX`), the loader's own path, the usual folders, and the user's Python
+/// packages.
+package struct CUDAPaths: Hashable, Sendable {
+  /// Files to try for the driver.
+  package let driver: [String]
+  /// Files to try for NVRTC, newest version first within a folder.
+  package let nvrtc: [String]
+  /// Versions of NVRTC that the kernels are compiled with.
+  static let versions = [13, 12]
+
+  /// - Parameter environment: of the process.
+  package init(_ environment: [String: String] = ProcessInfo.processInfo.environment) {
+    func folders(_ variable: String) -> [String] {
+      (environment[variable] ?? "").split(separator: ":").map(String.init)
+    }
+    func toolkit(_ folder: String) -> [String] {
+      [folder, "\(folder)/lib64", "\(folder)/lib", "\(folder)/targets/x86_64-linux/lib"]
+    }
+    let asked = folders("RSO_CUDA_PATH").flatMap(toolkit)
+    let homes = (folders("CUDA_HOME") + folders("CUDA_PATH")).flatMap(toolkit)
+    let python = (folders("VIRTUAL_ENV") + folders("CONDA_PREFIX")).flatMap(Self.python)
+    let local = folders("HOME").prefix(1).flatMap { Self.python("\($0)/.local") }
+    let usual =
+      Self.entries("/usr/local", prefix: "cuda").flatMap(toolkit)
+      + ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"]
+
+    /// Files to try: in folders that were named, where the loader looks, and in others.
+    func files(_ names: [String], first: [String], last: [String]) -> [String] {
+      func within(_ folders: [String]) -> [String] {
+        folders.flatMap { folder in names.map { "\(folder)/\($0)" } }
+      }
+      let found = within(first) + names + within(last)
+      return found.filter { !$0.contains("/") || FileManager.default.fileExists(atPath: $0) }
+    }
+    driver = files(
+      ["libcuda.so.1"], first: asked, last: usual + ["/usr/lib/wsl/lib", "/usr/lib/nvidia"])
+    nvrtc = files(
+      Self.versions.map { "libnvrtc.so.\($0)" }, first: asked + homes + python,
+      last: usual + local)
+  }
+
+  /// The folders of NVIDIA's packages in a Python environment.
+  private static func python(_ environment: String) -> [String] {
+    entries("\(environment)/lib", prefix: "python3").flatMap { version in
+      ["cu13", "cuda_nvrtc"].map { "\(version)/site-packages/nvidia/\($0)/lib" }
+    }
+  }
+
+  /// Paths of the entries of `folder` that begin with `prefix`, the last by name first.
+  private static func entries(_ folder: String, prefix: String) -> [String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return names.filter { $0.hasPrefix(prefix) }.sorted(by: >).map { "\(folder)/\($0)" }
+  }
+}

@@ -1,0 +1,262 @@
+import CRSO
+
+/// The tests of one tensor's elements on a card: what is kept for every mini-batch, and the launches that judge a
+/// proposal with it. `CPUSweep` says the same for the CPU.
+///
+/// It asks no card: with base addresses of 0 it tells how much memory a sweep needs.
+final class CUDASweep {
+  let lone: LoneChannel
+  let slot: Parameters.Slot
+  let candidates: Int
+  private let network: Network
+  private let parameters: Parameters
+  private let board: CUDABoard
+  private let batchSize: Int
+  private let workBase: UInt64
+  /// Kept for all mini-batches: the cached value, the rests by mixing node, the placed and the fixed values by number,
+  /// and the root's channel under test.
+  private let cache: DeviceValue
+  private var rests: [Int: DeviceValue] = [:]
+  private var fulls: [Int: DeviceValue] = [:]
+  private var fixed: [Int: DeviceValue] = [:]
+  private var tested: DeviceValue?
+  private let weights: CUDAWeights
+  private let storage: AddressSpace
+  /// The most that a pass has needed for itself.
+  private(set) var workBytes = 0
+  /// Launches of what is fixed, on a mini-batch's first turn.
+  private(set) var fixedLaunches: [CUDALaunch] = []
+  /// Those of every turn: they make up for changes, judge and decide.
+  private(set) var judgeLaunches: [CUDALaunch] = []
+  private var refreshes: [RefreshKey: (launches: [CUDALaunch], pass: CUDAPass)] = [:]
+  /// They hold the room that the launches write to.
+  private var passes: [CUDAPass] = []
+
+  /// Which lone channels a rest takes in or gives up, but for their numbers.
+  struct RefreshKey: Hashable {
+    /// Channels to compute; the first `mixed` of them go into the rest or out of it.
+    var count: Int
+    var mixed: Int
+    /// The rest starts from the bias.
+    var fresh: Bool
+  }
+
+  var storageBytes: Int { storage.peak }
+
+  /// - Parameters:
+  ///   - batches: mini-batches of the order, of `batchSize` samples.
+  ///   - storage: base address of what is kept, the cached value first.
+  ///   - work: base address of what a pass needs for itself.
+  init(
+    network: Network, parameters: Parameters, slot: Parameters.Slot, board: CUDABoard,
+    batchSize: Int, batches: Int, candidates: Int, storage base: UInt64, work: UInt64
+  ) {
+    let plan = SweepPlan(network: network, sweeping: slot.node)
+    lone = LoneChannel(network: network, plan: plan)
+    self.network = network
+    self.parameters = parameters
+    self.slot = slot
+    self.board = board
+    self.batchSize = batchSize
+    self.candidates = candidates
+    workBase = work
+    let storage = AddressSpace(base: base)
+    self.storage = storage
+    weights = CUDAWeights(space: storage)
+    func room(_ shape: Shape) -> DeviceValue {
+      let size = shape.count * CUDAPass.padded(batchSize)
+      let piece = storage.take(size * batches, Float.self)
+      return DeviceValue(
+        shape: shape, address: piece.address, batchStride: size, pieces: [piece])
+    }
+    cache = room(network.shapes[plan.cachedValue])
+    for node in lone.mixing { rests[node] = room(network.shapes[node + 1]) }
+    for value in lone.placed { fulls[value] = room(network.shapes[value]) }
+    tested = lone.root.map { room(lone.shape($0 + 1)) }
+    // The root's input belongs to what is fixed, whether or not anything else reads it.
+    var needed = Set(lone.fixed)
+    if let root = lone.root { needed.insert(network.inputs[root][0]) }
+    needed.remove(plan.cachedValue)
+    for value in needed.sorted() { fixed[value] = room(network.shapes[value]) }
+    makeFixed(needed)
+    makeJudge()
+  }
+
+  /// The cached value of all mini-batches.
+  var cachedValue: DeviceValue { cache }
+
+  /// To be done once, before the first turn.
+  var weightLaunches: [CUDALaunch] { weights.launches }
+
+  private func newPass() -> CUDAPass {
+    let pass = CUDAPass(
+      network: network, parameters: parameters, board: board, weights: weights,
+      space: AddressSpace(base: workBase), count: batchSize, swept: slot, candidates: candidates)
+    passes.append(pass)
+    return pass
+  }
+
+  private func external(_ value: Int) -> DeviceValue? {
+    value == lone.plan.cachedValue ? cache : fixed[value]
+  }
+
+  private func makeFixed(_ needed: Set<Int>) {
+    let pass = newPass()
+    pass.values[lone.plan.cachedValue] = cache
+    pass.append(
+      network.nodes.indices.filter { lone.plan.roles[$0] == .fixed }, keeping: needed)
+    for (value, target) in fixed.sorted(by: { $0.key < $1.key }) {
+      if let x = pass.values[value] { pass.copy(x, to: target) }
+    }
+    fixedLaunches = pass.launches
+    workBytes = max(workBytes, pass.workBytes)
+  }
+}
+
+// MARK: Judging
+
+extension CUDASweep {
+  private func makeJudge() {
+    let pass = newPass()
+    if let root = lone.root, let z = tested, let x = external(network.inputs[root][0]) {
+      pass.values[root + 1] = rootValue(root, z, x, pass)
+    }
+    for node in lone.nodes {
+      let inputs = network.inputs[node].compactMap { value in
+        pass.values[value] ?? external(value).map { oneChannel($0, value) }
+      }
+      pass.values[node + 1] = pass.layer(
+        node, inputs[0], inputs.count > 1 ? inputs[1] : nil, channels: .lone)
+    }
+    for node in lone.mixing {
+      guard let x = pass.values[network.inputs[node][0]], let rest = rests[node] else { continue }
+      pass.values[node + 1] = pass.convolution(
+        x, to: network.shapes[node + 1], network.slide(of: node),
+        weights: weights.packed(node, pass), rest: rest, unit: x.shape.channels, isLone: true)
+    }
+    for value in lone.placed {
+      guard let alone = pass.values[value], let full = fulls[value] else { continue }
+      let whole = pass.value(network.shapes[value], results: candidates)
+      pass.copy(full, to: whole, results: candidates)
+      pass.copy(
+        alone, to: whole, results: candidates, unit: lone.unit(value), toLone: true)
+      pass.values[value] = whole
+    }
+    for value in lone.fixed { pass.values[value] = pass.values[value] ?? external(value) }
+    let last = network.nodes.count
+    pass.append(network.nodes.indices.filter { lone.plan.roles[$0] == .whole }, keeping: [last])
+    if let logits = pass.values[last] {
+      let loss = pass.loss(logits, labels: board.train.labels, order: board.order)
+      pass.append(
+        CUDALaunch(
+          .choose, grid: (1, 1, 1), block: (1, 1),
+          choose(partial: loss.partial, blocks: loss.blocks, begin: false)))
+    }
+    judgeLaunches = pass.launches
+    workBytes = max(workBytes, pass.workBytes)
+  }
+
+  /// The lone channel for every candidate, and before it what makes up for its changes.
+  private func rootValue(
+    _ root: Int, _ z: DeviceValue, _ x: DeviceValue, _ pass: CUDAPass
+  ) -> DeviceValue {
+    guard slot.node == root else { return z }
+    let slide = network.slide(of: root)
+    let isWeight = slot.role == .weight
+    if isWeight {
+      pass.append(
+        .overPlaces(
+          .replay, samples: pass.samples, area: z.shape.area, planes: 1,
+          rso_gpu_replay(
+            turn: board.turn, changes: board.changes, parameters: board.parameter(slot),
+            start: board.start, x: x.operand, z: z.target, window: slide,
+            samples: Int32(pass.samples), per_channel: Int32(slot.elementsPerChannel))))
+    }
+    let y = pass.value(z.shape, results: candidates)
+    pass.append(
+      .overPlaces(
+        .shift, samples: pass.samples, area: z.shape.area, planes: candidates,
+        rso_gpu_shift(
+          turn: board.turn, z: z.operand, x: isWeight ? x.operand : rso_gpu_operand(), y: y.target,
+          window: slide, samples: Int32(pass.samples))))
+    return y
+  }
+
+  /// The turn's lone channel of a value that holds them all.
+  private func oneChannel(_ x: DeviceValue, _ value: Int) -> DeviceValue {
+    var y = x
+    y.shape = lone.shape(value)
+    y.channelStride = y.shape.count * CUDAPass.padded(batchSize)
+    return y
+  }
+
+  /// Arguments of `choose`.
+  func choose(partial: UInt64, blocks: Int, begin: Bool) -> rso_gpu_choose {
+    rso_gpu_choose(
+      turn: board.turn, turns: board.turns, progress: board.progress,
+      parameters: board.parameters, partial: partial, losses: board.losses,
+      results: Int32(candidates), blocks: Int32(blocks), begin: begin ? 1 : 0)
+  }
+}
+
+// MARK: Keeping a mini-batch's rest up to date
+
+extension CUDASweep {
+  /// Launches that compute the units of the turn, bring the rests and placed values up to date, and leave the last unit
+  /// as the channel under test.
+  func refresh(_ key: RefreshKey) -> [CUDALaunch] {
+    if let made = refreshes[key] { return made.launches }
+    let pass = newPass()
+    let count = key.count
+    if let root = lone.root, let x = external(network.inputs[root][0]) {
+      let weight = pass.packedUnits(parameters.slot(node: root, .weight), units: count)
+      let bias = pass.rows(of: parameters.slot(node: root, .bias), units: count, width: 1)
+      pass.values[root + 1] = pass.convolution(
+        x, to: lone.shape(root + 1, count: count), network.slide(of: root), weights: weight,
+        bias: bias)
+    }
+    for node in lone.nodes {
+      let inputs = network.inputs[node].compactMap { value -> DeviceValue? in
+        if let alone = pass.values[value] { return alone }
+        guard let x = external(value) else { return nil }
+        let y = pass.value(lone.shape(value, count: count))
+        pass.copy(
+          x, to: y, channels: y.shape.channels, unit: lone.unit(value), fromUnits: true)
+        pass.values[value] = y
+        return y
+      }
+      pass.values[node + 1] = pass.layer(
+        node, inputs[0], inputs.count > 1 ? inputs[1] : nil, channels: .units(count))
+    }
+    for node in lone.mixing {
+      let value = network.inputs[node][0]
+      guard let x = pass.values[value], let rest = rests[node] else { continue }
+      _ = pass.convolution(
+        x, to: network.shapes[node + 1], network.slide(of: node),
+        weights: weights.packed(node, pass),
+        bias: board.parameter(parameters.slot(node: node, .bias)), rest: key.fresh ? nil : rest,
+        inputs: lone.unit(value) * key.mixed, unit: lone.unit(value), fromUnits: true, into: rest)
+    }
+    for value in lone.placed {
+      guard let x = pass.values[value], let full = fulls[value] else { continue }
+      pass.copy(x, to: full, unit: lone.unit(value), toUnits: true)
+    }
+    if let root = lone.root, let z = pass.values[root + 1], let tested {
+      // The last unit's channels.
+      var last = z
+      last.shape = tested.shape
+      last.address += UInt64((count - 1) * tested.shape.count * pass.samples * 4)
+      pass.copy(last, to: tested)
+    }
+    workBytes = max(workBytes, pass.workBytes)
+    refreshes[key] = (pass.launches, pass)
+    return pass.launches
+  }
+
+  /// Builds the largest passes that can come, for `workBytes`.
+  func foresee() {
+    let channels = lone.channels
+    _ = refresh(RefreshKey(count: channels, mixed: channels - 1, fresh: true))
+    _ = refresh(RefreshKey(count: max(channels - 1, 1), mixed: max(channels - 1, 1), fresh: false))
+  }
+}

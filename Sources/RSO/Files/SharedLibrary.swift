@@ -1,0 +1,39 @@
+import Foundation
+
+/// A library of the system that is looked for when it is needed, so that neither building nor all else depends on it.
+package struct SharedLibrary: @unchecked Sendable {
+  private let handle: UnsafeMutableRawPointer
+  /// The name or path under which it was found.
+  package let name: String
+
+  /// - Parameters:
+  ///   - names: file names or paths to try, in that order.
+  ///   - hint: how to install it.
+  /// - Throws: `RSOError` that also says why a file that is there cannot be loaded.
+  package init(_ names: [String], hint: String) throws {
+    var reasons: [String] = []
+    for name in names {
+      if let handle = dlopen(name, RTLD_NOW | RTLD_LOCAL) {
+        self.handle = handle
+        self.name = name
+        return
+      }
+      if FileManager.default.fileExists(atPath: name), let reason = dlerror() {
+        reasons.append(String(cString: reason))
+      }
+    }
+    throw RSOError(
+      names.first ?? "library",
+      reasons.isEmpty
+        ? "the library was not found"
+        : "the library cannot be loaded: \(reasons.joined(separator: "; "))", hint: hint)
+  }
+
+  /// A function of the library; `Function` is its C type.
+  package func function<Function>(_ symbol: String, as type: Function.Type) throws -> Function {
+    guard let address = dlsym(handle, symbol) else {
+      throw RSOError(name, "expected a function \(symbol), found none", hint: "another version?")
+    }
+    return unsafeBitCast(address, to: type)
+  }
+}

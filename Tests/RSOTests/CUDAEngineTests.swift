@@ -1,0 +1,246 @@
+import Foundation
+import Testing
+
+@testable import RSO
+
+/// `CUDAEngine` with its kernels on the CPU. That it computes the reference's losses is in `EngineConformanceTests` and
+/// `RandomNetworkTests`; here is what is its own.
+@Suite struct CUDAEngineTests {
+  static let batchSize = 21
+
+  private func network(_ index: Int = 5) throws -> Network { try Sample.networks[index].network() }
+
+  private func data(_ network: Network, batches: Int = 3) throws -> Dataset {
+    try Sample.dataset(
+      network.input, classes: network.classes, train: batches * Self.batchSize, test: 30)
+  }
+
+  private func order(_ data: Dataset, batchSize: Int = batchSize) -> SampleOrder {
+    SampleOrder((0..<Int32(data.train.count)).reversed(), batchSize: batchSize)
+  }
+
+  /// Every element of a tensor on one mini-batch after another.
+  private func proposals(
+    _ slot: Parameters.Slot, _ parameters: Parameters, batches: Int
+  ) -> [Proposal] {
+    (0..<slot.count).map {
+      CandidateComparison.proposal($0, slot, tensor: 1, batch: $0 % batches, parameters)
+    }
+  }
+
+  /// Losses of a whole search's sweeps, and the weights after them.
+  private func search(
+    _ fake: FakeCUDA, _ network: Network, _ data: Dataset, runLength: Int
+  ) throws -> (losses: [[Double]], weights: [UInt32], test: Evaluation) {
+    let parameters = Parameters(initialFor: network, seed: 3)
+    let engine = try fake.engine(network: network, data: data, parameters: parameters)
+    let order = order(data)
+    var losses: [[Double]] = []
+    for (index, slot) in parameters.slots.enumerated().reversed() {
+      try engine.beginSweep(of: index, order: order)
+      let all = proposals(slot, engine.parameters, batches: order.batches).prefix(40)
+      for start in stride(from: 0, to: all.count, by: runLength) {
+        losses += try engine.judge(all[start..<min(start + runLength, all.count)]).map(\.losses)
+      }
+    }
+    return (losses, engine.parameters.values.map(\.bitPattern), try engine.evaluate(.test))
+  }
+
+  /// A run judged without the host has the bits of one proposal after another, and they do not depend on the order in
+  /// which a card takes blocks and threads.
+  @Test func runsAndTheOrderOfThreadsChangeNoBit() throws {
+    let network = try network()
+    let data = try data(network)
+    let one = try search(FakeCUDA(), network, data, runLength: 1)
+    let fake = FakeCUDA()
+    fake.isBackwards = true
+    let many = try search(fake, network, data, runLength: 40)
+    #expect(one.losses == many.losses)
+    #expect(one.weights == many.weights)
+    #expect(one.test == many.test)
+    #expect(fake.isEmpty && fake.faults.isEmpty, "\(fake.faults)")
+    // Every proposal is judged once, and every run begun once.
+    let runs = Parameters(zerosFor: network).slots.count
+    #expect(fake.launched["choose"] == one.losses.count + runs)
+  }
+
+  /// A channel's worth of proposals is one run: nothing is waited for between its first and its last, turns in a row are
+  /// one graph, and each turn ends with its decision.
+  @Test func aRunIsAskedForAsAWholeAndInOrder() throws {
+    let network = try Network.paper(
+      layers: 6, input: Shape(channels: 1, height: 8, width: 8), classes: 10)
+    let data = try data(network)
+    let parameters = Parameters(initialFor: network, seed: 3)
+    let fake = FakeCUDA()
+    let engine = try fake.engine(network: network, data: data, parameters: parameters)
+    let order = order(data)
+    let index = try #require(parameters.slot(named: "conv5.weight"))
+    let slot = parameters.slots[index]
+    #expect(engine.runLength(of: index) >= slot.elementsPerChannel)
+    try engine.beginSweep(of: index, order: order)
+    let all = proposals(slot, parameters, batches: order.batches)
+    let (calls, launched) = (fake.calls.count, fake.sequence.count)
+    _ = try engine.judge(all[..<slot.elementsPerChannel])
+    let asked = Array(fake.calls[calls...])
+    // Copies to the card come first and each is waited for, then work, then one copy back.
+    let first = try #require(asked.firstIndex(of: "cuLaunchKernel"))
+    let work = asked[first...].prefix { $0 == "cuLaunchKernel" || $0 == "cuGraphLaunch" }
+    #expect(asked[(first + work.count)...] == ["cuMemcpyDtoHAsync", "cuStreamSynchronize"])
+    // The first turn of each of the three mini-batches needs its rest, and the last of them takes as many turns along
+    // as make whole graphs of sixteen, and single ones.
+    let behind = slot.elementsPerChannel - 2
+    #expect(work.count { $0 == "cuGraphLaunch" } == 2 + behind / 16 + behind % 16)
+
+    let turn = [
+      "replay", "shift", "moments", "settle", "pool", "convolve16_1", "cross_entropy", "choose",
+    ]
+    let sequence = Array(fake.sequence[launched...])
+    #expect(sequence[0] == "choose")
+    #expect(sequence.count { $0 == "choose" } == slot.elementsPerChannel + 1)
+    #expect(Array(sequence.suffix(turn.count * behind)) == (0..<behind).flatMap { _ in turn })
+    let rest = [
+      "pack", "convolve16_3", "rows", "rows", "moments", "settle", "pool", "convolve16_1", "copy",
+    ]
+    #expect(Array(sequence[1..<1 + rest.count]) == rest)
+  }
+
+  /// More proposals than the lists on the card hold, and other numbers of candidates.
+  @Test func longRunsAndOtherCandidates() throws {
+    let network = try network(3)
+    let data = try data(network)
+    let parameters = Parameters(initialFor: network, seed: 3)
+    var reference = ReferenceEngine(network: network, data: data, parameters: parameters)
+    let fake = FakeCUDA()
+    let engine = try fake.engine(network: network, data: data, parameters: parameters)
+    let order = order(data)
+    let index = try #require(parameters.slot(named: "fc0.weight"))
+    try engine.beginSweep(of: index, order: order)
+    try reference.beginSweep(of: index, order: order)
+    var all = proposals(parameters.slots[index], parameters, batches: order.batches)
+    for i in all.indices { all[i].candidates = [0, all[i].candidates[1]] }
+    #expect(all.count > 256)
+    let found = try engine.judge(all[...])
+    #expect(found.count == all.count && found.allSatisfy { $0.losses.count == 2 })
+    for (a, b) in zip(try reference.judge(all[..<30]), found) {
+      for (x, y) in zip(a.losses, b.losses) { #expect(abs(x - y) < 1e-4 * x) }
+      #expect(a.choice == b.choice)
+    }
+    let three = try #require(all.first).candidates + [1]
+    all[0].candidates = three
+    #expect(throws: RSOError.self) { try engine.judge(all[..<1]) }
+    all[0].candidates = Array(repeating: 0, count: 9)
+    #expect(throws: RSOError.self) { try engine.judge(all[..<1]) }
+  }
+
+  @Test func aNaNEndsTheSweepAndKeepsWhatWasDecided() throws {
+    let network = try network(3)
+    let data = try data(network)
+    let parameters = Parameters(initialFor: network, seed: 3)
+    let engine = try FakeCUDA().engine(network: network, data: data, parameters: parameters)
+    let order = order(data)
+    let index = parameters.slots.count - 2
+    let slot = parameters.slots[index]
+    var all = proposals(slot, parameters, batches: order.batches)
+    // Infinite where it is not the kept value: a loss like any other that is not the smallest.
+    all[1].candidates = [all[1].candidates[0], .nan, 5]
+    all[2].candidates[0] = .nan
+    try engine.beginSweep(of: index, order: order)
+    #expect {
+      try engine.judge(all[..<5])
+    } throws: { "\($0)".hasPrefix("\(slot.name)[2]: the loss of the value it has is NaN") }
+    for element in 0..<2 {
+      #expect(all[element].candidates.contains(engine.parameters.values[slot.offset + element]))
+    }
+    #expect(engine.parameters.values[slot.offset + 2] == parameters.values[slot.offset + 2])
+    #expect(throws: RSOError.self) { try engine.judge(all[3..<4]) }
+    // A new sweep goes on.
+    try engine.beginSweep(of: index, order: order)
+    #expect(try engine.judge(all[3..<4]).count == 1)
+  }
+
+  /// What does not fit is said before any of it is asked for, with a mini-batch that does fit.
+  @Test func whatDoesNotFitIsKnownBefore() throws {
+    // Without pooling, so that three candidates need more room than an evaluation does.
+    let network = try Network(input: Shape(channels: 1, height: 8, width: 8)) {
+      for index in 0..<3 {
+        Node.conv2d("conv\(index)", channels: 16, kernel: 3, padding: 1)
+        Node.batchNorm("bn\(index)")
+        Node.relu("relu\(index)")
+      }
+      Node.globalMaxPool("gmp")
+      Node.linear("fc", features: 10)
+    }
+    let data = try Sample.dataset(network.input, classes: 10, train: 1000)
+    let parameters = Parameters(initialFor: network, seed: 3)
+    let fake = FakeCUDA()
+    let engine = try fake.engine(network: network, data: data, parameters: parameters)
+    let before = fake.used
+    let all = CUDANeed(
+      network: network.foldingAveragePools(), batchSize: 1000, batches: 1, samples: 1000,
+      candidates: 3)
+    let least = CUDANeed(
+      network: network.foldingAveragePools(), batchSize: 40, batches: 25, samples: 1000,
+      candidates: 3)
+    #expect(least.total < all.total)
+    fake.memory = before + (all.total + least.total) / 2
+    do {
+      try engine.beginSweep(of: 0, order: order(data, batchSize: 1000))
+      Issue.record("it fits")
+    } catch {
+      let text = "\(error)"
+      #expect(
+        text.hasPrefix(
+          "cuda:0: --batch 1000: expected \(megabytes(all.total)) of the card's memory, found "))
+      let batch = try #require(text.split(separator: " ").compactMap { Int($0) }.last)
+      #expect((1..<1000).contains(batch) && text.hasSuffix("(--batch \(batch) fits)"), "\(text)")
+      #expect(fake.used == before)
+      try engine.beginSweep(of: 0, order: order(data, batchSize: batch))
+      _ = try engine.judge(
+        proposals(parameters.slots[0], parameters, batches: 1000 / batch).prefix(3))
+      // Nothing more was asked for than was said.
+      let need = CUDANeed(
+        network: network.foldingAveragePools(), batchSize: batch, batches: 1000 / batch,
+        samples: 1000, candidates: 3)
+      #expect(fake.used == before + need.total)
+    }
+    fake.memory = before + 1000
+    #expect {
+      try engine.beginSweep(of: 0, order: order(data, batchSize: 999))
+    } throws: {
+      "\($0)".hasSuffix("(no --batch fits: use fewer samples with --train-limit, or a larger card)")
+    }
+  }
+
+  /// Every kind of call fails once in the middle of a sweep: the error names it, and everything is given back.
+  @Test(arguments: [
+    "cuMemAlloc", "cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync", "cuLaunchKernel", "cuGraphLaunch",
+    "cuStreamBeginCapture", "cuStreamEndCapture", "cuGraphInstantiate", "cuModuleLoadData",
+    "cuModuleGetFunction", "cuStreamSynchronize", "cuMemsetD8Async", "cuMemGetInfo",
+  ])
+  func whateverFailsIsNamedAndNothingStays(call: String) throws {
+    let network = try network(3)
+    let data = try data(network)
+    let parameters = Parameters(initialFor: network, seed: 3)
+    let order = order(data)
+    let all = proposals(parameters.slots[0], parameters, batches: order.batches)
+    // Early, and where a sweep is on.
+    for later in [false, true] {
+      let fake = FakeCUDA()
+      do {
+        if !later { fake.failures = [call: 700] }
+        let engine = try fake.engine(network: network, data: data, parameters: parameters)
+        try engine.beginSweep(of: 0, order: order)
+        fake.failures = [call: 700]
+        _ = try engine.judge(all[...])
+        try engine.beginSweep(of: 1, order: order)
+        // A second sweep has all the memory it needs.
+        let isMemory = ["cuMemAlloc", "cuMemGetInfo", "cuMemsetD8Async"].contains(call)
+        #expect(later && (isMemory || call.hasPrefix("cuModule")), "\(call)")
+      } catch {
+        let text = "\(error)"
+        #expect(text.hasPrefix("cuda:0: \(call)") && text.contains("ILLEGAL_ADDRESS"), "\(text)")
+      }
+      #expect(fake.isEmpty && fake.faults.isEmpty, "\(call): \(fake.faults)")
+    }
+  }
+}
