@@ -115,6 +115,26 @@ struct BenchmarkTests {
       }
     }
 
+    /// `RSO_KERNELS` chooses the instruction set, and says so where there is no such.
+    @Test func instructionSet() throws {
+      try Workplace.with { place in
+        func run(_ kernels: String) throws -> Tool.Result {
+          try Tool.Running(
+            ["benchmark", "--json", "--seconds", "0.01", "--threads", "1"] + Workplace.options,
+            in: place.url, environment: ["RSO_KERNELS": kernels]
+          ).wait()
+        }
+        let result = try run("portable")
+        #expect(result.code == 0 && result.errors == "")
+        let found = try JSONDecoder().decode(Answer.self, from: Data(result.output.utf8))
+        #expect(found.kernels == "portable")
+        let wrong = try run("sse9")
+        #expect(wrong.code == 1 && wrong.output == "")
+        #expect(wrong.errors.hasPrefix("rso: error: RSO_KERNELS: expected "))
+        #expect(wrong.errors.hasSuffix("portable, found sse9 (unset it)\n"))
+      }
+    }
+
     @Test func comparison() throws {
       try Workplace.with { place in
         let options = ["benchmark", "--seconds", "0.01", "--threads", "1"] + Workplace.options

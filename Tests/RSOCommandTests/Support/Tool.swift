@@ -33,7 +33,10 @@ enum Tool {
     private let errors: URL
 
     /// - Parameter limit: of the size of any file, in blocks of 1024 bytes.
-    init(_ arguments: [String], in folder: URL, output: Any? = nil, limit: Int? = nil) throws {
+    init(
+      _ arguments: [String], in folder: URL, output: Any? = nil, limit: Int? = nil,
+      environment: [String: String] = [:]
+    ) throws {
       let scratch = FileManager.default.temporaryDirectory
       self.output = scratch.appendingPathComponent("rso-\(UUID().uuidString).out")
       errors = scratch.appendingPathComponent("rso-\(UUID().uuidString).err")
@@ -50,7 +53,8 @@ enum Tool {
       process.currentDirectoryURL = folder
       // No test finds what the user has fetched.
       process.environment = ProcessInfo.processInfo.environment.merging(
-        ["XDG_CACHE_HOME": folder.appendingPathComponent("cache").path]) { $1 }
+        ["XDG_CACHE_HOME": folder.appendingPathComponent("cache").path]
+      ) { $1 }.merging(environment) { $1 }
       process.standardOutput = try output ?? FileHandle(forWritingTo: self.output)
       process.standardError = try FileHandle(forWritingTo: errors)
       process.standardInput = FileHandle.nullDevice
