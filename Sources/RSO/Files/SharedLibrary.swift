@@ -29,6 +29,16 @@ package struct SharedLibrary: @unchecked Sendable {
         : "the library cannot be loaded: \(reasons.joined(separator: "; "))", hint: hint)
   }
 
+  /// Loads what a library will open by name and may not find, from the folder that it is in itself.
+  package static func preload(_ prefix: String, beside path: String) {
+    guard path.contains("/") else { return }
+    let folder = URL(filePath: path).deletingLastPathComponent().path(percentEncoded: false)
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    for name in names.sorted() where name.hasPrefix(prefix) {
+      _ = dlopen(folder + "/" + name, RTLD_NOW | RTLD_LOCAL)
+    }
+  }
+
   /// A function of the library; `Function` is its C type.
   package func function<Function>(_ symbol: String, as type: Function.Type) throws -> Function {
     guard let address = dlsym(handle, symbol) else {

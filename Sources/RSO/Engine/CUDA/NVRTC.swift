@@ -75,6 +75,7 @@ extension NVRTC {
     var broken: RSOError?
     for path in paths.nvrtc {
       do {
+        SharedLibrary.preload("libnvrtc-builtins.so", beside: path)
         let nvrtc = try NVRTC(SharedLibrary([path], hint: "another version?"))
         let (major, minor) = try nvrtc.version()
         if let driver, major > driver / 1000 {
