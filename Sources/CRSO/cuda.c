@@ -12,6 +12,18 @@ static const unsigned char kernels[] = {
 static const unsigned char layers[] = {
 #embed "cuda/layers.cu"
     , 0};
+static const unsigned char tile[] = {
+#embed "cuda/tile.cu"
+    , 0};
+static const unsigned char matrix[] = {
+#embed "cuda/matrix.cu"
+    , 0};
+static const unsigned char mix[] = {
+#embed "cuda/mix.cu"
+    , 0};
+static const unsigned char lone[] = {
+#embed "cuda/lone.cu"
+    , 0};
 static const unsigned char weights[] = {
 #embed "cuda/weights.cu"
     , 0};
@@ -21,7 +33,9 @@ static const unsigned char decide[] = {
 
 static const rso_gpu_file files[] = {
     {"kernels.cu", (const char *)kernels}, {"crso_cuda.h", (const char *)arguments},
-    {"layers.cu", (const char *)layers},   {"weights.cu", (const char *)weights},
+    {"layers.cu", (const char *)layers},   {"tile.cu", (const char *)tile},
+    {"matrix.cu", (const char *)matrix},   {"mix.cu", (const char *)mix},
+    {"lone.cu", (const char *)lone},       {"weights.cu", (const char *)weights},
     {"decide.cu", (const char *)decide},
 };
 

@@ -20,11 +20,11 @@ struct DeviceOptions: ParsableArguments {
       }
     }
 
-    func device(threads: Int? = nil) -> Device {
+    func device(threads: Int? = nil, precision: CUDAPrecision? = nil) -> Device {
       switch self {
       case .cpu: .cpu(threads: threads)
       case .reference: .reference
-      case .cuda(let number): .cuda(number)
+      case .cuda(let number): .cuda(number, precision: precision ?? .fp32)
       }
     }
 
@@ -44,7 +44,7 @@ struct DeviceOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "What to compute on (default: cpu): cpu; reference, which is slow, in double precision, and for checks; or a "
-        + "GPU, cuda:0. The CUDA engine has not run on a card yet.", valueName: "device"))
+        + "GPU, cuda:0.", valueName: "device"))
   var device: Name?
 
   @Option(
@@ -56,6 +56,12 @@ struct DeviceOptions: ParsableArguments {
     parsing: .unconditional,
     help: ArgumentHelp("The GPU's number; the same as --device cuda:n.", valueName: "n"))
   var gpu: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "How exactly a GPU multiplies (default: fp32): fp32; or tf32, with factors of 11 bits, which is faster and "
+        + "decides otherwise now and then.", valueName: "precision"))
+  var precision: CUDAPrecision?
 
   /// What was asked for.
   var name: Name { gpu.map { .cuda($0) } ?? device ?? .cpu }
@@ -75,6 +81,15 @@ struct DeviceOptions: ParsableArguments {
       let other = name == .reference ? "the reference has one thread" : "it is for the CPU"
       throw RSOError("--threads", "\(other), found \(threads ?? 0)", hint: "drop it")
     }
-    return name.device(threads: threads)
+    if let precision {
+      guard case .cuda = name else {
+        throw RSOError(
+          "--precision", "it is for a GPU, found \(precision.rawValue) with --device \(name.text)",
+          hint: "drop it")
+      }
+    }
+    return name.device(threads: threads, precision: precision)
   }
 }
+
+extension CUDAPrecision: ExpressibleByArgument {}

@@ -10,7 +10,7 @@ struct Devices: ParsableCommand {
       A GPU needs NVIDIA's driver and NVRTC, NVIDIA's run-time compiler; both are looked for when they are needed: in \
       RSO_CUDA_PATH, CUDA_HOME, the Python environment that is active, and the system's folders.
 
-      The CUDA engine has not run on a card yet: its arithmetic is tested on the CPU, its speed is unknown.
+      It takes a card of compute capability 8.0 or more. --check holds one against the reference engine; it takes minutes.
 
         rso devices
         rso devices --json
@@ -50,8 +50,7 @@ struct Devices: ParsableCommand {
     }
     for line in table.lines.dropFirst() { Console.line(line) }
     Console.line(
-      "\nThe CUDA engine has not run on a card yet; rso devices --check cuda:0 holds it against the "
-        + "reference engine.")
+      "\nrso devices --check cuda:0 holds a GPU against the reference engine.")
   }
 
   private func compile() throws {
@@ -77,7 +76,8 @@ struct Devices: ParsableCommand {
       let network = try Network.paper(
         layers: layers, input: data.train.shape, classes: data.classes)
       let check = try EngineComparison(
-        network: network, data: data, seed: 0, device: name.device(), threads: 1)
+        network: network, data: data, seed: 0, device: name.device(),
+        threads: min(ProcessInfo.processInfo.activeProcessorCount, 8))
       Console.line(
         "\(layers) layers: \(check.losses) losses are the reference engine's, to "
           + "\(String(format: "%.1e", check.largest)) of the loss")

@@ -52,6 +52,9 @@ struct BadInputTests {
     option(["--device", "cuda:99"], 1, "rso: error: cuda:99: "),
     option(["--gpu", "-1"], 64, "--gpu: expected a GPU's number from 0 on, found -1"),
     option(["--gpu", "0", "--device", "cpu"], 64, "--gpu: expected it without another --device"),
+    option(
+      ["--precision", "tf32"], 64, "--precision: it is for a GPU, found tf32 with --device cpu"),
+    option(["--precision", "fp8", "--gpu", "0"], 64, "--precision"),
     option(["--gpu", "0", "--threads", "2"], 64, "--threads: it is for the CPU, found 2"),
     option(["--train-limit", "0"], 64, "--train-limit: expected 1 to 90, found 0"),
     option(["--test-limit", "31"], 64, "--test-limit: expected 1 to 30, found 31"),

@@ -11,7 +11,7 @@ struct DevicesTests {
     let lines = result.output.split(separator: "\n").map { $0.split(separator: " ") }
     #expect(lines.prefix(3).map { $0[0] } == ["cpu", "reference", "cuda:0"])
     #expect(lines.prefix(2).allSatisfy { $0[1] == "yes" })
-    #expect(result.output.contains("\nThe CUDA engine has not run on a card yet; "))
+    #expect(result.output.contains("\nrso devices --check cuda:0 holds a GPU"))
 
     let json = try Tool.run(["devices", "--json"], in: folder)
     let devices = try JSONDecoder().decode([DeviceDescription].self, from: Data(json.output.utf8))

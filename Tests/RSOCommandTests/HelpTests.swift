@@ -34,7 +34,7 @@ struct HelpTests {
       ["devices"],
       [
         "--json", "--compile-kernels", "--check", "RSO_CUDA_PATH", "NVRTC",
-        "not run on a card yet",
+        "compute capability 8.0",
       ]
     ),
     (["data"], ["list", "fetch", "rso data fetch fashion-mnist"]),

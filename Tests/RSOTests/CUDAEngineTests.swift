@@ -61,7 +61,10 @@ import Testing
     #expect(fake.isEmpty && fake.faults.isEmpty, "\(fake.faults)")
     // Every proposal is judged once, and every run begun once.
     let runs = Parameters(zerosFor: network).slots.count
-    #expect(fake.launched["choose"] == one.losses.count + runs)
+    #expect(fake.launched["start"] == runs)
+    let decided = ["cross_entropy", "classify"].compactMap { fake.launched[$0] }.reduce(0, +)
+    // One for each candidate; the evaluation of the test set takes one more.
+    #expect(decided == 3 * one.losses.count + 1)
   }
 
   /// A channel's worth of proposals is one run: nothing is waited for between its first and its last, turns in a row are
@@ -91,17 +94,45 @@ import Testing
     let behind = slot.elementsPerChannel - 2
     #expect(work.count { $0 == "cuGraphLaunch" } == 2 + behind / 16 + behind % 16)
 
-    let turn = [
-      "replay", "shift", "moments", "settle", "pool", "convolve16_1", "cross_entropy", "choose",
-    ]
+    let turn =
+      ["shift", "settle", "pool", "convolve16_1"]
+      + [String](repeating: "cross_entropy", count: 3)
     let sequence = Array(fake.sequence[launched...])
-    #expect(sequence[0] == "choose")
-    #expect(sequence.count { $0 == "choose" } == slot.elementsPerChannel + 1)
-    #expect(Array(sequence.suffix(turn.count * behind)) == (0..<behind).flatMap { _ in turn })
-    let rest = [
-      "pack", "convolve16_3", "rows", "rows", "moments", "settle", "pool", "convolve16_1", "copy",
-    ]
+    #expect(sequence[0] == "start")
+    #expect(sequence.count { $0 == "cross_entropy" } == 3 * slot.elementsPerChannel)
+    let turns = Array(sequence.suffix(turn.count * behind)) == (0..<behind).flatMap { _ in turn }
+    #expect(turns, "\(sequence.suffix(turn.count))")
+    let rest = ["pack", "tile4", "rows", "rows", "settle", "pool", "convolve16_1", "copy"]
     #expect(Array(sequence[1..<1 + rest.count]) == rest)
+  }
+
+  /// With TF32, factors of whole layers have 11 bits, and only those.
+  @Test func precision() throws {
+    let network = try Network.paper(
+      layers: 6, input: Shape(channels: 1, height: 16, width: 16), classes: 10)
+    let data = try data(network)
+    let parameters = Parameters(initialFor: network, seed: 3)
+    func losses(_ precision: CUDAPrecision, _ tensor: String) throws -> ([Double], Set<String>) {
+      let fake = FakeCUDA()
+      let engine = try fake.engine(
+        network: network, data: data, parameters: parameters, precision: precision)
+      let index = try #require(parameters.slot(named: tensor))
+      try engine.beginSweep(of: index, order: order(data))
+      let launched = fake.sequence.count
+      let proposal = proposals(parameters.slots[index], parameters, batches: 1)[..<1]
+      let found = try engine.judge(proposal).flatMap(\.losses)
+      return (found, Set(fake.sequence[launched...]))
+    }
+    let (exact, kernels) = try losses(.fp32, "conv1.weight")
+    let (rounded, others) = try losses(.tf32, "conv1.weight")
+    #expect(kernels.contains("matrix4") && kernels.contains("matrix4_box"))
+    #expect(others.contains("matrix4_tf32") && others.contains("matrix4_box_tf32"))
+    #expect(!others.contains("matrix4") && !kernels.contains("matrix4_tf32"))
+    for (a, b) in zip(exact, rounded) {
+      #expect(a != b && abs(a - b) < 0.01 * abs(a), "\(a), \(b)")
+    }
+    // Nothing is whole above the last convolution.
+    #expect(try losses(.fp32, "conv5.weight").0 == losses(.tf32, "conv5.weight").0)
   }
 
   /// More proposals than the lists on the card hold, and other numbers of candidates.

@@ -98,13 +98,27 @@ struct Threads {
     return now;
   }
 };
-#define RSO_THREADS for (Threads threads; threads.next();)
+#define RSO_THREADS for (Threads phase; phase.next();)
+#endif
+
+// What a thread keeps from one phase to the next: an array of so many, of which it has its own.
+#ifndef RSO_SELF
+#define RSO_KEPT(threads) 1
+#define RSO_SELF 0
+#endif
+
+// The shared memory that a launch asks for.
+#ifndef RSO_SHARED
+#define RSO_CARD
+#define RSO_SHARED(name)                                                                           \
+  extern __shared__ float4 rso_shared[];                                                           \
+  float *name = (float *)rso_shared
 #endif
 
 // Adds the block's numbers in a fixed order: sums[0] is the sum. All threads of the block must call.
-static __device__ void addUp(double *sums) {
+static __device__ void addUp(double *sums, int threads = rso_gpu_threads) {
   __syncthreads();
-  for (int half = rso_gpu_threads / 2; half > 0; half /= 2) {
+  for (int half = threads / 2; half > 0; half /= 2) {
     RSO_THREADS {
       int t = threadIdx.x;
       if (t < half)
@@ -115,5 +129,9 @@ static __device__ void addUp(double *sums) {
 }
 
 #include "layers.cu"
+#include "tile.cu"
+#include "matrix.cu"
+#include "mix.cu"
+#include "lone.cu"
 #include "weights.cu"
 #include "decide.cu"

@@ -104,13 +104,30 @@ RSO_KERNEL void pool(rso_gpu_pool a) {
   int taps = w.kernel_height * w.kernel_width;
   float start = a.maximum ? -RSO_INFINITY : 0;
   Lanes y = {{start, start, start, start}};
-  for (int tap = 0; tap < taps; ++tap) {
+  auto take = [&](const Lanes &v) {
+    for (int k = 0; k < rso_gpu_lanes; ++k) {
+      float u = apply(m, v.v[k]);
+      y.v[k] = !a.maximum ? y.v[k] + u : u >= y.v[k] ? u : y.v[k];
+    }
+  };
+  int tap = 0;
+  if (taps == w.height * w.width && w.padding == 0) {
+    // The whole image: many loads on their way at once.
+    enum { many = 8 };
+    for (; tap + many <= taps; tap += many) {
+      Lanes v[many];
+#pragma unroll
+      for (int k = 0; k < many; ++k)
+        v[k] = load(x + (long long)(tap + k) * a.samples);
+#pragma unroll
+      for (int k = 0; k < many; ++k)
+        take(v[k]);
+    }
+  }
+  for (; tap < taps; ++tap) {
     int q = under(w, p, tap);
-    if (q < 0)
-      continue;
-    Lanes v = load(m, x + (long long)q * a.samples);
-    for (int k = 0; k < rso_gpu_lanes; ++k)
-      y.v[k] = !a.maximum ? y.v[k] + v.v[k] : v.v[k] >= y.v[k] ? v.v[k] : y.v[k];
+    if (q >= 0)
+      take(load(x + (long long)q * a.samples));
   }
   if (!a.maximum)
     for (int k = 0; k < rso_gpu_lanes; ++k)
@@ -234,58 +251,6 @@ RSO_KERNEL void copy(rso_gpu_copy a) {
   Lanes v = load(map(a.x, result, from),
                  data(a.x, a.turn, result) + ((long long)from * a.area + p) * a.samples + n);
   store(data(a.y, a.turn, result) + ((long long)to * a.area + p) * a.samples + n, v);
-}
-
-// One channel. Grid: x samples, y places, z results.
-RSO_KERNEL void shift(rso_gpu_shift a) {
-  int n = sample(), p = place();
-  const rso_gpu_slide w = a.window;
-  if (n >= a.samples || p >= w.out_height * w.out_width)
-    return;
-  int result = blockIdx.z;
-  const rso_gpu_turn *turn = a.turn;
-  float delta = turn->delta[result];
-  Lanes y = load(data(a.z, turn, result) + (long long)p * a.samples + n);
-  if (a.x.data) {
-    int q = under(w, p, turn->tap);
-    if (q >= 0) {
-      Lanes v = load(map(a.x, 0, turn->input),
-                     data(a.x, turn, 0) +
-                         ((long long)turn->input * w.height * w.width + q) * a.samples + n);
-      for (int k = 0; k < rso_gpu_lanes; ++k)
-        y.v[k] += delta * v.v[k];
-    }
-  } else {
-    for (int k = 0; k < rso_gpu_lanes; ++k)
-      y.v[k] += delta;
-  }
-  store(data(a.y, turn, result) + (long long)p * a.samples + n, y);
-}
-
-// One channel. Grid: x samples, y places.
-RSO_KERNEL void replay(rso_gpu_replay a) {
-  int n = sample(), p = place();
-  const rso_gpu_slide w = a.window;
-  const rso_gpu_turn *turn = a.turn;
-  if (turn->changes == 0 || n >= a.samples || p >= w.out_height * w.out_width)
-    return;
-  int taps = w.kernel_height * w.kernel_width;
-  float *z = data(a.z, turn, 0) + (long long)p * a.samples + n;
-  Lanes y = load(z);
-  for (int i = 0; i < turn->changes; ++i) {
-    int element = a.changes[turn->first_change + i];
-    int row = element % a.per_channel;
-    int q = under(w, p, row % taps);
-    if (q < 0)
-      continue;
-    float delta = a.parameters[element] - a.start[element];
-    Lanes v = load(map(a.x, 0, row / taps),
-                   data(a.x, turn, 0) +
-                       ((long long)(row / taps) * w.height * w.width + q) * a.samples + n);
-    for (int k = 0; k < rso_gpu_lanes; ++k)
-      y.v[k] += delta * v.v[k];
-  }
-  store(z, y);
 }
 
 // One sample a thread. Grid: x samples, y places, z channels.

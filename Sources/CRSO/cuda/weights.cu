@@ -11,6 +11,29 @@ static __device__ float at(const float *parameters, const float *start, const in
 RSO_KERNEL void pack(rso_gpu_pack a) {
   long long index = (long long)blockIdx.x * blockDim.x + threadIdx.x;
   long long rows = (long long)a.inputs * a.taps;
+  if (a.row_length) {
+    int within = (int)(index % a.row_length), taps = a.box ? 16 : a.taps, tap = within / 16;
+    long long input = index / a.row_length % a.inputs;
+    long long output = index / a.row_length / a.inputs * 16 + within % 16;
+    if (index >= (long long)a.padded_outputs / 16 * a.inputs * a.row_length)
+      return;
+    float weight = 0;
+    if (tap < taps && output < a.outputs) {
+      const float *row = a.parameters + output * rows + input * a.taps;
+      if (!a.box) {
+        weight = row[tap];
+      } else {
+        for (int y = 0; y < 2; ++y)
+          for (int x = 0; x < 2; ++x) {
+            int ky = tap / 4 - y, kx = tap % 4 - x;
+            if (ky >= 0 && ky < 3 && kx >= 0 && kx < 3)
+              weight += 0.25f * row[ky * 3 + kx];
+          }
+      }
+    }
+    a.weights[index] = weight;
+    return;
+  }
   if (index >= rows * a.padded_outputs)
     return;
   int output = (int)(index % a.padded_outputs);

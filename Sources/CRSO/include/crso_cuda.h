@@ -21,7 +21,13 @@ enum {
   // Threads of a block that adds up.
   rso_gpu_threads = 256,
   // Numbers that such a block adds up.
-  rso_gpu_chunk = 16384,
+  rso_gpu_chunk = 4096,
+  // Samples of a block that adds up losses.
+  rso_gpu_loss_threads = 128,
+  // Classes whose logits one thread computes.
+  rso_gpu_classes = 16,
+  // Bytes of shared memory that every card since 8.0 gives a block that asks for more than usual.
+  rso_gpu_shared = 101376,
 };
 
 // One proposal.
@@ -46,6 +52,8 @@ typedef struct {
   int turn, count;
   // Whether a kept value's loss was NaN: nothing is decided from there on.
   int failed;
+  // Blocks of the turn's last kernel that are done.
+  int blocks;
 } rso_gpu_progress;
 
 // A lone channel with the weights of a time: added to the rest (+1), taken out of it (-1), or neither (0).
@@ -93,6 +101,10 @@ typedef struct {
   rso_gpu_slide window;
   // `lone`: the inputs are those of the turn's channel.
   int samples, inputs, outputs, padded_outputs, unit, lone;
+  // In tiles only. `count`: samples that the sums are of; `tile_rows`: of the input, those that a block reads.
+  int count, results, tile_rows;
+  // As of rso_gpu_moments; NULL: not wanted.
+  RSO_ADDRESS(double) partial;
 } rso_gpu_convolve;
 
 // y = a window's mean or maximum, for every channel.
@@ -131,29 +143,23 @@ typedef struct {
   int channels, chunks, partial_results, unit, swept;
 } rso_gpu_settle;
 
-// y[result] = z + delta[result] * (shifted x, or 1 without x)
-typedef struct {
-  RSO_ADDRESS(const rso_gpu_turn) turn;
-  rso_gpu_operand z;
-  // All channels of the layer's input.
-  rso_gpu_operand x;
-  rso_gpu_target y;
-  rso_gpu_slide window;
-  int samples;
-} rso_gpu_shift;
-
 // z += sum over the turn's changes of (parameter - start) * shifted x
+// y[result] = z + delta[result] * (shifted x, or 1 without x)
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
   // Elements of the swept tensor.
   RSO_ADDRESS(const int) changes;
   RSO_ADDRESS(const float) parameters;
   RSO_ADDRESS(const float) start;
-  rso_gpu_operand x;
   rso_gpu_target z;
+  // All channels of the layer's input.
+  rso_gpu_operand x;
+  rso_gpu_target y;
   rso_gpu_slide window;
-  int samples, per_channel;
-} rso_gpu_replay;
+  // As of rso_gpu_moments, of one channel; NULL: not wanted.
+  RSO_ADDRESS(double) partial;
+  int samples, count, results, per_channel, chunks;
+} rso_gpu_shift;
 
 // y = a + b
 typedef struct {
@@ -174,7 +180,8 @@ typedef struct {
   int samples, area, channels, unit, to_lone;
 } rso_gpu_copy;
 
-// weights[input][tap][padded outputs] of parameters [outputs][inputs][taps].
+// weights[input][tap][padded outputs] of parameters [outputs][inputs][taps]. With `row_length`:
+// weights[tile of 16 outputs][input][row_length] of [tap][16]; `box`: of taps of 4×4, on what a mean of 2×2 would be of.
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
   RSO_ADDRESS(const float) parameters;
@@ -184,7 +191,7 @@ typedef struct {
   RSO_ADDRESS(const float) start;
   RSO_ADDRESS(const int) decided;
   RSO_ADDRESS(float) weights;
-  int inputs, taps, outputs, padded_outputs;
+  int inputs, taps, outputs, padded_outputs, row_length, box;
 } rso_gpu_pack;
 
 // rows[unit][width] of parameters [channels][width], with the weights of their time.
@@ -212,21 +219,7 @@ typedef struct {
   int samples, count, channels, area;
 } rso_gpu_load;
 
-// partial[result][block] = the sum of the samples' softmax cross entropies.
-typedef struct {
-  RSO_ADDRESS(const rso_gpu_turn) turn;
-  // [classes]
-  rso_gpu_operand x;
-  RSO_ADDRESS(const int) order;
-  RSO_ADDRESS(const int) labels;
-  RSO_ADDRESS(double) partial;
-  // [samples], of the first result; may be NULL.
-  RSO_ADDRESS(int) predicted;
-  int samples, count, classes, blocks;
-} rso_gpu_loss;
-
-// Sums the losses, takes the smallest, changes the parameter and goes on to the next turn. With `begin`, only
-// goes to the first turn.
+// Sums the losses, takes the smallest, changes the parameter and goes on to the next turn.
 typedef struct {
   RSO_ADDRESS(rso_gpu_turn) turn;
   RSO_ADDRESS(const rso_gpu_turn) turns;
@@ -235,8 +228,26 @@ typedef struct {
   RSO_ADDRESS(const double) partial;
   // [turns][rso_gpu_candidates]
   RSO_ADDRESS(double) losses;
-  int results, blocks, begin;
+  int results, blocks;
 } rso_gpu_choose;
+
+// partial[result][block] = the sum of the samples' softmax cross entropies.
+// With `decide`, the last block to be done decides.
+typedef struct {
+  RSO_ADDRESS(const rso_gpu_turn) turn;
+  // [classes]; with weights what they are multiplied with, [inputs].
+  rso_gpu_operand x;
+  // [inputs][padded outputs]; at most rso_gpu_classes outputs.
+  RSO_ADDRESS(const float) weights;
+  RSO_ADDRESS(const float) bias;
+  RSO_ADDRESS(const int) order;
+  RSO_ADDRESS(const int) labels;
+  RSO_ADDRESS(double) partial;
+  // [samples], of the first result; may be NULL.
+  RSO_ADDRESS(int) predicted;
+  rso_gpu_choose decide;
+  int samples, count, classes, blocks, inputs, padded_outputs, decides;
+} rso_gpu_loss;
 
 #ifndef RSO_KERNELS
 // The text of a file of the kernels; the first is the one to compile, which includes the others.

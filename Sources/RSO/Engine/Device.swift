@@ -6,8 +6,8 @@ public enum Device: Hashable, Sendable {
   case cpu(threads: Int? = nil)
   /// The definition, in double precision; for checks on small networks and few samples.
   case reference
-  /// A card of NVIDIA, by its number. It has not been run on one yet.
-  case cuda(Int)
+  /// A card of NVIDIA, by its number.
+  case cuda(Int, precision: CUDAPrecision = .fp32)
 
   func engine(network: Network, data: Dataset, parameters: Parameters) throws -> any Engine {
     guard network.input == data.train.shape else {
@@ -29,10 +29,19 @@ public enum Device: Hashable, Sendable {
       }
       try CPUEngine.check(network)
       return try CPUEngine(network: network, data: data, parameters: parameters, threads: threads)
-    case .cuda(let number):
+    case .cuda(let number, let precision):
       try CUDAEngine.check(network)
       return try CUDAEngine.open(
-        network: network, data: data, parameters: parameters, card: number)
+        network: network, data: data, parameters: parameters, card: number, precision: precision)
     }
   }
+}
+
+/// How exactly a card multiplies in whole layers, which are most of the work. Sums are in single precision, everything
+/// else is as with `fp32`.
+public enum CUDAPrecision: String, Hashable, Sendable, CaseIterable {
+  /// Single precision: by tensor cores, with factors split in two.
+  case fp32
+  /// Factors rounded to 11 bits: faster, and another method, since decisions differ.
+  case tf32
 }

@@ -12,9 +12,10 @@ extern "C" {
 // Bytes of a kernel's arguments; 0: there is no kernel of that name.
 size_t cudahost_arguments(const char *kernel);
 
-// Runs a kernel, one thread after another: forwards, or from the last one. Returns 0 if there is no such kernel.
+// Runs a kernel, one thread after another: forwards, or from the last one. Returns 0 if there is no such kernel,
+// -1 if it wrote behind the `shared` bytes of shared memory.
 int32_t cudahost_launch(const char *kernel, const uint32_t grid[3], const uint32_t block[3],
-                        const void *arguments, int32_t backwards);
+                        uint32_t shared, const void *arguments, int32_t backwards);
 
 #ifdef __cplusplus
 }

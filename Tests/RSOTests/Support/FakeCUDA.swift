@@ -12,6 +12,7 @@ final class FakeCUDA: @unchecked Sendable {
     var name: String
     var grid: [UInt32]
     var block: [UInt32]
+    var shared: UInt32
     var arguments: [UInt8]
   }
 
@@ -38,6 +39,9 @@ final class FakeCUDA: @unchecked Sendable {
   private(set) var sequence: [String] = []
   private(set) var contexts = 0
   private var functions: [Int: String] = [:]
+  private var recorded: Set<Int> = []
+  /// Bytes of shared memory that a kernel may ask for, if they were raised.
+  private var shared: [String: UInt32] = [:]
   private var graphs: [Int: [Recorded]] = [:]
   private var capture: [Recorded]?
   private var next = 1000
@@ -127,15 +131,18 @@ final class FakeCUDA: @unchecked Sendable {
     sequence.append(recorded.name)
     let status = recorded.arguments.withUnsafeBytes {
       cudahost_launch(
-        recorded.name, recorded.grid, recorded.block, $0.baseAddress, isBackwards ? 1 : 0)
+        recorded.name, recorded.grid, recorded.block, recorded.shared, $0.baseAddress,
+        isBackwards ? 1 : 0)
     }
-    return status == 1 ? 0 : fault("no kernel \(recorded.name)", 500)
+    if status < 0 { faults.append("\(recorded.name): written behind its shared memory") }
+    return abs(status) == 1 ? 0 : fault("no kernel \(recorded.name)", 500)
   }
 
   private func launch(_ recorded: Recorded) -> Int32 {
     let threads = recorded.block.reduce(1, *)
     guard recorded.grid.allSatisfy({ $0 > 0 }), threads > 0, threads <= 1024,
-      recorded.grid[1] <= 65535, recorded.grid[2] <= 65535
+      recorded.grid[1] <= 65535, recorded.grid[2] <= 65535,
+      recorded.shared <= shared[recorded.name] ?? 49152
     else { return fault("\(recorded.name): grid \(recorded.grid), block \(recorded.block)", 1) }
     if capture != nil {
       capture?.append(recorded)
@@ -269,6 +276,13 @@ extension FakeCUDA {
           return 0
         }
       },
+      cuFuncSetAttribute: { function, attribute, bytes in
+        self.call("cuFuncSetAttribute") {
+          guard let name = self.functions[number(function)], attribute == 8 else { return 1 }
+          self.shared[name] = UInt32(bytes)
+          return 0
+        }
+      },
       cuStreamCreate: { out, _ in
         self.call("cuStreamCreate") {
           out.pointee = OpaquePointer(bitPattern: self.handle("stream"))
@@ -281,6 +295,24 @@ extension FakeCUDA {
           self.capture == nil ? 0 : self.fault("waits while it captures", 900)
         }
       },
+      cuStreamWaitEvent: { _, event, _ in
+        self.call("cuStreamWaitEvent") {
+          self.recorded.contains(number(event)) ? 0 : self.fault("waits for nothing", 400)
+        }
+      },
+      cuEventCreate: { out, _ in
+        self.call("cuEventCreate") {
+          out.pointee = OpaquePointer(bitPattern: self.handle("event"))
+          return 0
+        }
+      },
+      cuEventRecord: { event, _ in
+        self.call("cuEventRecord") {
+          self.recorded.insert(number(event))
+          return 0
+        }
+      },
+      cuEventDestroy: { event in self.call("cuEventDestroy") { self.drop("event", event) } },
       cuStreamBeginCapture: { _, _ in
         self.call("cuStreamBeginCapture") {
           guard self.capture == nil else { return self.fault("captures twice", 900) }
@@ -316,7 +348,7 @@ extension FakeCUDA {
         self.call("cuGraphExecDestroy") { self.drop("instance", graph) }
       },
       cuGraphDestroy: { graph in self.call("cuGraphDestroy") { self.drop("graph", graph) } },
-      cuLaunchKernel: { function, gx, gy, gz, bx, by, bz, _, _, arguments, _ in
+      cuLaunchKernel: { function, gx, gy, gz, bx, by, bz, shared, _, arguments, _ in
         self.call("cuLaunchKernel") {
           guard let name = self.functions[number(function)], let bytes = arguments?.pointee else {
             return self.fault("no function", 400)
@@ -324,7 +356,8 @@ extension FakeCUDA {
           let copy = UnsafeRawBufferPointer(start: bytes, count: cudahost_arguments(name))
           return self.launch(
             Recorded(
-              name: name, grid: [gx, gy, gz], block: [bx, by, bz], arguments: Array(copy)))
+              name: name, grid: [gx, gy, gz], block: [bx, by, bz], shared: shared,
+              arguments: Array(copy)))
         }
       })
   }
@@ -332,9 +365,11 @@ extension FakeCUDA {
 
 extension FakeCUDA {
   /// The engine on this card.
-  func engine(network: Network, data: Dataset, parameters: Parameters) throws -> CUDAEngine {
+  func engine(
+    network: Network, data: Dataset, parameters: Parameters, precision: CUDAPrecision = .fp32
+  ) throws -> CUDAEngine {
     try CUDAEngine(
-      network: network, data: data, parameters: parameters,
+      network: network, data: data, parameters: parameters, precision: precision,
       context: CUDAContext(driver: driver(), card: 0), image: [0])
   }
 }

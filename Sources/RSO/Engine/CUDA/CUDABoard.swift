@@ -20,6 +20,8 @@ struct CUDABoard {
   /// The samples of the sweep, and 0, 1, 2, …
   var order: UInt64 = 0
   var everything: UInt64 = 0
+  /// Of whole layers.
+  var precision = CUDAPrecision.fp32
   /// Of an evaluation: partial losses and predicted classes.
   var partial: UInt64 = 0
   var predicted: UInt64 = 0
@@ -63,7 +65,8 @@ final class CUDABoardMemory {
   let changeCapacity: Int
 
   init(
-    _ context: CUDAContext, network: Network, data: Dataset, parameters: Parameters
+    _ context: CUDAContext, network: Network, data: Dataset, parameters: Parameters,
+    precision: CUDAPrecision
   ) throws {
     let largest = parameters.slots.map(\.count).max() ?? 1
     let channels = network.shapes.map(\.channels).max() ?? 1
@@ -114,6 +117,7 @@ final class CUDABoardMemory {
       start: start.address, decided: decided.address, statistics: moments.address,
       order: order.address, everything: everything.address, partial: partial.address,
       predicted: predicted.address)
+    board.precision = precision
     board.train = try images(data.train)
     board.test = try images(data.test)
     self.board = board
@@ -126,7 +130,9 @@ final class CUDABoardMemory {
     try changes.set(run.changes)
     try units.set(run.units)
     try self.decided.set(decided)
-    try progress.set([rso_gpu_progress(turn: 0, count: Int32(run.turns.count), failed: 0)])
+    try progress.set([
+      rso_gpu_progress(turn: 0, count: Int32(run.turns.count), failed: 0, blocks: 0)
+    ])
   }
 
   /// Hands running statistics over.

@@ -8,6 +8,9 @@ final class CUDAContext {
   let card: CUDACard
   private let context: CUDADriver.Handle
   let stream: CUDADriver.Handle
+  /// Streams for work beside each other, and what tells one that another is done.
+  private var branches: [(stream: CUDADriver.Handle, event: CUDADriver.Handle)] = []
+  private var event: CUDADriver.Handle = nil
 
   /// - Parameter number: of the card.
   /// - Throws: `RSOError` naming the card: there is none of that number, or the driver is too old.
@@ -20,9 +23,9 @@ final class CUDAContext {
         hint: "rso devices lists them")
     }
     let card = cards[number]
-    guard card.capability.number >= 70 else {
+    guard card.capability.number >= 80 else {
       throw RSOError(
-        name, "expected compute capability 7.0 or more, found \(card.capability) (\(card.name))",
+        name, "expected compute capability 8.0 or more, found \(card.capability) (\(card.name))",
         hint: "use --device cpu")
     }
     var context: CUDADriver.Handle = nil
@@ -45,6 +48,11 @@ final class CUDAContext {
   }
 
   deinit {
+    for branch in branches {
+      _ = driver.cuEventDestroy(branch.event)
+      _ = driver.cuStreamDestroy(branch.stream)
+    }
+    if event != nil { _ = driver.cuEventDestroy(event) }
     _ = driver.cuStreamDestroy(stream)
     _ = driver.cuDevicePrimaryCtxRelease(card.handle)
   }
@@ -55,6 +63,28 @@ final class CUDAContext {
 
   /// Makes the card current for the calling thread; asked for whenever a caller comes in.
   func enter() throws { try check("cuCtxSetCurrent", driver.cuCtxSetCurrent(context)) }
+
+  /// The stream of a branch, from 0 on.
+  func branch(_ number: Int) throws -> CUDADriver.Handle {
+    while branches.count <= number {
+      var (stream, event): (CUDADriver.Handle, CUDADriver.Handle) = (nil, nil)
+      try check("cuStreamCreate", driver.cuStreamCreate(&stream, 1))
+      // 2: it keeps no time.
+      let status = driver.cuEventCreate(&event, 2)
+      if status != 0 { _ = driver.cuStreamDestroy(stream) }
+      try check("cuEventCreate", status)
+      branches.append((stream, event))
+    }
+    return branches[number].stream
+  }
+
+  /// Lets a stream wait for what was asked for on another.
+  func order(_ stream: CUDADriver.Handle, after other: CUDADriver.Handle) throws {
+    if event == nil { try check("cuEventCreate", driver.cuEventCreate(&event, 2)) }
+    let event = branches.first { $0.stream == other }?.event ?? event
+    try check("cuEventRecord", driver.cuEventRecord(event, other))
+    try check("cuStreamWaitEvent", driver.cuStreamWaitEvent(stream, event, 0))
+  }
 
   /// Waits until everything asked for is done; errors of kernels come out here.
   func synchronize() throws { try check("cuStreamSynchronize", driver.cuStreamSynchronize(stream)) }

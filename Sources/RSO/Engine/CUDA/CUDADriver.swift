@@ -31,9 +31,14 @@ package struct CUDADriver: @unchecked Sendable {
   var cuModuleLoadData: (Out<Handle>, UnsafeRawPointer) -> Status
   var cuModuleUnload: (Handle) -> Status
   var cuModuleGetFunction: (Out<Handle>, Handle, UnsafePointer<CChar>) -> Status
+  var cuFuncSetAttribute: (Handle, Int32, Int32) -> Status
   var cuStreamCreate: (Out<Handle>, UInt32) -> Status
   var cuStreamDestroy: (Handle) -> Status
   var cuStreamSynchronize: (Handle) -> Status
+  var cuStreamWaitEvent: (Handle, Handle, UInt32) -> Status
+  var cuEventCreate: (Out<Handle>, UInt32) -> Status
+  var cuEventRecord: (Handle, Handle) -> Status
+  var cuEventDestroy: (Handle) -> Status
   var cuStreamBeginCapture: (Handle, Int32) -> Status
   var cuStreamEndCapture: (Handle, Out<Handle>) -> Status
   var cuGraphInstantiate: (Out<Handle>, Handle, UInt64) -> Status
@@ -104,11 +109,19 @@ extension CUDADriver {
       cuModuleGetFunction: try find(
         "cuModuleGetFunction",
         (@convention(c) (P<Handle>, Handle, UnsafePointer<CChar>) -> Status).self),
+      cuFuncSetAttribute: try find(
+        "cuFuncSetAttribute", (@convention(c) (Handle, Int32, Int32) -> Status).self),
       cuStreamCreate: try find(
         "cuStreamCreate", (@convention(c) (P<Handle>, UInt32) -> Status).self),
       cuStreamDestroy: try find("cuStreamDestroy_v2", (@convention(c) (Handle) -> Status).self),
       cuStreamSynchronize: try find(
         "cuStreamSynchronize", (@convention(c) (Handle) -> Status).self),
+      cuStreamWaitEvent: try find(
+        "cuStreamWaitEvent", (@convention(c) (Handle, Handle, UInt32) -> Status).self),
+      cuEventCreate: try find(
+        "cuEventCreate", (@convention(c) (P<Handle>, UInt32) -> Status).self),
+      cuEventRecord: try find("cuEventRecord", (@convention(c) (Handle, Handle) -> Status).self),
+      cuEventDestroy: try find("cuEventDestroy_v2", (@convention(c) (Handle) -> Status).self),
       cuStreamBeginCapture: try find(
         "cuStreamBeginCapture_v2", (@convention(c) (Handle, Int32) -> Status).self),
       cuStreamEndCapture: try find(

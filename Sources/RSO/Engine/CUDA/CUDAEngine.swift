@@ -6,7 +6,7 @@ import CRSO
 /// in or gives up, since that depends on what was tested and not on what was decided, and asks for all kernels; the
 /// last one of every turn decides and changes the weight. Losses come back once per run.
 ///
-/// It has not run on a card yet: its kernels are compiled for one, and tested on the CPU (docs/gpu.md).
+/// What has run on a card, and what only on the CPU, is in docs/gpu.md.
 final class CUDAEngine: Engine {
   static func check(_ network: Network) throws {}
 
@@ -47,7 +47,8 @@ final class CUDAEngine: Engine {
 
   /// - Parameter image: the kernels, compiled for the card.
   init(
-    network: Network, data: Dataset, parameters: Parameters, context: CUDAContext, image: [UInt8]
+    network: Network, data: Dataset, parameters: Parameters, precision: CUDAPrecision = .fp32,
+    context: CUDAContext, image: [UInt8]
   ) throws {
     self.network = network.foldingAveragePools()
     self.data = data
@@ -56,20 +57,22 @@ final class CUDAEngine: Engine {
     original = parameters
     current = Parameters(zerosFor: self.network)
     current.values = parameters.values
-    memory = try CUDABoardMemory(context, network: self.network, data: data, parameters: current)
+    memory = try CUDABoardMemory(
+      context, network: self.network, data: data, parameters: current, precision: precision)
   }
 
   /// On a card of this machine, with kernels compiled for it.
   ///
   /// - Throws: `RSOError` naming the card: libraries are missing, or there is no such card.
   static func open(
-    network: Network, data: Dataset, parameters: Parameters, card number: Int
+    network: Network, data: Dataset, parameters: Parameters, card number: Int,
+    precision: CUDAPrecision = .fp32
   ) throws -> CUDAEngine {
     do {
       let context = try CUDAContext(driver: .load(), card: number)
       return try CUDAEngine(
-        network: network, data: data, parameters: parameters, context: context,
-        image: KernelCache.user.kernels(for: context.card))
+        network: network, data: data, parameters: parameters, precision: precision,
+        context: context, image: KernelCache.user.kernels(for: context.card))
     } catch let error as RSOError where !error.subject.hasPrefix("cuda:") {
       throw RSOError("cuda:\(number)", "\(error.subject): \(error.problem)", hint: error.hint)
     }
@@ -178,10 +181,7 @@ final class CUDAEngine: Engine {
     let count = plan.turns.count
     try memory.upload(plan, decided: active.schedule.decidedAt)
 
-    try module.launch(
-      CUDALaunch(
-        .choose, grid: (1, 1, 1), block: (1, 1),
-        active.sweep.choose(partial: 0, blocks: 0, begin: true)))
+    try module.launch(active.sweep.start)
     var visits = plan.visits[...]
     while let visit = visits.first {
       if visit.isFirst { try module.launch(active.sweep.fixedLaunches) }

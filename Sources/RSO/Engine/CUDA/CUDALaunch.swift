@@ -3,9 +3,23 @@ import CRSO
 /// The kernels by the names they have in `Sources/CRSO/cuda`.
 enum CUDAKernel: String, CaseIterable {
   case convolve16_3, convolve16_1, convolve16, convolve4
-  case pool, moments, settle, add, copy, shift, replay, pack, rows, choose
+  case mix7, mix4
+  case tile7, tile4
+  case tile7Box = "tile7_box"
+  case tile4Box = "tile4_box"
+  case matrix7, matrix4
+  case matrix7Box = "matrix7_box"
+  case matrix4Box = "matrix4_box"
+  case matrix7TF32 = "matrix7_tf32"
+  case matrix4TF32 = "matrix4_tf32"
+  case matrix7BoxTF32 = "matrix7_box_tf32"
+  case matrix4BoxTF32 = "matrix4_box_tf32"
+  case pool, moments, settle, add, copy, shift, pack, rows, start, classify
   case loadImages = "load_images"
   case crossEntropy = "cross_entropy"
+
+  /// May ask for more shared memory than is usual.
+  var isTile: Bool { ["tile", "matrix", "mix"].contains { rawValue.hasPrefix($0) } }
 }
 
 /// One kernel to launch, with its arguments.
@@ -14,16 +28,21 @@ struct CUDALaunch {
   /// Blocks, and threads of each.
   let grid: (x: Int, y: Int, z: Int)
   let block: (x: Int, y: Int)
+  /// Bytes of shared memory that the kernel leaves to the launch.
+  let shared: Int
+  /// Those of a branch run in order, but beside others: see `CUDAGraph`.
+  var branch: Int?
   /// The bytes of the kernel's struct.
   let arguments: [UInt8]
 
   init<Arguments>(
     _ kernel: CUDAKernel, grid: (x: Int, y: Int, z: Int), block: (x: Int, y: Int),
-    _ arguments: Arguments
+    shared: Int = 0, _ arguments: Arguments
   ) {
     self.kernel = kernel
     self.grid = grid
     self.block = block
+    self.shared = shared
     self.arguments = withUnsafeBytes(of: arguments) { Array($0) }
   }
 
@@ -71,6 +90,11 @@ final class CUDAModule {
         try context.check(
           "cuModuleGetFunction(\(kernel.rawValue))",
           driver.cuModuleGetFunction(&function, module, kernel.rawValue))
+        if kernel.isTile {
+          // 8: CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+          try context.check(
+            "cuFuncSetAttribute", driver.cuFuncSetAttribute(function, 8, Int32(rso_gpu_shared)))
+        }
         functions[kernel] = function
       }
     } catch {
@@ -84,8 +108,8 @@ final class CUDAModule {
 
   deinit { _ = context.driver.cuModuleUnload(module) }
 
-  /// Asks for a kernel to run after everything asked for before it.
-  func launch(_ launch: CUDALaunch) throws {
+  /// Asks for a kernel to run after everything asked for before it on its stream.
+  func launch(_ launch: CUDALaunch, on stream: CUDADriver.Handle? = nil) throws {
     guard let function = functions[launch.kernel] else { return }
     let (grid, block) = (launch.grid, launch.block)
     var arguments = launch.arguments
@@ -94,7 +118,7 @@ final class CUDAModule {
       return withUnsafeMutablePointer(to: &pointer) { pointers in
         context.driver.cuLaunchKernel(
           function, UInt32(grid.x), UInt32(grid.y), UInt32(grid.z), UInt32(block.x),
-          UInt32(block.y), 1, 0, context.stream, pointers, nil)
+          UInt32(block.y), 1, UInt32(launch.shared), stream ?? context.stream, pointers, nil)
       }
     }
     try context.check("cuLaunchKernel(\(launch.kernel.rawValue))", status)
@@ -108,13 +132,14 @@ final class CUDAGraph {
   private let module: CUDAModule
   private let graph: CUDADriver.Handle
 
-  init(_ module: CUDAModule, _ launches: [CUDALaunch]) throws {
+  /// - Parameter turns: launches of turns; all of one are done before the next begins.
+  init(_ module: CUDAModule, _ turns: [[CUDALaunch]]) throws {
     let (context, driver) = (module.context, module.context.driver)
     // 1: only this thread's calls are looked at.
     try context.check("cuStreamBeginCapture", driver.cuStreamBeginCapture(context.stream, 1))
     var captured: CUDADriver.Handle = nil
     do {
-      try module.launch(launches)
+      for turn in turns { try Self.launch(turn, module) }
     } catch {
       // The capture must end, or the stream takes nothing more.
       if driver.cuStreamEndCapture(context.stream, &captured) == 0 {
@@ -132,6 +157,24 @@ final class CUDAGraph {
 
   deinit { _ = module.context.driver.cuGraphExecDestroy(graph) }
 
+  /// Asks for a turn's launches: those of a branch after what came before the first of them, and beside what comes after.
+  private static func launch(_ launches: [CUDALaunch], _ module: CUDAModule) throws {
+    let context = module.context
+    var branches: Set<Int> = []
+    for launch in launches {
+      guard let branch = launch.branch else {
+        try module.launch(launch)
+        continue
+      }
+      let stream = try context.branch(branch)
+      if branches.insert(branch).inserted { try context.order(stream, after: context.stream) }
+      try module.launch(launch, on: stream)
+    }
+    for branch in branches.sorted() {
+      try context.order(context.stream, after: context.branch(branch))
+    }
+  }
+
   func launch() throws {
     let context = module.context
     try context.check("cuGraphLaunch", context.driver.cuGraphLaunch(graph, context.stream))
@@ -146,8 +189,8 @@ struct CUDATurnGraphs {
 
   /// - Parameter launches: of one turn.
   init(_ module: CUDAModule, _ launches: [CUDALaunch]) throws {
-    one = try CUDAGraph(module, launches)
-    row = try CUDAGraph(module, (0..<Self.many).flatMap { _ in launches })
+    one = try CUDAGraph(module, [launches])
+    row = try CUDAGraph(module, Array(repeating: launches, count: Self.many))
   }
 
   func launch(_ turns: Int) throws {

@@ -80,10 +80,40 @@ struct DeviceValue {
   /// Floats between results of scale and offset.
   var affineStride = 0
   var activation = rso_identity
+  /// Its readers average places, after the map.
+  var box: Box?
+  /// Its sums and sums of squares, if they are there, in so many chunks.
+  var sums: (partial: UInt64, chunks: Int)?
   /// What keeps its memory.
   var pieces: [AddressSpace.Piece] = []
 
-  var isPlain: Bool { scale == 0 && activation == rso_identity }
+  /// The mean of 2×2 places at a stride of 1.
+  struct Box {
+    /// Of what is averaged.
+    var shape: Shape
+    /// Zeros around it.
+    var padding: Int
+  }
+
+  var isPlain: Bool { scale == 0 && activation == rso_identity && box == nil }
+
+  /// One of its results, as a value of one.
+  func result(_ number: Int) -> DeviceValue {
+    guard results > 1 else { return self }
+    var y = self
+    y.results = 1
+    y.resultStride = 0
+    y.address += UInt64(number * resultStride * 4)
+    if affineStride > 0 {
+      y.scale += UInt64(number * affineStride * 4)
+      y.offset += UInt64(number * affineStride * 4)
+      y.affineStride = 0
+    }
+    if let sums {
+      y.sums = (sums.partial + UInt64(number * shape.channels * sums.chunks * 16), sums.chunks)
+    }
+    return y
+  }
 
   var operand: rso_gpu_operand {
     rso_gpu_operand(

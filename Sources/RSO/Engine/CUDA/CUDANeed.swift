@@ -80,8 +80,13 @@ struct CUDAWholePass {
     _ network: Network, _ parameters: Parameters, _ board: CUDABoard, _ kind: Kind, count: Int,
     work: UInt64
   ) {
-    let space = AddressSpace(base: work)
-    let weights = CUDAWeights(space: space)
+    // Caches, statistics and evaluations are exact, whatever proposals are judged with.
+    var board = board
+    board.precision = .fp32
+    // Weights are packed before the first launch, so none may have room that a value had before it.
+    let weights = CUDAWeights(space: AddressSpace(base: work))
+    let room = CUDAWeights.room(network)
+    let space = AddressSpace(base: work + UInt64(room))
     let isStatistics = if case .statistics = kind { true } else { false }
     let pass = CUDAPass(
       network: network, parameters: parameters, board: board, weights: weights, space: space,
@@ -89,12 +94,6 @@ struct CUDAWholePass {
     pass.keepsStatistics = isStatistics
     let everything = Array(network.nodes.indices)
     let last = network.nodes.count
-    // All are packed before the first launch, so none may have room that a value had before it.
-    if case .value(let value, _) = kind {
-      weights.pack(Array(everything[..<value]), pass)
-    } else {
-      weights.pack(everything, pass)
-    }
     switch kind {
     case .statistics:
       pass.values[0] = pass.images(board.train, order: board.everything)
@@ -102,14 +101,11 @@ struct CUDAWholePass {
     case .loss(let split):
       let images = split == .train ? board.train : board.test
       pass.values[0] = pass.images(images, order: board.everything)
-      pass.append(everything, keeping: [last])
-      if let logits = pass.values[last] {
-        blocks =
-          pass.loss(
-            logits, labels: images.labels, order: board.everything, partial: board.partial,
-            predicted: board.predicted
-          ).blocks
-      }
+      blocks =
+        pass.loss(
+          everything, labels: images.labels, order: board.everything, partial: board.partial,
+          predicted: board.predicted
+        ).blocks
     case .value(0, into: let target):
       _ = pass.images(board.train, order: board.order, into: target)
     case .value(let value, into: let target):
@@ -119,6 +115,6 @@ struct CUDAWholePass {
     }
     launches = pass.launches
     weightLaunches = weights.launches
-    bytes = space.peak
+    bytes = room + space.peak
   }
 }

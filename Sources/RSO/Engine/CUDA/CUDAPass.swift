@@ -21,8 +21,8 @@ final class CUDAPass {
   /// Samples of the mini-batch.
   let count: Int
   /// What is swept, and the candidates of each of its elements.
-  private let swept: Parameters.Slot?
-  private let candidates: Int
+  let swept: Parameters.Slot?
+  let candidates: Int
   /// Batch norm on running statistics instead of the samples' own.
   private let usesRunningStatistics: Bool
   /// Own statistics are also kept as the running ones.
@@ -62,7 +62,14 @@ final class CUDAPass {
   /// The most bytes that were in use.
   var workBytes: Int { space.peak }
 
-  func append(_ launch: CUDALaunch) { launches.append(launch) }
+  /// What the launches run beside, if not in one row with all others.
+  var branch: Int?
+
+  func append(_ launch: CUDALaunch) {
+    var launch = launch
+    launch.branch = branch
+    launches.append(launch)
+  }
 
   /// Appends nodes in order; values that none of them reads any more give their room back, but for `keeping`.
   func append(_ nodes: [Int], keeping: Set<Int>) {
@@ -86,6 +93,7 @@ final class CUDAPass {
   ) -> DeviceValue {
     defer { held = [] }
     let output = network.shapes[node + 1]
+    let x = network.nodes[node].layer.mixesChannels ? x : unboxed(x)
     let spatial = Shape(channels: x.shape.channels, height: output.height, width: output.width)
     func pooled(_ slide: rso_gpu_slide, maximum: Bool) -> DeviceValue {
       pool(x, to: spatial, slide, maximum: maximum)
@@ -100,14 +108,22 @@ final class CUDAPass {
     switch network.nodes[node].layer {
     case .conv2d, .linear:
       return convolution(
-        x, to: output, network.slide(of: node), weights: weights.packed(node, self),
-        bias: board.parameter(parameters.slot(node: node, .bias)))
+        x, to: output, network.slide(of: node), weightsOf: node,
+        bias: board.parameter(parameters.slot(node: node, .bias)), needsSums: isNormed(node))
     case .batchNorm(let epsilon): return norm(node, plain(x), epsilon, channels)
     case .activation(let activation):
       var y = x.activation == rso_identity ? x : plain(x)
       y.activation = activation.kernel
+      y.sums = nil
       return y
     case .averagePool(let kernel, let stride, let padding):
+      if kernel == 2, stride == 1, x.box == nil, isBoxed(node, padding, x.shape) {
+        var y = x
+        y.shape = spatial
+        y.box = .init(shape: x.shape, padding: padding)
+        y.sums = nil
+        return y
+      }
       return pooled(slide(kernel, stride, padding), maximum: false)
     case .maxPool(let kernel, let stride, let padding):
       return pooled(slide(kernel, stride, padding), maximum: true)
@@ -117,8 +133,20 @@ final class CUDAPass {
       var y = x.shape.area == 1 ? x : plain(x)
       y.shape = Shape(channels: x.shape.count)
       return y
-    case .add: return b.map { add(x, $0) } ?? x
+    case .add: return b.map { add(x, unboxed($0)) } ?? x
     }
+  }
+
+  /// Whether a batch norm on the samples' own statistics reads what a node makes.
+  func isNormed(_ node: Int) -> Bool {
+    guard !usesRunningStatistics else { return false }
+    return readers(of: node + 1).contains {
+      if case .batchNorm = network.nodes[$0].layer { true } else { false }
+    }
+  }
+
+  func readers(of value: Int) -> [Int] {
+    network.nodes.indices.filter { network.inputs[$0].contains(value) }
   }
 
   /// Room for a value with so many results.
@@ -130,14 +158,14 @@ final class CUDAPass {
       pieces: [piece])
   }
 
-  private func scratch<Element>(_ count: Int, _ type: Element.Type) -> UInt64 {
+  func scratch<Element>(_ count: Int, _ type: Element.Type) -> UInt64 {
     let piece = space.take(count, type)
     kept.append(piece)
     return piece.address
   }
 
   /// Keeps a value's memory until the layer at hand is done.
-  private func hold(_ value: DeviceValue) -> DeviceValue {
+  func hold(_ value: DeviceValue) -> DeviceValue {
     held += value.pieces
     return value
   }
@@ -149,9 +177,23 @@ extension CUDAPass {
   /// The numbers as they are read, written out unless they are.
   func plain(_ x: DeviceValue) -> DeviceValue {
     if x.isPlain { return x }
+    if x.box != nil { return unboxed(x) }
     let y = hold(value(x.shape, results: x.results))
     copy(x, to: y)
     return y
+  }
+
+  /// The numbers as they are but for the map, averages written out.
+  func unboxed(_ x: DeviceValue) -> DeviceValue {
+    guard let box = x.box else { return x }
+    var whole = x
+    whole.box = nil
+    whole.shape = box.shape
+    return hold(
+      pool(
+        whole, to: x.shape,
+        rso_gpu_slide(box.shape, x.shape, kernel: 2, stride: 1, padding: box.padding),
+        maximum: false))
   }
 
   /// Copies `x`, all its channels or those of units, to `y`, to all its channels, those of units or of the turn's.
@@ -160,6 +202,7 @@ extension CUDAPass {
     fromUnits: Bool = false, toUnits: Bool = false, toLone: Bool = false
   ) {
     let channels = channels ?? x.shape.channels
+    let x = unboxed(x)
     append(
       .overPlaces(
         .copy, samples: samples, area: x.shape.area, planes: channels * (results ?? x.results),
@@ -167,43 +210,6 @@ extension CUDAPass {
           turn: board.turn, x: x.operand, y: y.target, from: fromUnits ? board.units : 0,
           to: toUnits ? board.units : 0, samples: Int32(samples), area: Int32(x.shape.area),
           channels: Int32(channels), unit: Int32(unit), to_lone: toLone ? 1 : 0)))
-  }
-
-  /// A convolution or linear layer.
-  ///
-  /// - Parameters:
-  ///   - weights: `[rows][taps][padded outputs]`.
-  ///   - rest: what to start from instead of the bias.
-  ///   - units: the inputs are those of lone channels, so many channels of each; nil: all of them.
-  ///   - into: where to write; else room is found.
-  func convolution(
-    _ x: DeviceValue, to output: Shape, _ slide: rso_gpu_slide, weights: UInt64, bias: UInt64 = 0,
-    rest: DeviceValue? = nil, inputs: Int? = nil, unit: Int = 1, fromUnits: Bool = false,
-    isLone: Bool = false, into: DeviceValue? = nil
-  ) -> DeviceValue {
-    var x = x
-    // These cost more than the multiply-adds of the taps that would each compute them anew.
-    if [rso_sigmoid, rso_tanh].contains(x.activation), slide.kernel_width > 1 { x = plain(x) }
-    let y = into ?? value(output, results: x.results)
-    let padded = CUDAWeights.padded(output.channels)
-    let tile = padded % 16 == 0 ? 16 : 4
-    let kernel: CUDAKernel =
-      switch (tile, slide.kernel_width) {
-      case (16, 3): .convolve16_3
-      case (16, 1): .convolve16_1
-      case (16, _): .convolve16
-      default: .convolve4
-      }
-    append(
-      .overPlaces(
-        kernel, samples: samples, area: output.area, planes: padded / tile * x.results,
-        rso_gpu_convolve(
-          turn: board.turn, x: x.operand, rest: rest?.operand ?? rso_gpu_operand(), bias: bias,
-          weights: weights, units: fromUnits ? board.units : 0, y: y.target, window: slide,
-          samples: Int32(samples), inputs: Int32(inputs ?? x.shape.channels),
-          outputs: Int32(output.channels), padded_outputs: Int32(padded),
-          unit: Int32(unit), lone: isLone ? 1 : 0)))
-    return y
   }
 
   private func pool(
@@ -269,7 +275,10 @@ extension CUDAPass {
       settle.mean = statistics
       settle.variance = statistics + UInt64(count * 8)
     }
-    if !usesRunningStatistics {
+    if !usesRunningStatistics, let sums = x.sums {
+      settle.chunks = Int32(sums.chunks)
+      settle.partial = sums.partial
+    } else if !usesRunningStatistics {
       let chunk = rso_gpu_chunk
       let chunks = (x.shape.area * samples + chunk - 1) / chunk
       settle.chunks = Int32(chunks)
@@ -286,74 +295,11 @@ extension CUDAPass {
       CUDALaunch(
         .settle, grid: (count, results, 1), block: (rso_gpu_threads, 1), settle))
     var y = x
+    y.sums = nil
     y.results = results
     y.scale = settle.scale
     y.offset = settle.offset
     y.affineStride = results > 1 ? count : 0
     return y
-  }
-
-  /// The elements of units' lone channels, `width` of each, with the values of their time.
-  func rows(of slot: Parameters.Slot?, units: Int, width: Int) -> UInt64 {
-    guard let slot else { return 0 }
-    let rows = scratch(units * width, Float.self)
-    append(
-      .over(
-        .rows, count: units * width,
-        rso_gpu_rows(
-          turn: board.turn, parameters: board.parameter(slot), units: board.units,
-          start: slot == swept ? board.start : 0, decided: slot == swept ? board.decided : 0,
-          rows: rows, count: Int32(units), width: Int32(width))))
-    return rows
-  }
-
-  /// The root's weights of units' lone channels, packed, with the values of their time.
-  func packedUnits(_ slot: Parameters.Slot?, units: Int) -> UInt64 {
-    guard let slot else { return 0 }
-    let taps = slot.shape.dropFirst(2).reduce(1, *)
-    let padded = CUDAWeights.padded(units)
-    let rows = slot.count / slot.shape[0]
-    let weights = scratch(rows * padded, Float.self)
-    append(
-      .over(
-        .pack, count: rows * padded,
-        rso_gpu_pack(
-          turn: board.turn, parameters: board.parameter(slot), units: board.units,
-          start: slot == swept ? board.start : 0, decided: slot == swept ? board.decided : 0,
-          weights: weights, inputs: Int32(rows / taps), taps: Int32(taps), outputs: Int32(units),
-          padded_outputs: Int32(padded))))
-    return weights
-  }
-
-  /// The images of the turn's samples in `order`.
-  func images(_ images: CUDABoard.Images, order: UInt64, into: DeviceValue? = nil) -> DeviceValue {
-    let y = into ?? value(network.input)
-    let (channels, area) = (network.input.channels, network.input.area)
-    append(
-      .overPlaces(
-        .loadImages, samples: samples, lanes: 1, area: area, planes: channels,
-        rso_gpu_load(
-          turn: board.turn, bytes: images.bytes, floats: images.floats, table: images.table,
-          mean: images.mean, order: order, y: y.target, samples: Int32(samples),
-          count: Int32(count), channels: Int32(channels), area: Int32(area))))
-    return y
-  }
-
-  /// The sums of the samples' losses, `[results][blocks]`.
-  func loss(
-    _ logits: DeviceValue, labels: UInt64, order: UInt64, partial: UInt64? = nil,
-    predicted: UInt64 = 0
-  ) -> (partial: UInt64, blocks: Int) {
-    let threads = rso_gpu_threads
-    let blocks = (count + threads - 1) / threads
-    let partial = partial ?? scratch(logits.results * blocks, Double.self)
-    append(
-      CUDALaunch(
-        .crossEntropy, grid: (blocks, logits.results, 1), block: (threads, 1),
-        rso_gpu_loss(
-          turn: board.turn, x: logits.operand, order: order, labels: labels, partial: partial,
-          predicted: predicted, samples: Int32(samples), count: Int32(count),
-          classes: Int32(network.classes), blocks: Int32(blocks))))
-    return (partial, blocks)
   }
 }

@@ -88,10 +88,11 @@ final class CUDASweep {
   /// To be done once, before the first turn.
   var weightLaunches: [CUDALaunch] { weights.launches }
 
-  private func newPass() -> CUDAPass {
+  private func newPass(work: UInt64? = nil) -> CUDAPass {
     let pass = CUDAPass(
       network: network, parameters: parameters, board: board, weights: weights,
-      space: AddressSpace(base: workBase), count: batchSize, swept: slot, candidates: candidates)
+      space: AddressSpace(base: work ?? workBase), count: batchSize, swept: slot,
+      candidates: candidates)
     passes.append(pass)
     return pass
   }
@@ -132,7 +133,8 @@ extension CUDASweep {
       guard let x = pass.values[network.inputs[node][0]], let rest = rests[node] else { continue }
       pass.values[node + 1] = pass.convolution(
         x, to: network.shapes[node + 1], network.slide(of: node),
-        weights: weights.packed(node, pass), rest: rest, unit: x.shape.channels, isLone: true)
+        weights: weights.packed(node, pass), rest: rest, unit: x.shape.channels, isLone: true,
+        needsSums: pass.isNormed(node))
     }
     for value in lone.placed {
       guard let alone = pass.values[value], let full = fulls[value] else { continue }
@@ -143,17 +145,26 @@ extension CUDASweep {
       pass.values[value] = whole
     }
     for value in lone.fixed { pass.values[value] = pass.values[value] ?? external(value) }
-    let last = network.nodes.count
-    pass.append(network.nodes.indices.filter { lone.plan.roles[$0] == .whole }, keeping: [last])
-    if let logits = pass.values[last] {
-      let loss = pass.loss(logits, labels: board.train.labels, order: board.order)
-      pass.append(
-        CUDALaunch(
-          .choose, grid: (1, 1, 1), block: (1, 1),
-          choose(partial: loss.partial, blocks: loss.blocks, begin: false)))
+    let partial = pass.scratch(candidates * pass.lossBlocks, Double.self)
+    let decision = pass.choose(partial: partial, blocks: pass.lossBlocks)
+    // From here on candidates have nothing in common but what there is: each is a branch with room of its own, so that
+    // one fills the card while another's kernel ends.
+    func branch(_ result: Int, room base: UInt64) -> CUDAPass {
+      let branch = newPass(work: base)
+      branch.branch = result
+      branch.values = pass.values.mapValues { $0.result(result) }
+      _ = branch.loss(
+        network.nodes.indices.filter { lone.plan.roles[$0] == .whole }, labels: board.train.labels,
+        order: board.order, partial: partial + UInt64(result * pass.lossBlocks * 8),
+        decision: decision)
+      return branch
     }
-    judgeLaunches = pass.launches
-    workBytes = max(workBytes, pass.workBytes)
+    let each = branch(0, room: 0).workBytes
+    let first = workBase + UInt64(pass.workBytes)
+    judgeLaunches =
+      pass.launches
+      + (0..<candidates).flatMap { branch($0, room: first + UInt64($0 * each)).launches }
+    workBytes = max(workBytes, pass.workBytes + candidates * each)
   }
 
   /// The lone channel for every candidate, and before it what makes up for its changes.
@@ -161,24 +172,30 @@ extension CUDASweep {
     _ root: Int, _ z: DeviceValue, _ x: DeviceValue, _ pass: CUDAPass
   ) -> DeviceValue {
     guard slot.node == root else { return z }
-    let slide = network.slide(of: root)
     let isWeight = slot.role == .weight
-    if isWeight {
-      pass.append(
-        .overPlaces(
-          .replay, samples: pass.samples, area: z.shape.area, planes: 1,
-          rso_gpu_replay(
-            turn: board.turn, changes: board.changes, parameters: board.parameter(slot),
-            start: board.start, x: x.operand, z: z.target, window: slide,
-            samples: Int32(pass.samples), per_channel: Int32(slot.elementsPerChannel))))
+    var y = pass.value(z.shape, results: candidates)
+    var arguments = rso_gpu_shift()
+    arguments.turn = board.turn
+    arguments.changes = board.changes
+    arguments.parameters = board.parameter(slot)
+    arguments.start = board.start
+    arguments.z = z.target
+    if isWeight { arguments.x = x.operand }
+    arguments.y = y.target
+    arguments.window = network.slide(of: root)
+    arguments.samples = Int32(pass.samples)
+    arguments.count = Int32(pass.count)
+    arguments.results = Int32(candidates)
+    arguments.per_channel = Int32(slot.elementsPerChannel)
+    let chunk = rso_gpu_threads * rso_gpu_lanes
+    let chunks = (z.shape.area * pass.samples + chunk - 1) / chunk
+    arguments.chunks = Int32(chunks)
+    if pass.isNormed(root) {
+      arguments.partial = pass.scratch(candidates * chunks * 2, Double.self)
+      y.sums = (arguments.partial, chunks)
     }
-    let y = pass.value(z.shape, results: candidates)
     pass.append(
-      .overPlaces(
-        .shift, samples: pass.samples, area: z.shape.area, planes: candidates,
-        rso_gpu_shift(
-          turn: board.turn, z: z.operand, x: isWeight ? x.operand : rso_gpu_operand(), y: y.target,
-          window: slide, samples: Int32(pass.samples))))
+      CUDALaunch(.shift, grid: (chunks, 1, 1), block: (rso_gpu_threads, 1), arguments))
     return y
   }
 
@@ -190,12 +207,9 @@ extension CUDASweep {
     return y
   }
 
-  /// Arguments of `choose`.
-  func choose(partial: UInt64, blocks: Int, begin: Bool) -> rso_gpu_choose {
-    rso_gpu_choose(
-      turn: board.turn, turns: board.turns, progress: board.progress,
-      parameters: board.parameters, partial: partial, losses: board.losses,
-      results: Int32(candidates), blocks: Int32(blocks), begin: begin ? 1 : 0)
+  /// What goes to a run's first turn.
+  var start: CUDALaunch {
+    CUDALaunch(.start, grid: (1, 1, 1), block: (32, 1), newPass().choose())
   }
 }
 
@@ -213,7 +227,7 @@ extension CUDASweep {
       let bias = pass.rows(of: parameters.slot(node: root, .bias), units: count, width: 1)
       pass.values[root + 1] = pass.convolution(
         x, to: lone.shape(root + 1, count: count), network.slide(of: root), weights: weight,
-        bias: bias)
+        bias: bias, needsSums: pass.isNormed(root))
     }
     for node in lone.nodes {
       let inputs = network.inputs[node].compactMap { value -> DeviceValue? in

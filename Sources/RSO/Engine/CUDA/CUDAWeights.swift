@@ -3,7 +3,7 @@ import CRSO
 /// The weights of whole and mixing layers in the order that kernels read them, packed once each.
 final class CUDAWeights {
   private let space: AddressSpace
-  private var pieces: [Int: AddressSpace.Piece] = [:]
+  private var pieces: [Key: AddressSpace.Piece] = [:]
   private(set) var launches: [CUDALaunch] = []
 
   init(space: AddressSpace) { self.space = space }
@@ -13,26 +13,61 @@ final class CUDAWeights {
     outputs <= 8 ? (outputs + 3) / 4 * 4 : (outputs + 15) / 16 * 16
   }
 
-  /// Packs those of all convolutions and linear layers among `nodes`.
-  func pack(_ nodes: [Int], _ pass: CUDAPass) {
-    for node in nodes where pass.network.nodes[node].layer.mixesChannels { _ = packed(node, pass) }
+  /// Bytes that those of all layers need at most, in one layout each.
+  static func room(_ network: Network) -> Int {
+    network.nodes.indices.filter { network.nodes[$0].layer.mixesChannels }.reduce(0) { sum, node in
+      let (inputs, outputs) = (network.shapes[network.inputs[node][0]], network.shapes[node + 1])
+      let taps = Int(network.slide(of: node).kernel_height * network.slide(of: node).kernel_width)
+      let plain = inputs.channels * taps * padded(outputs.channels)
+      let matrix = inputs.channels * rowLength(.matrixBox) * (padded(outputs.channels) + 15) / 16
+      return sum + (4 * max(plain, matrix) + 255) / 256 * 256
+    }
   }
 
-  /// Those of `node`, `[inputs][taps][padded outputs]`.
-  func packed(_ node: Int, _ pass: CUDAPass) -> UInt64 {
-    if let piece = pieces[node] { return piece.address }
+  /// How they lie in memory.
+  enum Layout {
+    /// `[inputs][taps][padded outputs]`
+    case plain
+    /// Tiles of 16 outputs: `[tiles][inputs][taps][16]` with a gap behind each input.
+    case matrix
+    /// As well, with 4×4 taps on what a mean of 2×2 would be of.
+    case matrixBox
+  }
+
+  /// Floats of an input, its gap included.
+  static func rowLength(_ layout: Layout) -> Int {
+    switch layout {
+    case .plain: 0
+    case .matrix: 9 * 16 + 8
+    case .matrixBox: 16 * 16 + 8
+    }
+  }
+
+  private struct Key: Hashable {
+    var node: Int
+    var layout: Layout
+  }
+
+  /// Those of `node`.
+  func packed(_ node: Int, _ pass: CUDAPass, _ layout: Layout = .plain) -> UInt64 {
+    let key = Key(node: node, layout: layout)
+    if let piece = pieces[key] { return piece.address }
     guard let slot = pass.parameters.slot(node: node, .weight) else { return 0 }
+    let inputs = slot.shape[1]
     let taps = slot.shape.dropFirst(2).reduce(1, *)
     let padded = Self.padded(slot.shape[0])
-    let piece = space.take(slot.shape[1] * taps * padded, Float.self)
-    pieces[node] = piece
+    let length = Self.rowLength(layout)
+    let count = layout == .plain ? inputs * taps * padded : inputs * length * padded / 16
+    let piece = space.take(count, Float.self)
+    pieces[key] = piece
     launches.append(
       .over(
-        .pack, count: slot.shape[1] * taps * padded,
+        .pack, count: count,
         rso_gpu_pack(
           turn: pass.board.turn, parameters: pass.board.parameter(slot), units: 0, start: 0,
-          decided: 0, weights: piece.address, inputs: Int32(slot.shape[1]), taps: Int32(taps),
-          outputs: Int32(slot.shape[0]), padded_outputs: Int32(padded))))
+          decided: 0, weights: piece.address, inputs: Int32(inputs), taps: Int32(taps),
+          outputs: Int32(slot.shape[0]), padded_outputs: Int32(padded), row_length: Int32(length),
+          box: layout == .matrixBox ? 1 : 0)))
     return piece.address
   }
 }

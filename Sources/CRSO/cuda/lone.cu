@@ -1,0 +1,131 @@
+// The channel under test.
+
+// A change to make up for: how much of which place beside it.
+struct Change {
+  float delta, scale, offset;
+  int row, column;
+  long long channel;
+};
+
+// Brings the kept channel up to date, and makes of it what every candidate has. A thread: four samples of a place.
+// A block: one chunk of the channel, whose sums it takes. Grid: x chunks.
+RSO_KERNEL void __launch_bounds__(rso_gpu_threads) shift(rso_gpu_shift a) {
+  enum { statistics = 2 * rso_gpu_candidates, quarter = rso_gpu_threads / 8 };
+  __shared__ double sums[statistics][rso_gpu_threads], parts[statistics][quarter];
+  __shared__ Change changes[rso_gpu_threads];
+  const rso_gpu_slide w = a.window;
+  const rso_gpu_turn *turn = a.turn;
+  const int taps = w.kernel_height * w.kernel_width, groups = a.samples / rso_gpu_lanes;
+  const int count = a.x.data ? turn->changes : 0;
+  const long long area = (long long)w.height * w.width * a.samples;
+  const int first = blockIdx.x * rso_gpu_threads, all = groups * w.out_height * w.out_width;
+  Lanes kept[RSO_KEPT(rso_gpu_threads)];
+
+  RSO_THREADS {
+    int group = first + threadIdx.x;
+    if (group < all)
+      kept[RSO_SELF] = load(data(a.z, turn, 0) + (long long)group * rso_gpu_lanes);
+  }
+  for (int begin = 0; begin < count; begin += rso_gpu_threads) {
+    __syncthreads();
+    RSO_THREADS {
+      int i = begin + threadIdx.x;
+      if (i < count) {
+        int element = a.changes[turn->first_change + i], row = element % a.per_channel;
+        Map m = map(a.x, 0, row / taps);
+        changes[threadIdx.x] = {a.parameters[element] - a.start[element],
+                                m.scale,
+                                m.offset,
+                                row % taps / w.kernel_width - w.padding,
+                                row % taps % w.kernel_width - w.padding,
+                                row / taps * area};
+      }
+    }
+    __syncthreads();
+    RSO_THREADS {
+      int group = first + threadIdx.x, place = group / groups;
+      int row = place / w.out_width * w.stride, column = place % w.out_width * w.stride;
+      const float *x = data(a.x, turn, 0) + group % groups * rso_gpu_lanes;
+      Lanes &y = kept[RSO_SELF];
+      int some = count - begin < rso_gpu_threads ? count - begin : rso_gpu_threads;
+      enum { many = 4 };
+      if (group < all)
+        for (int i = 0; i < some; i += many) {
+          // Many loads on their way at once.
+          Lanes v[many];
+          bool isInside[many];
+#pragma unroll
+          for (int l = 0; l < many; ++l) {
+            const Change &change = changes[i + l < some ? i + l : i];
+            int r = row + change.row, c = column + change.column;
+            isInside[l] = i + l < some && r >= 0 && r < w.height && c >= 0 && c < w.width;
+            const float *at = x + change.channel + (long long)(r * w.width + c) * a.samples;
+            v[l] = load(isInside[l] ? at : x);
+          }
+#pragma unroll
+          for (int l = 0; l < many; ++l)
+            if (isInside[l]) {
+              const Change &change = changes[i + l];
+              Map m = {change.scale, change.offset, a.x.scale != 0, a.x.activation};
+              for (int k = 0; k < rso_gpu_lanes; ++k)
+                y.v[k] += change.delta * apply(m, v[l].v[k]);
+            }
+        }
+    }
+  }
+
+  RSO_THREADS {
+    int group = first + threadIdx.x, place = group / groups, n = group % groups * rso_gpu_lanes;
+    Lanes &y = kept[RSO_SELF];
+    Lanes v = {{1, 1, 1, 1}};
+    if (group < all) {
+      if (count > 0)
+        store(data(a.z, turn, 0) + (long long)group * rso_gpu_lanes, y);
+      if (a.x.data) {
+        int q = under(w, place, turn->tap);
+        v = {{0, 0, 0, 0}};
+        if (q >= 0)
+          v = load(map(a.x, 0, turn->input),
+                   data(a.x, turn, 0) + turn->input * area + (long long)q * a.samples + n);
+      }
+    }
+    for (int result = 0; result < a.results; ++result) {
+      double sum = 0, square = 0;
+      if (group < all) {
+        Lanes shifted = y;
+        for (int k = 0; k < rso_gpu_lanes; ++k) {
+          shifted.v[k] += turn->delta[result] * v.v[k];
+          if (n + k < a.count) {
+            sum += shifted.v[k];
+            square += (double)shifted.v[k] * shifted.v[k];
+          }
+        }
+        store(data(a.y, turn, result) + (long long)group * rso_gpu_lanes, shifted);
+      }
+      sums[2 * result][threadIdx.x] = sum;
+      sums[2 * result + 1][threadIdx.x] = square;
+    }
+  }
+  if (!a.partial)
+    return;
+  __syncthreads();
+  RSO_THREADS {
+    for (int i = threadIdx.x; i < 2 * a.results * quarter; i += rso_gpu_threads) {
+      double sum = 0;
+      for (int k = 0; k < 8; ++k)
+        sum += sums[i / quarter][i % quarter + k * quarter];
+      parts[i / quarter][i % quarter] = sum;
+    }
+  }
+  __syncthreads();
+  RSO_THREADS {
+    int i = threadIdx.x;
+    if (i < 2 * a.results) {
+      double sum = 0;
+#pragma unroll 8
+      for (int k = 0; k < quarter; ++k)
+        sum += parts[i][(k + i) % quarter];
+      a.partial[((long long)(i / 2) * a.chunks + blockIdx.x) * 2 + i % 2] = sum;
+    }
+  }
+}

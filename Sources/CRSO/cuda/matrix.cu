@@ -1,0 +1,332 @@
+// 3×3 convolutions by tensor cores: those of `tile.cu` with four inputs or more, and nothing to start from but a bias.
+//
+// A block computes neighbouring strips of STRIP places, for 16 samples and 16 outputs; a warp one strip. Its matrices are of
+// outputs × samples for each place, and what is summed at a time are four inputs times two neighbouring taps, or two times
+// four. Inputs come by groups through shared memory.
+//
+// Tensor cores multiply numbers of 11 bits (TF32). With three PASSES every factor is split in two of them, and only the
+// product of both rests is left out: as exact as single precision, but for the order of sums.
+
+enum {
+  matrix_stages = 2,
+  matrix_samples = 16,
+  // Floats between inputs, besides their own, so that a warp's reads lie in different banks.
+  matrix_gap = 8,
+};
+
+// Four places of a 16×8 matrix, as a warp's threads hold it: outputs lane / 4 and 8 more, columns 2 (lane % 4) and the next.
+// Columns of the two matrices of a place are samples: column c of matrix j is sample 2 c + j. So a thread has four in a row.
+template <int STRIP> struct Products {
+  float v[STRIP][2][4];
+  int row, left, at;
+};
+
+// A factor, split.
+struct Split {
+  unsigned large, small;
+};
+
+template <int PASSES> static __device__ Split split(float x) {
+#ifdef RSO_CARD
+  // Rounded, since tensor cores leave the lower 13 bits out.
+  unsigned large = __float_as_uint(x) + 0x1000;
+  if (PASSES == 1)
+    return {large, 0};
+  large &= 0xFFFFE000;
+  return {large, __float_as_uint(x - __uint_as_float(large))};
+#else
+  return {0, 0};
+#endif
+}
+
+// sums += a b over eight or four inputs and taps, one of the parts of each.
+static __device__ void multiply(float (&c)[4], unsigned a0, unsigned a1, unsigned a2, unsigned a3, unsigned b0,
+                                unsigned b1) {
+#ifdef RSO_CARD
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+#endif
+}
+
+static __device__ void multiply(float (&c)[4], unsigned a0, unsigned a1, unsigned b0) {
+#ifdef RSO_CARD
+  asm("mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a0), "r"(a1), "r"(b0));
+#endif
+}
+
+// The parts of two factors that are multiplied in a pass: small by large, large by small, large by large.
+template <int PASSES> static __device__ unsigned first(const Split &s, int pass) {
+  return PASSES > 1 && pass == 0 ? s.small : s.large;
+}
+template <int PASSES> static __device__ unsigned second(const Split &s, int pass) {
+  return PASSES > 1 && pass == 1 ? s.small : s.large;
+}
+
+// A place's two matrices, by two taps: `a` of outputs × inputs.
+template <int PASSES>
+static __device__ void multiply(float (&sums)[2][4], const Split (&a)[4], const Split (&b)[2], const Split (&c)[2],
+                                int pass) {
+#pragma unroll
+  for (int j = 0; j < 2; ++j)
+    multiply(sums[j], first<PASSES>(a[0], pass), first<PASSES>(a[1], pass), first<PASSES>(a[2], pass),
+             first<PASSES>(a[3], pass), second<PASSES>(b[j], pass), second<PASSES>(c[j], pass));
+}
+
+// By one tap.
+template <int PASSES>
+static __device__ void multiply(float (&sums)[2][4], const Split (&a)[4], const Split (&b)[2], int pass) {
+#pragma unroll
+  for (int j = 0; j < 2; ++j)
+    multiply(sums[j], first<PASSES>(a[0], pass), first<PASSES>(a[1], pass), second<PASSES>(b[j], pass));
+}
+
+// Two neighbouring samples of a place, mapped and split.
+template <int PASSES>
+static __device__ void pair(Split (&b)[2], const float *x, const Ramp &ramp) {
+  float2 two = *(const float2 *)x;
+  b[0] = split<PASSES>(apply(ramp, two.x));
+  b[1] = split<PASSES>(apply(ramp, two.y));
+}
+
+// As well, and zero outside of the image.
+template <int PASSES>
+static __device__ void pair(Split (&b)[2], const float *x, const Ramp &ramp, bool isInside) {
+  b[0] = b[1] = {0, 0};
+  if (isInside)
+    pair<PASSES>(b, x, ramp);
+}
+
+// A line of the window, `x`, for a strip. Taps, of outputs × inputs: with BOX all four of two inputs, else the first two and
+// the third of four. WHOLE: the strip's places are inside the image.
+template <int STRIP, bool BOX, int PASSES, bool WHOLE>
+static __device__ void multiplyLine(Products<STRIP> &sums, const float *x, const Ramp &r, const Split (&taps)[4],
+                                    const Split (&third)[4], int width) {
+  constexpr int columns = BOX ? STRIP + 1 : STRIP + 2, step = BOX ? 2 : 1;
+  // With BOX a thread has every other column, from the first or the second on.
+  const int left = sums.left + (BOX ? threadIdx.x / 2 % 2 : 0);
+  Split b[columns][2];
+#pragma unroll
+  for (int c = 0; c < columns; ++c)
+    if (WHOLE && c > 0 && c < columns - 1)
+      pair<PASSES>(b[c], x + c * step * matrix_samples, r);
+    else
+      pair<PASSES>(b[c], x + c * step * matrix_samples, r, left + c * step >= 0 && left + c * step < width);
+  // Pass by pass, so that products of the same sums are apart.
+#pragma unroll
+  for (int pass = 0; pass < PASSES; ++pass) {
+#pragma unroll
+    for (int p = 0; p < STRIP; ++p)
+      multiply<PASSES>(sums.v[p], taps, b[p], b[p + 1], pass);
+    if (!BOX) {
+#pragma unroll
+      for (int p = 0; p < STRIP; ++p)
+        multiply<PASSES>(sums.v[p], third, b[BOX ? 0 : p + 2], pass);
+    }
+  }
+}
+
+#ifndef RSO_CARD
+// What a thread's part of the products is, one by one; the tests have no tensor cores.
+template <int STRIP, int PASSES, int INPUTS>
+static void multiplyOneByOne(Products<STRIP> &sums, const float *x, const float *weights, const Ramp *ramps,
+                             const rso_gpu_slide &w, int between, int betweenWeights, int kernel) {
+  auto rounded = [](float v) {
+    uint32_t bits;
+    memcpy(&bits, &v, 4);
+    if (PASSES == 1)
+      bits = (bits + 0x1000) & 0xFFFFE000;
+    memcpy(&v, &bits, 4);
+    return v;
+  };
+  int lane = threadIdx.x % 32, stride = kernel - 2;
+  for (int i = 0; i < INPUTS; ++i)
+    for (int ky = 0; ky < kernel; ++ky)
+      for (int kx = 0; kx < kernel; ++kx)
+        for (int p = 0; p < STRIP; ++p) {
+          int row = sums.row + ky, column = sums.left + p * stride + kx;
+          if (row < 0 || row >= w.height || column < 0 || column >= w.width)
+            continue;
+          for (int half = 0; half < 2; ++half)
+            for (int e = 0; e < 4; ++e) {
+              float v = x[i * between + (ky * w.width + p * stride + kx) * matrix_samples + lane % 4 * 4 + e];
+              float weight = weights[i * betweenWeights + (ky * kernel + kx) * tile_outputs + lane / 4 + 8 * half];
+              // Column 2 (lane % 4) + e / 2 of matrix e % 2.
+              sums.v[p][e % 2][2 * half + e / 2] += rounded(weight) * rounded(apply(ramps[i], v));
+            }
+        }
+}
+#endif
+
+// BOX: the input is the mean of 2×2 places, and the stride is 2: a kernel of 4×4 with the weights' sums. Padding is 1.
+template <int STRIP, bool BOX, int PASSES, int THREADS>
+static __device__ void matrix(const rso_gpu_convolve &a) {
+  constexpr int kernel = BOX ? 4 : 3, stride = BOX ? 2 : 1, taps = kernel * kernel;
+  // That are summed at a time.
+  constexpr int inputs = BOX ? 2 : 4;
+  const rso_gpu_slide &w = a.window;
+  const rso_gpu_turn *turn = a.turn;
+  const int perRow = (w.out_width + STRIP - 1) / STRIP;
+  const int result = blockIdx.x % a.results, firstSample = blockIdx.x / a.results * matrix_samples;
+  const int firstStrip = blockIdx.y * (blockDim.x / 32), firstOutput = blockIdx.z * tile_outputs;
+  // Rows of the input that the block reads.
+  const int top = firstStrip / perRow * stride - 1;
+  const int begin = top < 0 ? 0 : top;
+  const int end = top + a.tile_rows < w.height ? top + a.tile_rows : w.height;
+  const int between = a.tile_rows * w.width * matrix_samples + matrix_gap;
+  constexpr int betweenWeights = taps * tile_outputs + matrix_gap;
+  const int stage = inputs * (between + betweenWeights);
+  RSO_SHARED(shared);
+
+  const long long area = (long long)w.height * w.width * a.samples;
+  const float *x = data(a.x, turn, result) + firstSample + (long long)begin * w.width * a.samples;
+  const float *packed = a.weights + (long long)blockIdx.z * a.inputs * betweenWeights;
+  // The inputs of a group.
+  auto fetchInputs = [&](int group) {
+    if (group * inputs < a.inputs) {
+      float *to = shared + group % matrix_stages * stage;
+      const float *weights = packed + (long long)group * inputs * betweenWeights;
+      for (int q = threadIdx.x * 4; q < inputs * betweenWeights; q += blockDim.x * 4)
+        fetch(to + inputs * between + q, weights + q);
+      const int quad = threadIdx.x % 4 * 4, count = (end - begin) * w.width;
+      if (firstSample + quad < a.samples) {
+        const float *from = x + group * inputs * area + (threadIdx.x / 4) * a.samples + quad;
+        to += threadIdx.x * 4;
+        for (int place = threadIdx.x / 4; place < count; place += blockDim.x / 4) {
+#pragma unroll
+          for (int i = 0; i < inputs; ++i)
+            fetch(to + i * between, from + i * area);
+          from += blockDim.x / 4 * a.samples;
+          to += blockDim.x * 4;
+        }
+      }
+    }
+    fetched();
+  };
+  RSO_THREADS {
+    fetchInputs(0);
+  }
+
+  const int plane = w.out_height * w.out_width;
+  Products<STRIP> kept[RSO_KEPT(THREADS)];
+  RSO_THREADS {
+    Products<STRIP> &sums = kept[RSO_SELF];
+    int lane = threadIdx.x % 32, strip = firstStrip + threadIdx.x / 32;
+    sums.row = strip / perRow * stride - 1;
+    sums.left = strip % perRow * STRIP * stride - 1;
+    sums.at = ((sums.row - begin) * w.width + sums.left) * matrix_samples;
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      int output = firstOutput + lane / 4 + e / 2 * 8;
+      float bias = a.bias && output < a.outputs ? a.bias[output] : 0;
+#pragma unroll
+      for (int p = 0; p < STRIP; ++p)
+        sums.v[p][0][e] = sums.v[p][1][e] = bias;
+    }
+  }
+
+  for (int group = 0; group * inputs < a.inputs; ++group) {
+    RSO_THREADS { awaitAll(); }
+    // Now the group is there, and nobody reads the one before it any more.
+    __syncthreads();
+    RSO_THREADS {
+      fetchInputs(group + 1);
+      Products<STRIP> &sums = kept[RSO_SELF];
+      const float *at = shared + group % matrix_stages * stage;
+      const float *weights = at + inputs * between;
+#ifdef RSO_CARD
+      const int lane = threadIdx.x % 32, input = lane % inputs, parity = BOX ? lane / 2 % 2 : 0;
+      const Ramp r = ramp(a.x, result, group * inputs + input);
+      at += input * between + sums.at + parity * matrix_samples + lane / 4 * 2;
+      weights += input * betweenWeights + parity * tile_outputs + lane / 4;
+      // The places of the strip are inside the image.
+      const bool isWhole = sums.left + STRIP * stride < w.width;
+#pragma unroll
+      for (int ky = 0; ky < kernel; ++ky, at += w.width * matrix_samples, weights += kernel * tile_outputs) {
+        if (sums.row + ky < 0 || sums.row + ky >= w.height)
+          continue;
+        Split near[4], far[4];
+#pragma unroll
+        for (int k = 0; k < 4; ++k) {
+          near[k] = split<PASSES>(weights[(k / 2 * (BOX ? 2 : 1)) * tile_outputs + k % 2 * 8]);
+          far[k] = !BOX && k < 2 ? split<PASSES>(weights[2 * tile_outputs + k % 2 * 8]) : Split{0, 0};
+        }
+        if (isWhole)
+          multiplyLine<STRIP, BOX, PASSES, true>(sums, at, r, near, far, w.width);
+        else
+          multiplyLine<STRIP, BOX, PASSES, false>(sums, at, r, near, far, w.width);
+      }
+#else
+      Ramp ramps[inputs];
+      for (int i = 0; i < inputs; ++i)
+        ramps[i] = ramp(a.x, result, group * inputs + i);
+      multiplyOneByOne<STRIP, PASSES, inputs>(sums, at + sums.at, weights, ramps, w, between, betweenWeights, kernel);
+#endif
+    }
+  }
+
+  // The output, and its sums if they are wanted, in the room of the stages.
+  __syncthreads();
+  RSO_THREADS {
+    Products<STRIP> &sums = kept[RSO_SELF];
+    int lane = threadIdx.x % 32, strip = firstStrip + threadIdx.x / 32;
+    int row = strip / perRow, column = strip % perRow * STRIP, n = firstSample + lane % 4 * 4;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      int output = firstOutput + lane / 4 + half * 8;
+      float sum = 0, square = 0;
+      if (n < a.samples && row < w.out_height && output < a.outputs) {
+        float *y = data(a.y, turn, result) + ((long long)output * plane + row * w.out_width + column) * a.samples + n;
+#pragma unroll
+        for (int p = 0; p < STRIP; ++p)
+          if (column + p < w.out_width) {
+            Lanes lanes;
+#pragma unroll
+            for (int e = 0; e < 4; ++e) {
+              float v = sums.v[p][e % 2][2 * half + e / 2];
+              lanes.v[e] = v;
+              v = n + e < a.count ? v : 0;
+              sum += v;
+              square += v * v;
+            }
+            store(y + p * a.samples, lanes);
+          }
+      }
+      shared[half * 2 * THREADS + threadIdx.x] = sum;
+      shared[(half * 2 + 1) * THREADS + threadIdx.x] = square;
+    }
+  }
+  if (!a.partial)
+    return;
+  __syncthreads();
+  RSO_THREADS {
+    // Of an output, four threads of every warp have a part.
+    int i = threadIdx.x, output = firstOutput + i / 2;
+    if (i < 2 * tile_outputs && output < a.outputs) {
+      const float *sums = shared + (i / 16 * 2 + i % 2) * THREADS + i / 2 % 8 * 4;
+      double sum = 0;
+      for (int warp = 0; warp < blockDim.x / 32; ++warp)
+        for (int k = 0; k < 4; ++k)
+          sum += sums[warp * 32 + k];
+      int chunks = gridDim.x / a.results * gridDim.y;
+      int chunk = blockIdx.x / a.results * gridDim.y + blockIdx.y;
+      a.partial[(((long long)result * a.outputs + output) * chunks + chunk) * 2 + i % 2] = sum;
+    }
+  }
+}
+
+#define MATRIX(name, strip, box, passes, threads, blocks)                                          \
+  RSO_KERNEL void __launch_bounds__(threads, blocks) name(rso_gpu_convolve a) {                        \
+    matrix<strip, box, passes, threads>(a);                                                        \
+  }
+MATRIX(matrix7, 7, false, 3, 128, 3)
+MATRIX(matrix4, 4, false, 3, 256, 2)
+MATRIX(matrix7_box, 7, true, 3, 128, 4)
+MATRIX(matrix4_box, 4, true, 3, 256, 2)
+MATRIX(matrix7_tf32, 7, false, 1, 128, 4)
+MATRIX(matrix4_tf32, 4, false, 1, 256, 2)
+MATRIX(matrix7_box_tf32, 7, true, 1, 128, 5)
+MATRIX(matrix4_box_tf32, 4, true, 1, 256, 2)

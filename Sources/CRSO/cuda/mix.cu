@@ -1,0 +1,130 @@
+// One channel mixed into a rest by a 3×3 convolution, for all candidates: what a mixing layer makes of the channel under
+// test.
+//
+// As in `tile.cu` a warp computes a strip of places for 32 samples, but for 4 outputs, so that a thread has room for the
+// rest, which is read once for all results.
+
+enum { mix_outputs = 4, mix_parts = tile_outputs / mix_outputs };
+
+template <int STRIP> struct Mixed {
+  float rest[mix_outputs][STRIP];
+};
+
+template <int STRIP, int THREADS> static __device__ void mix(const rso_gpu_convolve &a) {
+  constexpr int columns = STRIP + 2;
+  const rso_gpu_slide &w = a.window;
+  const rso_gpu_turn *turn = a.turn;
+  const int perRow = (w.out_width + STRIP - 1) / STRIP, plane = w.out_height * w.out_width;
+  const int firstSample = blockIdx.x * tile_samples;
+  const int firstStrip = blockIdx.y * (blockDim.x / 32 / mix_parts), firstOutput = blockIdx.z * tile_outputs;
+  const int top = firstStrip / perRow - 1, begin = top < 0 ? 0 : top;
+  const int end = top + a.tile_rows < w.height ? top + a.tile_rows : w.height;
+  const int image = a.tile_rows * w.width * tile_samples;
+  RSO_SHARED(shared);
+  float *weights = shared, *images = shared + tile_taps * tile_outputs, *statistics = images + a.results * image;
+  Mixed<STRIP> kept[RSO_KEPT(THREADS)];
+
+  RSO_THREADS {
+    const int quad = threadIdx.x % 8 * 4, count = (end - begin) * w.width;
+    for (int q = threadIdx.x; q < tile_taps * tile_outputs / 4; q += blockDim.x)
+      fetch(weights + 4 * q, a.weights + ((long long)turn->channel * tile_taps + q / 4) * a.padded_outputs +
+                                 firstOutput + q % 4 * 4);
+    if (firstSample + quad < a.samples)
+      for (int result = 0; result < a.results; ++result) {
+        const float *x = data(a.x, turn, result) + firstSample + quad;
+        for (int place = threadIdx.x / 8; place < count; place += blockDim.x / 8)
+          fetch(images + result * image + place * tile_samples + quad,
+                x + (long long)(begin * w.width + place) * a.samples);
+      }
+    fetched();
+    Mixed<STRIP> &mixed = kept[RSO_SELF];
+    int n = firstSample + threadIdx.x % 32, warp = threadIdx.x / 32, strip = firstStrip + warp / mix_parts;
+    int row = strip / perRow, column = strip % perRow * STRIP, first = firstOutput + warp % mix_parts * mix_outputs;
+    const float *rest =
+        data(a.rest, turn, 0) + ((long long)first * plane + row * w.out_width + column) * a.samples + n;
+#pragma unroll
+    for (int o = 0; o < mix_outputs; ++o, rest += (long long)plane * a.samples)
+#pragma unroll
+      for (int p = 0; p < STRIP; ++p)
+        mixed.rest[o][p] = n < a.samples && row < w.out_height && first + o < a.outputs && column + p < w.out_width
+                               ? rest[p * a.samples]
+                               : 0;
+    awaitAll();
+  }
+  __syncthreads();
+
+  for (int result = 0; result < a.results; ++result) {
+    // [statistic][thread], in turns, so that one is read while the other is written.
+    float *sums = statistics + result % 2 * 2 * mix_outputs * (THREADS + 1);
+    RSO_THREADS {
+      const Mixed<STRIP> &mixed = kept[RSO_SELF];
+      int n = firstSample + threadIdx.x % 32, warp = threadIdx.x / 32, strip = firstStrip + warp / mix_parts;
+      int row = strip / perRow, column = strip % perRow * STRIP, part = warp % mix_parts * mix_outputs;
+      const Ramp r = ramp(a.x, result, 0);
+      const float *at = images + result * image + ((row - 1 - begin) * w.width + column - 1) * tile_samples +
+                        threadIdx.x % 32;
+      float y[mix_outputs][STRIP];
+#pragma unroll
+      for (int o = 0; o < mix_outputs; ++o)
+#pragma unroll
+        for (int p = 0; p < STRIP; ++p)
+          y[o][p] = mixed.rest[o][p];
+#pragma unroll
+      for (int ky = 0; ky < 3; ++ky) {
+        if (row + ky - 1 < 0 || row + ky - 1 >= w.height)
+          continue;
+        float v[columns];
+        line(v, at + ky * w.width * tile_samples, r, column - 1, w.width);
+#pragma unroll
+        for (int kx = 0; kx < 3; ++kx) {
+          Lanes four = load(weights + (ky * 3 + kx) * tile_outputs + part);
+#pragma unroll
+          for (int o = 0; o < mix_outputs; ++o)
+#pragma unroll
+            for (int p = 0; p < STRIP; ++p)
+              y[o][p] += four.v[o] * v[p + kx];
+        }
+      }
+      bool isInside = n < a.samples && row < w.out_height;
+      float *to = data(a.y, turn, result) +
+                  ((long long)(firstOutput + part) * plane + row * w.out_width + column) * a.samples + n;
+#pragma unroll
+      for (int o = 0; o < mix_outputs; ++o, to += (long long)plane * a.samples) {
+        float sum = 0, square = 0;
+#pragma unroll
+        for (int p = 0; p < STRIP; ++p)
+          if (isInside && firstOutput + part + o < a.outputs && column + p < w.out_width) {
+            to[p * a.samples] = y[o][p];
+            sum += y[o][p];
+            square += y[o][p] * y[o][p];
+          }
+        sums[2 * o * (THREADS + 1) + threadIdx.x] = n < a.count ? sum : 0;
+        sums[(2 * o + 1) * (THREADS + 1) + threadIdx.x] = n < a.count ? square : 0;
+      }
+    }
+    if (!a.partial)
+      continue;
+    __syncthreads();
+    RSO_THREADS {
+      // A thread: one statistic of one output.
+      int i = threadIdx.x / 2, statistic = threadIdx.x % 2, output = firstOutput + i;
+      if (i < tile_outputs && output < a.outputs) {
+        const float *of = sums + (i % mix_outputs * 2 + statistic) * (THREADS + 1) + i / mix_outputs * 32;
+        double sum = 0;
+        for (int strip = 0; strip < blockDim.x / 32 / mix_parts; ++strip)
+#pragma unroll 8
+          for (int k = 0; k < 32; ++k)
+            sum += of[strip * mix_parts * 32 + (k + threadIdx.x) % 32];
+        int chunk = blockIdx.x * gridDim.y + blockIdx.y, chunks = gridDim.x * gridDim.y;
+        a.partial[(((long long)result * a.outputs + output) * chunks + chunk) * 2 + statistic] = sum;
+      }
+    }
+  }
+}
+
+#define MIX(name, strip, threads, blocks)                                                          \
+  RSO_KERNEL void __launch_bounds__(threads, blocks) name(rso_gpu_convolve a) {                    \
+    mix<strip, threads>(a);                                                                        \
+  }
+MIX(mix7, 7, 256, 3)
+MIX(mix4, 4, 256, 2)

@@ -1,0 +1,317 @@
+// 3×3 convolutions with many outputs: nearly all of the work.
+//
+// A block computes neighbouring strips of STRIP places in a row, for 32 samples and 16 outputs; a warp one strip, a
+// thread one sample of it, OUTPUTS of the outputs in registers. Inputs come channel by channel through shared memory:
+// while one is multiplied, the next two are on their way. So a number is read from memory once per block, and nothing
+// waits for it.
+
+enum { tile_stages = 3, tile_samples = 32, tile_outputs = 16, tile_taps = 9 };
+
+// What a thread adds up, and where.
+template <int STRIP, int OUTPUTS> struct Sums {
+  float v[OUTPUTS][STRIP];
+  // Of the strip's window in the input: the first row and column, and where they are in a stage.
+  int row, left, at;
+};
+
+// Begins to copy four floats to shared memory.
+static __device__ void fetch(float *to, const float *from) {
+#ifdef RSO_CARD
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
+                   (unsigned)__cvta_generic_to_shared(to)),
+               "l"(from));
+#else
+  *(float4 *)to = *(const float4 *)from;
+#endif
+}
+
+// Ends what is fetched together.
+static __device__ void fetched() {
+#ifdef RSO_CARD
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+
+// Waits for this thread's fetches but for the last that `fetched` ended.
+static __device__ void await() {
+#ifdef RSO_CARD
+  asm volatile("cp.async.wait_group 1;" ::: "memory");
+#endif
+}
+
+static __device__ void awaitAll() {
+#ifdef RSO_CARD
+  asm volatile("cp.async.wait_group 0;" ::: "memory");
+#endif
+}
+
+// max(scale * x + offset, floor), what an input goes through: batch norm and ReLU, or less than that.
+struct Ramp {
+  float scale, offset, floor;
+};
+
+static __device__ Ramp ramp(const rso_gpu_operand &x, int result, int channel) {
+  Map m = map(x, result, channel);
+  return {m.scale, m.offset, m.activation == 1 ? 0 : -RSO_INFINITY};
+}
+
+static __device__ float apply(const Ramp &ramp, float x) {
+  float y = ramp.scale * x + ramp.offset;
+#ifdef RSO_CARD
+  // NaN stays NaN.
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(y), "f"(ramp.floor));
+  return y;
+#else
+  return y < ramp.floor ? ramp.floor : y;
+#endif
+}
+
+// A strip's part of a line of the input, mapped: the place left of the strip, its places, and the one right of it.
+template <int COLUMNS>
+static __device__ void line(float (&v)[COLUMNS], const float *x, const Ramp &ramp, int left, int width) {
+  // The places of a whole strip are inside the image.
+  if (left + COLUMNS - 1 <= width) {
+#pragma unroll
+    for (int c = 1; c < COLUMNS - 1; ++c)
+      v[c] = apply(ramp, x[c * tile_samples]);
+  } else {
+#pragma unroll
+    for (int c = 1; c < COLUMNS - 1; ++c)
+      v[c] = left + c < width ? apply(ramp, x[c * tile_samples]) : 0;
+  }
+  v[0] = left >= 0 ? apply(ramp, x[0]) : 0;
+  v[COLUMNS - 1] = left + COLUMNS - 1 < width ? apply(ramp, x[(COLUMNS - 1) * tile_samples]) : 0;
+}
+
+// BOX: the input is the mean of 2×2 places. Both have a padding of 1.
+template <int STRIP, int STRIDE, int OUTPUTS, bool BOX, int THREADS>
+static __device__ void tile(const rso_gpu_convolve &a) {
+  constexpr int parts = tile_outputs / OUTPUTS;
+  constexpr int columns = STRIP * STRIDE + 2;
+  const rso_gpu_slide &w = a.window;
+  const rso_gpu_turn *turn = a.turn;
+  const int perRow = (w.out_width + STRIP - 1) / STRIP;
+  const int result = blockIdx.x % a.results, firstSample = blockIdx.x / a.results * tile_samples;
+  const int firstStrip = blockIdx.y * (blockDim.x / 32 / parts), firstOutput = blockIdx.z * tile_outputs;
+  // Rows of the input that the block reads.
+  const int top = firstStrip / perRow * STRIDE - 1;
+  const int begin = top < 0 ? 0 : top;
+  const int end = top + a.tile_rows < w.height ? top + a.tile_rows : w.height;
+  const int channel = a.tile_rows * w.width * tile_samples, stage = channel + tile_taps * tile_outputs;
+  RSO_SHARED(shared);
+
+  const rso_gpu_unit *units = a.units ? a.units + turn->first_unit : 0;
+  const long long area = (long long)w.height * w.width * a.samples;
+  const float *x = data(a.x, turn, result) + firstSample + (long long)begin * w.width * a.samples;
+  auto fetchChannel = [&](int i) {
+    if (i < a.inputs) {
+      float *to = shared + i % tile_stages * stage;
+      const int quad = threadIdx.x % 8 * 4, count = (end - begin) * w.width;
+      if (firstSample + quad < a.samples) {
+        const float *from = x + i * area + (threadIdx.x / 8) * a.samples + quad;
+        for (int place = threadIdx.x / 8; place < count; place += blockDim.x / 8) {
+          fetch(to + place * tile_samples + quad, from);
+          from += blockDim.x / 8 * a.samples;
+        }
+      }
+      int row = units     ? units[i / a.unit].channel * a.unit + i % a.unit
+                : a.lone ? turn->channel * a.unit + i
+                         : i;
+      const float *weights = a.weights + (long long)row * tile_taps * a.padded_outputs + firstOutput;
+      for (int q = threadIdx.x; q < tile_taps * tile_outputs / 4; q += blockDim.x)
+        fetch(to + channel + 4 * q, weights + q / 4 * a.padded_outputs + q % 4 * 4);
+    }
+    fetched();
+  };
+  RSO_THREADS {
+    fetchChannel(0);
+    fetchChannel(1);
+  }
+
+  // What each thread starts from.
+  const int plane = w.out_height * w.out_width;
+  Sums<STRIP, OUTPUTS> kept[RSO_KEPT(THREADS)];
+  RSO_THREADS {
+    Sums<STRIP, OUTPUTS> &sums = kept[RSO_SELF];
+    int n = firstSample + threadIdx.x % 32, warp = threadIdx.x / 32;
+    int strip = firstStrip + warp / parts, first = firstOutput + warp % parts * OUTPUTS;
+    int row = strip / perRow, column = strip % perRow * STRIP;
+    bool isInside = n < a.samples && row < w.out_height;
+    bool isWhole = column + STRIP <= w.out_width && first + OUTPUTS <= a.outputs;
+    sums.row = row * STRIDE - 1;
+    sums.left = column * STRIDE - 1;
+    sums.at = ((sums.row - begin) * w.width + sums.left) * tile_samples + threadIdx.x % 32;
+    if (a.rest.data && isInside) {
+      const float *rest = data(a.rest, turn, result) +
+                          ((long long)first * plane + row * w.out_width + column) * a.samples + n;
+      if (isWhole) {
+#pragma unroll
+        for (int o = 0; o < OUTPUTS; ++o, rest += (long long)plane * a.samples)
+#pragma unroll
+          for (int p = 0; p < STRIP; ++p)
+            sums.v[o][p] = rest[p * a.samples];
+      } else {
+#pragma unroll
+        for (int o = 0; o < OUTPUTS; ++o, rest += (long long)plane * a.samples)
+#pragma unroll
+          for (int p = 0; p < STRIP; ++p)
+            sums.v[o][p] =
+                first + o < a.outputs && column + p < w.out_width ? rest[p * a.samples] : 0;
+      }
+    } else {
+#pragma unroll
+      for (int o = 0; o < OUTPUTS; ++o) {
+        float bias = a.bias && !a.rest.data && first + o < a.outputs ? a.bias[first + o] : 0;
+#pragma unroll
+        for (int p = 0; p < STRIP; ++p)
+          sums.v[o][p] = bias;
+      }
+    }
+  }
+
+  for (int i = 0; i < a.inputs; ++i) {
+    RSO_THREADS { await(); }
+    // Now channel i is there, and nobody reads channel i - 1 any more.
+    __syncthreads();
+    RSO_THREADS {
+      fetchChannel(i + 2);
+      Sums<STRIP, OUTPUTS> &sums = kept[RSO_SELF];
+      Ramp r = ramp(a.x, result, i);
+      if (BOX) {
+        // For the mean of four; exact.
+        r.scale *= 0.25f;
+        r.offset *= 0.25f;
+      }
+      const float sign = units ? units[i / a.unit].sign : 1;
+      const float *at = shared + i % tile_stages * stage;
+      const float *weights = at + channel + threadIdx.x / 32 % parts * OUTPUTS;
+      at += sums.at;
+      float above[BOX ? columns - 1 : 1];
+      // Rows below the image belong to strips that are none.
+#pragma unroll
+      for (int k = 0; k < (BOX ? 4 : 3); ++k, at += w.width * tile_samples) {
+        bool isInside = sums.row + k >= 0 && sums.row + k < w.height;
+        if (!BOX && !isInside)
+          continue;
+        float v[columns];
+        if (isInside) {
+          line(v, at, r, sums.left, w.width);
+        } else {
+#pragma unroll
+          for (int c = 0; c < columns; ++c)
+            v[c] = 0;
+        }
+        if (BOX) {
+#pragma unroll
+          for (int c = 0; c < columns - 1; ++c) {
+            float below = v[c] + v[c + 1];
+            v[c] = above[BOX ? c : 0] + below;
+            above[BOX ? c : 0] = below;
+          }
+          if (k == 0)
+            continue;
+        }
+        if (units) {
+#pragma unroll
+          for (int c = 0; c < columns; ++c)
+            v[c] *= sign;
+        }
+        const float *weight = weights + (BOX ? k - 1 : k) * 3 * tile_outputs;
+#pragma unroll
+        for (int kx = 0; kx < 3; ++kx)
+#pragma unroll
+          for (int o = 0; o < OUTPUTS; o += 4) {
+            Lanes four = load(weight + kx * tile_outputs + o);
+#pragma unroll
+            for (int j = 0; j < 4; ++j)
+#pragma unroll
+              for (int p = 0; p < STRIP; ++p)
+                sums.v[o + j][p] += four.v[j] * v[p * STRIDE + kx];
+          }
+      }
+    }
+  }
+
+  // The output, and its sums if they are wanted: [statistic][thread], in the room of the stages.
+  __syncthreads();
+  constexpr int pitch = THREADS + 1;
+  RSO_THREADS {
+    Sums<STRIP, OUTPUTS> &sums = kept[RSO_SELF];
+    int n = firstSample + threadIdx.x % 32, warp = threadIdx.x / 32;
+    int strip = firstStrip + warp / parts, part = warp % parts * OUTPUTS, first = firstOutput + part;
+    int row = strip / perRow, column = strip % perRow * STRIP;
+    bool isInside = n < a.samples && row < w.out_height, counts = isInside && n < a.count;
+    bool isWhole = column + STRIP <= w.out_width && first + OUTPUTS <= a.outputs;
+    if (isInside) {
+      float *y = data(a.y, turn, result) + ((long long)first * plane + row * w.out_width + column) * a.samples + n;
+      if (isWhole) {
+#pragma unroll
+        for (int o = 0; o < OUTPUTS; ++o, y += (long long)plane * a.samples)
+#pragma unroll
+          for (int p = 0; p < STRIP; ++p)
+            y[p * a.samples] = sums.v[o][p];
+      } else {
+#pragma unroll
+        for (int o = 0; o < OUTPUTS; ++o, y += (long long)plane * a.samples)
+#pragma unroll
+          for (int p = 0; p < STRIP; ++p)
+            if (first + o < a.outputs && column + p < w.out_width)
+              y[p * a.samples] = sums.v[o][p];
+            else
+              sums.v[o][p] = 0;
+      }
+    }
+    if (a.partial) {
+#pragma unroll
+      for (int o = 0; o < OUTPUTS; ++o) {
+        float sum = 0, square = 0;
+#pragma unroll
+        for (int p = 0; p < STRIP; ++p) {
+          sum += sums.v[o][p];
+          square += sums.v[o][p] * sums.v[o][p];
+        }
+        shared[(part + o) * pitch + threadIdx.x] = counts ? sum : 0;
+        shared[(tile_outputs + part + o) * pitch + threadIdx.x] = counts ? square : 0;
+      }
+    }
+  }
+  if (!a.partial)
+    return;
+  __syncthreads();
+  // Of each statistic, a thread adds up a warp's; the warps with other outputs have none of it.
+  const int warps = blockDim.x / 32 / parts;
+  double *perWarp = (double *)(shared + 2 * tile_outputs * pitch);
+  RSO_THREADS {
+    for (int i = threadIdx.x; i < 2 * tile_outputs * warps; i += blockDim.x) {
+      int statistic = i / warps, warp = i % warps * parts + statistic % tile_outputs / OUTPUTS;
+      const float *sums = shared + statistic * pitch + warp * 32;
+      double sum = 0;
+      // From different places on, so that they are in different banks.
+#pragma unroll 8
+      for (int k = 0; k < 32; ++k)
+        sum += sums[(k + i) % 32];
+      perWarp[i] = sum;
+    }
+  }
+  __syncthreads();
+  RSO_THREADS {
+    int i = threadIdx.x, output = firstOutput + i % tile_outputs;
+    if (i < 2 * tile_outputs && output < a.outputs) {
+      double sum = 0;
+      for (int warp = 0; warp < warps; ++warp)
+        sum += perWarp[i * warps + warp];
+      int chunks = gridDim.x / a.results * gridDim.y;
+      int chunk = blockIdx.x / a.results * gridDim.y + blockIdx.y;
+      a.partial[(((long long)result * a.outputs + output) * chunks + chunk) * 2 + i / tile_outputs] = sum;
+    }
+  }
+}
+
+#define TILE(name, strip, stride, outputs, box, threads, blocks)                                   \
+  RSO_KERNEL void __launch_bounds__(threads, blocks) name(rso_gpu_convolve a) {                    \
+    tile<strip, stride, outputs, box, threads>(a);                                                 \
+  }
+TILE(tile7, 7, 1, 16, false, 128, 3)
+TILE(tile4, 4, 1, 16, false, 256, 2)
+TILE(tile7_box, 7, 2, 8, true, 256, 2)
+TILE(tile4_box, 4, 2, 8, true, 256, 2)

@@ -1,0 +1,143 @@
+import CRSO
+
+// Convolutions and linear layers.
+
+extension CUDAPass {
+  /// A convolution or linear layer.
+  ///
+  /// - Parameters:
+  ///   - weights: `[rows][taps][padded outputs]`; without them those of the node `weightsOf`.
+  ///   - rest: what to start from instead of the bias.
+  ///   - units: the inputs are those of lone channels, so many channels of each; nil: all of them.
+  ///   - into: where to write; else room is found.
+  ///   - needsSums: for batch norm; they come along if they cost no pass.
+  func convolution(
+    _ x: DeviceValue, to output: Shape, _ slide: rso_gpu_slide, weights packed: UInt64 = 0,
+    weightsOf node: Int? = nil, bias: UInt64 = 0,
+    rest: DeviceValue? = nil, inputs: Int? = nil, unit: Int = 1, fromUnits: Bool = false,
+    isLone: Bool = false, into: DeviceValue? = nil, needsSums: Bool = false
+  ) -> DeviceValue {
+    var x = x
+    let padded = CUDAWeights.padded(output.channels)
+    let isMixed = isLone && rest != nil && x.shape.channels == 1
+    func cut(_ precision: CUDAPrecision?) -> CUDATile? {
+      CUDATile(
+        slide, box: x.box, inputs: x.shape.channels, outputs: padded, matrix: precision,
+        mixed: isMixed ? x.results : nil)
+    }
+    let tile = cut(node == nil ? nil : board.precision) ?? cut(nil)
+    if tile != nil {
+      // Their readers' map is batch norm and ReLU at most.
+      if ![rso_identity, rso_relu].contains(x.activation) { x = mapped(x) }
+    } else {
+      x = unboxed(x)
+      // These cost more than the multiply-adds of the taps that would each compute them anew.
+      if [rso_sigmoid, rso_tanh].contains(x.activation), slide.kernel_width > 1 { x = plain(x) }
+    }
+    var y = into ?? value(output, results: x.results)
+    var arguments = rso_gpu_convolve()
+    arguments.turn = board.turn
+    arguments.x = x.operand
+    arguments.rest = rest?.operand ?? rso_gpu_operand()
+    arguments.bias = bias
+    arguments.weights = node.map { weights.packed($0, self, tile?.layout ?? .plain) } ?? packed
+    arguments.units = fromUnits ? board.units : 0
+    arguments.y = y.target
+    arguments.window = tile?.window ?? slide
+    arguments.samples = Int32(samples)
+    arguments.inputs = Int32(inputs ?? x.shape.channels)
+    arguments.outputs = Int32(output.channels)
+    arguments.padded_outputs = Int32(padded)
+    arguments.unit = Int32(unit)
+    arguments.lone = isLone ? 1 : 0
+    if let tile {
+      let blocks = (samples + tile.samples - 1) / tile.samples
+      if needsSums {
+        let chunks = blocks * tile.bands
+        let partial = scratch(x.results * output.channels * chunks * 2, Double.self)
+        y.sums = (partial, chunks)
+        arguments.partial = partial
+      }
+      arguments.count = Int32(count)
+      arguments.results = Int32(x.results)
+      arguments.tile_rows = Int32(tile.rows)
+      append(
+        CUDALaunch(
+          tile.kernel,
+          grid: (
+            [.mix7, .mix4].contains(tile.kernel) ? blocks : blocks * x.results, tile.bands,
+            padded / 16
+          ),
+          block: (tile.threads, 1), shared: tile.shared, arguments))
+      return y
+    }
+    let outputs = padded % 16 == 0 ? 16 : 4
+    let kernel: CUDAKernel =
+      switch (outputs, slide.kernel_width) {
+      case (16, 3): .convolve16_3
+      case (16, 1): .convolve16_1
+      case (16, _): .convolve16
+      default: .convolve4
+      }
+    append(
+      .overPlaces(
+        kernel, samples: samples, area: output.area, planes: padded / outputs * x.results,
+        arguments))
+    return y
+  }
+
+  /// The map written out, averages left to the reader.
+  private func mapped(_ x: DeviceValue) -> DeviceValue {
+    guard let box = x.box else { return plain(x) }
+    var whole = x
+    whole.box = nil
+    whole.shape = box.shape
+    var y = plain(whole)
+    y.shape = x.shape
+    y.box = box
+    return y
+  }
+
+  /// Whether a reader of an average pooling averages by itself.
+  func isBoxed(_ node: Int, _ padding: Int, _ input: Shape) -> Bool {
+    let box = DeviceValue.Box(shape: input, padding: padding)
+    return readers(of: node + 1).contains {
+      network.nodes[$0].layer.mixesChannels
+        && CUDATile(
+          network.slide(of: $0), box: box, inputs: input.channels,
+          outputs: CUDAWeights.padded(network.shapes[$0 + 1].channels)) != nil
+    }
+  }
+
+  /// The elements of units' lone channels, `width` of each, with the values of their time.
+  func rows(of slot: Parameters.Slot?, units: Int, width: Int) -> UInt64 {
+    guard let slot else { return 0 }
+    let rows = scratch(units * width, Float.self)
+    append(
+      .over(
+        .rows, count: units * width,
+        rso_gpu_rows(
+          turn: board.turn, parameters: board.parameter(slot), units: board.units,
+          start: slot == swept ? board.start : 0, decided: slot == swept ? board.decided : 0,
+          rows: rows, count: Int32(units), width: Int32(width))))
+    return rows
+  }
+
+  /// The root's weights of units' lone channels, packed, with the values of their time.
+  func packedUnits(_ slot: Parameters.Slot?, units: Int) -> UInt64 {
+    guard let slot else { return 0 }
+    let taps = slot.shape.dropFirst(2).reduce(1, *)
+    let padded = CUDAWeights.padded(units)
+    let rows = slot.count / slot.shape[0]
+    let weights = scratch(rows * padded, Float.self)
+    append(
+      .over(
+        .pack, count: rows * padded,
+        rso_gpu_pack(
+          turn: board.turn, parameters: board.parameter(slot), units: board.units,
+          start: slot == swept ? board.start : 0, decided: slot == swept ? board.decided : 0,
+          weights: weights, inputs: Int32(rows / taps), taps: Int32(taps), outputs: Int32(units),
+          padded_outputs: Int32(padded), row_length: 0, box: 0)))
+    return weights
+  }
+}

@@ -1,0 +1,77 @@
+import CRSO
+
+// The two ends of a pass: images and losses.
+
+extension CUDAPass {
+  /// The images of the turn's samples in `order`.
+  func images(_ images: CUDABoard.Images, order: UInt64, into: DeviceValue? = nil) -> DeviceValue {
+    let y = into ?? value(network.input)
+    let (channels, area) = (network.input.channels, network.input.area)
+    append(
+      .overPlaces(
+        .loadImages, samples: samples, lanes: 1, area: area, planes: channels,
+        rso_gpu_load(
+          turn: board.turn, bytes: images.bytes, floats: images.floats, table: images.table,
+          mean: images.mean, order: order, y: y.target, samples: Int32(samples),
+          count: Int32(count), channels: Int32(channels), area: Int32(area))))
+    return y
+  }
+
+  /// The sums of the samples' losses, `[results][blocks]`, of the network's last value, which `nodes` lead to.
+  ///
+  /// - Parameters:
+  ///   - partial: where they go; else room is found.
+  ///   - decision: the turn ends with the last block of all results.
+  func loss(
+    _ nodes: [Int], labels: UInt64, order: UInt64, partial: UInt64? = nil, predicted: UInt64 = 0,
+    decision: rso_gpu_choose? = nil
+  ) -> (partial: UInt64, blocks: Int) {
+    var arguments = rso_gpu_loss()
+    var nodes = nodes
+    var last = network.nodes.count
+    if nodes.last == last - 1, case .linear = network.nodes[last - 1].layer,
+      network.classes <= rso_gpu_classes, network.shapes[network.inputs[last - 1][0]].area == 1
+    {
+      nodes.removeLast()
+      arguments.weights = weights.packed(last - 1, self)
+      arguments.bias = board.parameter(parameters.slot(node: last - 1, .bias))
+      arguments.padded_outputs = Int32(CUDAWeights.padded(network.classes))
+      last = network.inputs[last - 1][0]
+      arguments.inputs = Int32(network.shapes[last].channels)
+    }
+    append(nodes, keeping: [last])
+    guard let x = values[last].map({ $0.box == nil ? $0 : plain($0) }) else { return (0, 0) }
+    let blocks = lossBlocks
+    let partial = partial ?? scratch(x.results * blocks, Double.self)
+    arguments.turn = board.turn
+    arguments.x = x.operand
+    arguments.order = order
+    arguments.labels = labels
+    arguments.partial = partial
+    arguments.predicted = predicted
+    arguments.samples = Int32(samples)
+    arguments.count = Int32(count)
+    arguments.classes = Int32(network.classes)
+    arguments.blocks = Int32(blocks)
+    if let decision {
+      arguments.decides = 1
+      arguments.decide = decision
+    }
+    append(
+      CUDALaunch(
+        arguments.weights == 0 ? .crossEntropy : .classify, grid: (blocks, x.results, 1),
+        block: (rso_gpu_loss_threads, 1), arguments))
+    return (partial, blocks)
+  }
+
+  /// Blocks that a result's loss is summed by.
+  var lossBlocks: Int { (count + rso_gpu_loss_threads - 1) / rso_gpu_loss_threads }
+
+  /// What the decision needs.
+  func choose(partial: UInt64 = 0, blocks: Int = 0) -> rso_gpu_choose {
+    rso_gpu_choose(
+      turn: board.turn, turns: board.turns, progress: board.progress,
+      parameters: board.parameters, partial: partial, losses: board.losses,
+      results: Int32(candidates), blocks: Int32(blocks))
+  }
+}

@@ -1,0 +1,98 @@
+import CRSO
+
+/// How a 3×3 convolution with many outputs is cut into blocks that share their input: by tensor cores (`matrix.cu`), or
+/// without (`tile.cu`).
+struct CUDATile {
+  let kernel: CUDAKernel
+  let layout: CUDAWeights.Layout
+  /// The input's window: of what is averaged, if something is.
+  let window: rso_gpu_slide
+  /// Of the input, those that a block reads.
+  let rows: Int
+  /// Samples of a block, blocks of places, and threads of a block.
+  let samples: Int
+  let bands: Int
+  let threads: Int
+  /// Bytes of shared memory.
+  let shared: Int
+
+  /// - Parameters:
+  ///   - slide: the convolution's window.
+  ///   - box: the input is the mean of 2×2 places of this value, with so much padding around it.
+  ///   - outputs: in memory, padding included.
+  ///   - matrix: tensor cores may do it, to this precision: all inputs are there, and it starts from a bias.
+  ///   - mixed: it is one channel that is mixed into a rest, for so many results.
+  /// - Returns: `nil` for what is no such convolution, or needs too much memory.
+  init?(
+    _ slide: rso_gpu_slide, box: DeviceValue.Box?, inputs: Int, outputs: Int,
+    matrix precision: CUDAPrecision? = nil, mixed results: Int? = nil
+  ) {
+    guard slide.kernel_height == 3, slide.kernel_width == 3, outputs % 16 == 0,
+      slide.stride == (box == nil ? 1 : 2), slide.padding == (box == nil ? 1 : 0),
+      box == nil || box?.padding == 1
+    else { return nil }
+    var window = slide
+    if let box {
+      window.height = Int32(box.shape.height)
+      window.width = Int32(box.shape.width)
+      window.padding = 1
+    }
+    self.window = window
+    let (height, width) = (Int(slide.out_height), Int(slide.out_width))
+    // What wastes the fewest places.
+    let precision = inputs % 4 == 0 ? precision : nil
+    let isBox = box != nil
+    let isSeven = (width + 6) / 7 * 7 <= (width + 3) / 4 * 4
+    let strip = isSeven ? 7 : 4
+    let results = isBox ? nil : results
+    // Warps that share a strip's outputs, and warps of a block.
+    let parts = results != nil ? 4 : precision == nil && isBox ? 2 : 1
+    let warps = isSeven && results == nil && (precision != nil || !isBox) ? 4 : 8
+    let most = warps / parts
+    let perRow = (width + strip - 1) / strip
+    let strips = min(most >= perRow ? most / perRow * perRow : most, perRow * height)
+    let span =
+      strips % perRow == 0 ? strips / perRow : (strips + 2 * perRow - 2) / perRow
+    rows = (span - 1) * Int(slide.stride) + (isBox ? 4 : 3)
+    bands = (perRow * height + strips - 1) / strips
+    threads = strips * parts * 32
+    let places = rows * Int(window.width)
+    if let precision {
+      samples = 16
+      layout = isBox ? .matrixBox : .matrix
+      let weights = CUDAWeights.rowLength(layout)
+      let inputs = isBox ? 2 : 4
+      shared = max(2 * inputs * (places * samples + 8 + weights), 4 * warps * 32) * 4
+      kernel =
+        switch (isSeven, isBox, precision) {
+        case (true, false, .fp32): .matrix7
+        case (true, true, .fp32): .matrix7Box
+        case (false, false, .fp32): .matrix4
+        case (false, true, .fp32): .matrix4Box
+        case (true, false, .tf32): .matrix7TF32
+        case (true, true, .tf32): .matrix7BoxTF32
+        case (false, false, .tf32): .matrix4TF32
+        case (false, true, .tf32): .matrix4BoxTF32
+        }
+    } else if let results {
+      samples = 32
+      layout = .plain
+      shared = (9 * 16 + results * places * samples + 2 * 2 * 4 * (warps * 32 + 1)) * 4
+      kernel = isSeven ? .mix7 : .mix4
+    } else {
+      samples = 32
+      layout = .plain
+      let stages = 3 * (places * samples + 9 * 16) * 4
+      let sums = 2 * 16 * ((warps * 32 + 1) * 4 + strips * 8)
+      shared = max(stages, sums)
+      kernel =
+        switch (isSeven, isBox) {
+        case (true, false): .tile7
+        case (true, true): .tile7Box
+        case (false, false): .tile4
+        case (false, true): .tile4Box
+        }
+    }
+    guard shared <= rso_gpu_shared else { return nil }
+  }
+}
