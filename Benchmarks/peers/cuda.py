@@ -2,8 +2,7 @@
 
     python3 cuda.py --rso .build/release/rso [--batch 5000] [--json results-cuda.json]
 
-It needs NumPy, a PyTorch for CUDA, and what `rso devices` asks for. IT HAS NOT RUN ON A CARD YET: it was tried with
---device cpu, where both compute on the CPU.
+It needs NumPy, a PyTorch for CUDA, and what `rso devices` asks for. With --device cpu both compute on the CPU.
 
 First both must compute the same losses along a short training as NumPy in double precision. Then PyTorch's three forward
 passes from the swept block upward are timed, on the cached activation of one mini-batch, before and after rso trains one
