@@ -13,6 +13,7 @@ final class FakeCUDA: @unchecked Sendable {
     var grid: [UInt32]
     var block: [UInt32]
     var shared: UInt32
+    var stream: Int
     var arguments: [UInt8]
   }
 
@@ -44,6 +45,8 @@ final class FakeCUDA: @unchecked Sendable {
   private var shared: [String: UInt32] = [:]
   private var graphs: [Int: [Recorded]] = [:]
   private var capture: [Recorded]?
+  /// The stream that is captured; others join it.
+  private var captured = 0
   private var next = 1000
   private var kept: [Int32: UnsafeMutablePointer<CChar>] = [:]
 
@@ -136,6 +139,32 @@ final class FakeCUDA: @unchecked Sendable {
     }
     if status < 0 { faults.append("\(recorded.name): written behind its shared memory") }
     return abs(status) == 1 ? 0 : fault("no kernel \(recorded.name)", 500)
+  }
+
+  /// Launches of a graph with those of branches in turns, as a card may take them.
+  private func interleaved(_ launches: [Recorded]) -> [Recorded] {
+    var all: [Recorded] = []
+    var branches: [Int: [Recorded]] = [:]
+    func join() {
+      while !branches.isEmpty {
+        for stream in branches.keys.sorted() {
+          guard let next = branches[stream]?.first else { continue }
+          all.append(next)
+          branches[stream]?.removeFirst()
+          if branches[stream]?.isEmpty == true { branches[stream] = nil }
+        }
+      }
+    }
+    for launch in launches {
+      if launch.stream == captured {
+        join()
+        all.append(launch)
+      } else {
+        branches[launch.stream, default: []].append(launch)
+      }
+    }
+    join()
+    return all
   }
 
   private func launch(_ recorded: Recorded) -> Int32 {
@@ -313,10 +342,11 @@ extension FakeCUDA {
         }
       },
       cuEventDestroy: { event in self.call("cuEventDestroy") { self.drop("event", event) } },
-      cuStreamBeginCapture: { _, _ in
+      cuStreamBeginCapture: { stream, _ in
         self.call("cuStreamBeginCapture") {
           guard self.capture == nil else { return self.fault("captures twice", 900) }
           self.capture = []
+          self.captured = number(stream)
           return 0
         }
       },
@@ -324,7 +354,7 @@ extension FakeCUDA {
         self.call("cuStreamEndCapture") {
           guard let capture = self.capture else { return self.fault("captures nothing", 900) }
           let graph = self.handle("graph")
-          self.graphs[graph] = capture
+          self.graphs[graph] = self.interleaved(capture)
           self.capture = nil
           out.pointee = OpaquePointer(bitPattern: graph)
           return 0
@@ -348,7 +378,7 @@ extension FakeCUDA {
         self.call("cuGraphExecDestroy") { self.drop("instance", graph) }
       },
       cuGraphDestroy: { graph in self.call("cuGraphDestroy") { self.drop("graph", graph) } },
-      cuLaunchKernel: { function, gx, gy, gz, bx, by, bz, shared, _, arguments, _ in
+      cuLaunchKernel: { function, gx, gy, gz, bx, by, bz, shared, stream, arguments, _ in
         self.call("cuLaunchKernel") {
           guard let name = self.functions[number(function)], let bytes = arguments?.pointee else {
             return self.fault("no function", 400)
@@ -357,6 +387,7 @@ extension FakeCUDA {
           return self.launch(
             Recorded(
               name: name, grid: [gx, gy, gz], block: [bx, by, bz], shared: shared,
+              stream: number(stream),
               arguments: Array(copy)))
         }
       })
