@@ -1,8 +1,9 @@
 // The kernels of the CUDA engine: leaves without policy. crso_cuda.h has their arguments and the layout of values.
 //
-// Each thread computes `rso_gpu_lanes` neighbouring samples, so that reads and writes are whole cache lines and all
-// threads of a warp look at the same place of their images: whether a tap lies outside is the same for all of them.
-// Sums over samples run over fixed chunks in a fixed order, in double precision.
+// Threads of a warp have neighbouring samples, so that reads and writes are whole cache lines and all look at the same
+// place of their images: whether a tap lies outside is the same for all of them.
+// Sums over samples run over fixed chunks in a fixed order, in double precision but for the few numbers that a thread of
+// a convolution has in registers.
 #define RSO_KERNELS
 #include "crso_cuda.h"
 
