@@ -39,9 +39,9 @@ struct CUDATile {
     }
     self.window = window
     let (height, width) = (Int(slide.out_height), Int(slide.out_width))
-    // What wastes the fewest places.
     let precision = inputs % 4 == 0 ? precision : nil
     let isBox = box != nil
+    // What wastes the fewest places.
     let isSeven = (width + 6) / 7 * 7 <= (width + 3) / 4 * 4
     let strip = isSeven ? 7 : 4
     let results = isBox ? nil : results
