@@ -23,8 +23,9 @@ static __device__ void begin(const rso_gpu_choose &a) {
 RSO_KERNEL void start(rso_gpu_choose a) { begin(a); }
 
 // The last block of all to come here adds up what they left, in a fixed order, and decides.
-static __device__ void decide(const rso_gpu_choose &a, double *sums) {
-  enum { each = rso_gpu_loss_threads / rso_gpu_candidates };
+static __device__ void decide(const rso_gpu_choose &a) {
+  enum { each = rso_gpu_threads / rso_gpu_candidates };
+  __shared__ double sums[rso_gpu_candidates][each];
   __shared__ int isLast;
   RSO_THREADS {
     if (threadIdx.x == 0) {
@@ -44,7 +45,14 @@ static __device__ void decide(const rso_gpu_choose &a, double *sums) {
     if (result < a.results)
       for (int block = threadIdx.x % each; block < a.blocks; block += each)
         sum += ((const volatile double *)a.partial)[result * a.blocks + block];
-    sums[threadIdx.x] = sum;
+    sums[result][threadIdx.x % each] = sum;
+  }
+  __syncthreads();
+  RSO_THREADS {
+    int result = threadIdx.x;
+    if (result < a.results)
+      for (int k = 1; k < each; ++k)
+        sums[result][0] += sums[result][k];
   }
   __syncthreads();
   // One thread, as Decision(losses:parameter:element:) in Swift.
@@ -54,9 +62,7 @@ static __device__ void decide(const rso_gpu_choose &a, double *sums) {
     double least = 0;
     int choice = 0;
     for (int result = 0; result < a.results; ++result) {
-      double loss = 0;
-      for (int k = 0; k < each; ++k)
-        loss += sums[result * each + k];
+      const double loss = sums[result][0];
       losses[result] = loss;
       // A kept value's NaN is less than nothing.
       if (result == 0 || loss < least) {
@@ -76,92 +82,123 @@ static __device__ void decide(const rso_gpu_choose &a, double *sums) {
     begin(a);
 }
 
-// A sample's loss and class, of logits that `logit` gives by class. LIMIT: of the classes, if they lie in registers.
-template <int LIMIT, typename Logit>
-static __device__ double crossEntropy(const rso_gpu_loss &a, int n, bool isFirst, Logit logit) {
-  const int classes = LIMIT ? LIMIT : a.classes;
-  const int label = a.labels[a.order[a.turn->first + n]];
-  double largest = -RSO_INFINITY, expected = 0, sum = 0;
-  float highest = 0;
-  int best = 0;
-#pragma unroll
-  for (int c = 0; c < classes; ++c)
-    if (c < a.classes) {
-      float l = logit(c);
-      // NaN is larger than nothing, but comes out of the sum.
-      if (l > largest)
-        largest = l;
-      if (c == 0 || l > highest) {
-        best = c;
-        highest = l;
-      }
-      if (c == label)
-        expected = l;
-    }
-#pragma unroll
-  for (int c = 0; c < classes; ++c)
-    if (c < a.classes)
-      sum += exp(logit(c) - largest);
-  if (a.predicted && isFirst)
-    a.predicted[n] = best;
-  return largest + log(sum) - expected;
-}
+// A block: so many samples, threads for each of them. A thread has every so many of a sample's inputs or classes.
+enum { loss_threads = rso_gpu_threads / rso_gpu_loss_samples };
+typedef float LossTable[loss_threads][rso_gpu_loss_samples + 1];
+static_assert(loss_threads == rso_gpu_classes, "a thread has one class of a linear layer");
 
-// A thread: one sample. Grid: x blocks of samples, y results. LINEAR: the logits are made here.
-template <bool LINEAR> static __device__ void loss(const rso_gpu_loss &a) {
-  __shared__ double sums[rso_gpu_loss_threads];
-  int result = blockIdx.y;
+// A linear layer's logits by class and sample. Its inputs are means or maxima of images, or single numbers.
+static __device__ void classes(const rso_gpu_loss &a, LossTable &logits) {
+  __shared__ LossTable inputs;
+  const int result = blockIdx.y, first = blockIdx.x * rso_gpu_loss_samples;
+  float kept[RSO_KEPT(rso_gpu_threads)];
   RSO_THREADS {
-    int n = blockIdx.x * rso_gpu_loss_threads + threadIdx.x;
-    double loss = 0;
-    if (n < a.count) {
-      const float *x = data(a.x, a.turn, result) + n;
-      if (LINEAR) {
-        float logits[rso_gpu_classes];
-#pragma unroll
-        for (int c = 0; c < rso_gpu_classes; ++c)
-          logits[c] = a.bias && c < a.classes ? a.bias[c] : 0;
-        // Many loads on their way at once.
-        enum { many = 16 };
-        for (int begin = 0; begin < a.inputs; begin += many) {
-          float v[many];
-#pragma unroll
-          for (int i = 0; i < many; ++i)
-            v[i] = begin + i < a.inputs ? x[(long long)(begin + i) * a.samples] : 0;
-#pragma unroll
-          for (int i = 0; i < many; ++i)
-            if (begin + i < a.inputs) {
-              float u = apply(map(a.x, result, begin + i), v[i]);
-              const float *weights = a.weights + (long long)(begin + i) * a.padded_outputs;
-#pragma unroll
-              for (int c = 0; c < rso_gpu_classes; c += 4)
-                if (c < a.padded_outputs) {
-                  Lanes four = load(weights + c);
-#pragma unroll
-                  for (int j = 0; j < 4; ++j)
-                    logits[c + j] += four.v[j] * u;
-                }
-            }
-        }
-        loss = crossEntropy<rso_gpu_classes>(a, n, result == 0, [&](int c) { return logits[c]; });
-      } else {
-        loss = crossEntropy<0>(a, n, result == 0, [&](int c) {
-          return apply(map(a.x, result, c), x[(long long)c * a.samples]);
-        });
+    int c = threadIdx.x / rso_gpu_loss_samples;
+    kept[RSO_SELF] = a.bias && c < a.classes ? a.bias[c] : 0;
+  }
+  for (int begin = 0; begin < a.inputs; begin += loss_threads) {
+    __syncthreads();
+    RSO_THREADS {
+      const int k = threadIdx.x / rso_gpu_loss_samples, s = threadIdx.x % rso_gpu_loss_samples;
+      if (begin + k < a.inputs && first + s < a.count) {
+        const float *x = data(a.x, a.turn, result) + (long long)(begin + k) * a.area * a.samples + first + s;
+        float y = poolPlaces(map(a.x, result, begin + k), x, a.area, 1, a.samples, a.maximum);
+        inputs[k][s] = a.maximum ? y : y / a.area;
       }
     }
-    sums[threadIdx.x] = loss;
+    __syncthreads();
+    RSO_THREADS {
+      const int c = threadIdx.x / rso_gpu_loss_samples, s = threadIdx.x % rso_gpu_loss_samples;
+      if (c < a.classes)
+#pragma unroll
+        for (int k = 0; k < loss_threads; ++k)
+          if (begin + k < a.inputs)
+            kept[RSO_SELF] += a.weights[(long long)(begin + k) * a.padded_outputs + c] * inputs[k][s];
+    }
   }
-  addUp(sums, rso_gpu_loss_threads);
-  if (threadIdx.x == 0)
-    a.partial[result * a.blocks + blockIdx.x] = sums[0];
-  if (a.decides)
-    decide(a.decide, sums);
+  RSO_THREADS {
+    logits[threadIdx.x / rso_gpu_loss_samples][threadIdx.x % rso_gpu_loss_samples] = kept[RSO_SELF];
+  }
+  __syncthreads();
 }
 
-RSO_KERNEL void __launch_bounds__(rso_gpu_loss_threads) cross_entropy(rso_gpu_loss a) {
-  loss<false>(a);
+// Sums of softmax cross entropies. Grid: x blocks of samples, y results. LINEAR: the logits are made here.
+template <bool LINEAR> static __device__ void loss(const rso_gpu_loss &a) {
+  __shared__ LossTable logits, largest;
+  __shared__ double sums[loss_threads][rso_gpu_loss_samples + 1];
+  __shared__ int labels[rso_gpu_loss_samples];
+  const int result = blockIdx.y, first = blockIdx.x * rso_gpu_loss_samples;
+  const int count = a.count - first < rso_gpu_loss_samples ? a.count - first : rso_gpu_loss_samples;
+  RSO_THREADS {
+    if (threadIdx.x < count)
+      labels[threadIdx.x] = a.labels[a.order[a.turn->first + first + threadIdx.x]];
+  }
+  if (LINEAR)
+    classes(a, logits);
+  auto logit = [&](int c, int s) {
+    return LINEAR ? logits[c][s]
+                  : apply(map(a.x, result, c), data(a.x, a.turn, result)[(long long)c * a.samples + first + s]);
+  };
+  RSO_THREADS {
+    const int k = threadIdx.x / rso_gpu_loss_samples, s = threadIdx.x % rso_gpu_loss_samples;
+    float most = -RSO_INFINITY;
+    if (s < count)
+      for (int c = k; c < a.classes; c += loss_threads) {
+        float l = logit(c, s);
+        // NaN is larger than nothing, but comes out of the sum.
+        if (l > most)
+          most = l;
+      }
+    largest[k][s] = most;
+  }
+  __syncthreads();
+  auto largestOf = [&](int s) {
+    float l = largest[0][s];
+#pragma unroll
+    for (int k = 1; k < loss_threads; ++k)
+      l = largest[k][s] > l ? largest[k][s] : l;
+    return (double)l;
+  };
+  RSO_THREADS {
+    const int k = threadIdx.x / rso_gpu_loss_samples, s = threadIdx.x % rso_gpu_loss_samples;
+    double sum = 0;
+    if (s < count) {
+      const double most = largestOf(s);
+      for (int c = k; c < a.classes; c += loss_threads)
+        sum += exp(logit(c, s) - most);
+    }
+    sums[k][s] = sum;
+  }
+  __syncthreads();
+  RSO_THREADS {
+    const int s = threadIdx.x;
+    if (s < count) {
+      double sum = 0;
+#pragma unroll
+      for (int k = 0; k < loss_threads; ++k)
+        sum += sums[k][s];
+      sums[0][s] = largestOf(s) + log(sum) - logit(labels[s], s);
+      if (a.predicted && result == 0) {
+        int best = 0;
+        for (int c = 1; c < a.classes; ++c)
+          if (logit(c, s) > logit(best, s))
+            best = c;
+        a.predicted[first + s] = best;
+      }
+    }
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    double sum = 0;
+    for (int s = 0; s < count; ++s)
+      sum += sums[0][s];
+    a.partial[result * a.blocks + blockIdx.x] = sum;
+  }
+  if (a.decides)
+    decide(a.decide);
 }
+
+RSO_KERNEL void __launch_bounds__(rso_gpu_threads) cross_entropy(rso_gpu_loss a) { loss<false>(a); }
 
 // Of a linear layer.
-RSO_KERNEL void __launch_bounds__(rso_gpu_loss_threads) classify(rso_gpu_loss a) { loss<true>(a); }
+RSO_KERNEL void __launch_bounds__(rso_gpu_threads) classify(rso_gpu_loss a) { loss<true>(a); }

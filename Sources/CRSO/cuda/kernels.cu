@@ -13,6 +13,14 @@
 #endif
 #define RSO_INFINITY __int_as_float(0x7f800000)
 
+// The shared memory that a launch asks for.
+#ifndef RSO_SHARED
+#define RSO_CARD
+#define RSO_SHARED(name)                                                                           \
+  extern __shared__ float4 rso_shared[];                                                           \
+  float *name = (float *)rso_shared
+#endif
+
 // Four samples of one place.
 struct Lanes {
   float v[rso_gpu_lanes];
@@ -49,6 +57,30 @@ static __device__ float apply(const Map &m, float x) {
   float y = m.affine ? m.scale * x + m.offset : x;
   // Most common by far, and without a branch.
   return m.activation == 1 ? (y < 0 ? 0 : y) : m.activation ? activate(m.activation, y) : y;
+}
+
+// max(scale * x + offset, floor): a map with ReLU or no activation, which is most common by far.
+struct Ramp {
+  float scale, offset, floor;
+};
+
+static __device__ Ramp ramp(const Map &m) {
+  return {m.scale, m.offset, m.activation == 1 ? 0 : -RSO_INFINITY};
+}
+
+static __device__ Ramp ramp(const rso_gpu_operand &x, int result, int channel) {
+  return ramp(map(x, result, channel));
+}
+
+static __device__ float apply(const Ramp &ramp, float x) {
+  float y = ramp.scale * x + ramp.offset;
+#ifdef RSO_CARD
+  // NaN stays NaN.
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(y), "f"(ramp.floor));
+  return y;
+#else
+  return y < ramp.floor ? ramp.floor : y;
+#endif
 }
 
 static __device__ const float *data(const rso_gpu_operand &x, const rso_gpu_turn *turn, int result) {
@@ -108,25 +140,32 @@ struct Threads {
 #define RSO_SELF 0
 #endif
 
-// The shared memory that a launch asks for.
-#ifndef RSO_SHARED
-#define RSO_CARD
-#define RSO_SHARED(name)                                                                           \
-  extern __shared__ float4 rso_shared[];                                                           \
-  float *name = (float *)rso_shared
-#endif
-
-// Adds the block's numbers in a fixed order: sums[0] is the sum. All threads of the block must call.
-static __device__ void addUp(double *sums, int threads = rso_gpu_threads) {
+// Adds up rows of numbers, of a thread one in each, in a fixed order: sums[row][0] is a row's sum. All threads of a block
+// of rso_gpu_threads must call, and no more than that many rows.
+static __device__ void addUp(double (*sums)[rso_gpu_threads], int rows) {
+  enum { parts = 32 };
   __syncthreads();
-  for (int half = threads / 2; half > 0; half /= 2) {
-    RSO_THREADS {
-      int t = threadIdx.x;
-      if (t < half)
-        sums[t] += sums[t + half];
+  RSO_THREADS {
+    for (int i = threadIdx.x; i < rows * parts; i += rso_gpu_threads) {
+      double sum = 0;
+      for (int k = i % parts; k < rso_gpu_threads; k += parts)
+        sum += sums[i / parts][k];
+      sums[i / parts][i % parts] = sum;
     }
-    __syncthreads();
   }
+  __syncthreads();
+  RSO_THREADS {
+    int row = threadIdx.x;
+    if (row < rows) {
+      double sum = 0;
+      // From another one on in each row, since rows lie in the same banks.
+#pragma unroll 8
+      for (int k = 0; k < parts; ++k)
+        sum += sums[row][(k + row) % parts];
+      sums[row][0] = sum;
+    }
+  }
+  __syncthreads();
 }
 
 #include "layers.cu"

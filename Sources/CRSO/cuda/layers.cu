@@ -93,6 +93,60 @@ CONVOLVE(convolve16_1, 16, 1)
 CONVOLVE(convolve16, 16, 0)
 CONVOLVE(convolve4, 4, 0)
 
+static __device__ float poolStart(int maximum) { return maximum ? -RSO_INFINITY : 0; }
+static __device__ float pooled(int maximum, float y, float x) {
+  return !maximum ? y + x : x >= y ? x : y;
+}
+
+// Every `step`th place of one sample's image, from x on; `count`: places from x to the image's end.
+template <typename AnyMap>
+static __device__ float poolPlaces(const AnyMap &m, const float *x, int count, int step, int samples, int maximum) {
+  // Many loads on their way at once.
+  enum { many = 16 };
+  float y = poolStart(maximum);
+  for (int p = 0; p < count; p += many * step) {
+    float v[many];
+#pragma unroll
+    for (int k = 0; k < many; ++k)
+      v[k] = x[(long long)(p + k * step < count ? p + k * step : p) * samples];
+#pragma unroll
+    for (int k = 0; k < many; ++k)
+      if (p + k * step < count)
+        y = pooled(maximum, y, apply(m, v[k]));
+  }
+  return y;
+}
+
+static __device__ float poolPlaces(const Map &m, const float *x, int count, int step, int samples, int maximum) {
+  return m.activation > 1 ? poolPlaces<Map>(m, x, count, step, samples, maximum)
+                          : poolPlaces<Ramp>(ramp(m), x, count, step, samples, maximum);
+}
+
+// Whole images. A block: 32 samples, each by several threads. Grid: x samples, y channels, z results.
+RSO_KERNEL void __launch_bounds__(rso_gpu_threads) pool_images(rso_gpu_pool a) {
+  enum { parts = rso_gpu_threads / 32 };
+  __shared__ float part[parts][32];
+  const int c = blockIdx.y, result = blockIdx.z, area = a.window.height * a.window.width;
+  RSO_THREADS {
+    const int k = threadIdx.x / 32, n = blockIdx.x * 32 + threadIdx.x % 32;
+    if (n < a.samples) {
+      const float *x = data(a.x, a.turn, result) + ((long long)c * area + k) * a.samples + n;
+      part[k][threadIdx.x % 32] = poolPlaces(map(a.x, result, c), x, area - k, parts, a.samples, a.maximum);
+    }
+  }
+  __syncthreads();
+  RSO_THREADS {
+    const int n = blockIdx.x * 32 + threadIdx.x;
+    if (threadIdx.x < 32 && n < a.samples) {
+      float y = part[0][threadIdx.x];
+#pragma unroll
+      for (int k = 1; k < parts; ++k)
+        y = pooled(a.maximum, y, part[k][threadIdx.x]);
+      data(a.y, a.turn, result)[(long long)c * a.samples + n] = a.maximum ? y : y / area;
+    }
+  }
+}
+
 RSO_KERNEL void pool(rso_gpu_pool a) {
   int n = sample(), p = place();
   const rso_gpu_slide w = a.window;
@@ -102,32 +156,15 @@ RSO_KERNEL void pool(rso_gpu_pool a) {
   Map m = map(a.x, result, c);
   const float *x = data(a.x, a.turn, result) + (long long)c * w.height * w.width * a.samples + n;
   int taps = w.kernel_height * w.kernel_width;
-  float start = a.maximum ? -RSO_INFINITY : 0;
+  float start = poolStart(a.maximum);
   Lanes y = {{start, start, start, start}};
-  auto take = [&](const Lanes &v) {
-    for (int k = 0; k < rso_gpu_lanes; ++k) {
-      float u = apply(m, v.v[k]);
-      y.v[k] = !a.maximum ? y.v[k] + u : u >= y.v[k] ? u : y.v[k];
-    }
-  };
-  int tap = 0;
-  if (taps == w.height * w.width && w.padding == 0) {
-    // The whole image: many loads on their way at once.
-    enum { many = 8 };
-    for (; tap + many <= taps; tap += many) {
-      Lanes v[many];
-#pragma unroll
-      for (int k = 0; k < many; ++k)
-        v[k] = load(x + (long long)(tap + k) * a.samples);
-#pragma unroll
-      for (int k = 0; k < many; ++k)
-        take(v[k]);
-    }
-  }
-  for (; tap < taps; ++tap) {
+  for (int tap = 0; tap < taps; ++tap) {
     int q = under(w, p, tap);
-    if (q >= 0)
-      take(load(x + (long long)q * a.samples));
+    if (q < 0)
+      continue;
+    Lanes v = load(m, x + (long long)q * a.samples);
+    for (int k = 0; k < rso_gpu_lanes; ++k)
+      y.v[k] = pooled(a.maximum, y.v[k], v.v[k]);
   }
   if (!a.maximum)
     for (int k = 0; k < rso_gpu_lanes; ++k)
@@ -139,7 +176,7 @@ RSO_KERNEL void pool(rso_gpu_pool a) {
 
 // A block: one chunk of one channel. Grid: x chunks, y channels, z results.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) moments(rso_gpu_moments a) {
-  __shared__ double sums[rso_gpu_threads], squares[rso_gpu_threads];
+  __shared__ double sums[2][rso_gpu_threads];
   int chunk = blockIdx.x, c = blockIdx.y, result = blockIdx.z;
   Map m = map(a.x, result, c);
   long long groups = a.samples / rso_gpu_lanes, all = groups * a.area;
@@ -159,21 +196,20 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) moments(rso_gpu_moments a) {
           square += (double)v.v[k] * v.v[k];
         }
     }
-    sums[threadIdx.x] = sum;
-    squares[threadIdx.x] = square;
+    sums[0][threadIdx.x] = sum;
+    sums[1][threadIdx.x] = square;
   }
-  addUp(sums);
-  addUp(squares);
+  addUp(sums, 2);
   if (threadIdx.x == 0) {
     double *partial = a.partial + (((long long)result * a.channels + c) * a.chunks + chunk) * 2;
-    partial[0] = sums[0];
-    partial[1] = squares[0];
+    partial[0] = sums[0][0];
+    partial[1] = sums[1][0];
   }
 }
 
 // A block: one channel of one result. Grid: x channels, y results.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) settle(rso_gpu_settle a) {
-  __shared__ double sums[rso_gpu_threads], squares[rso_gpu_threads];
+  __shared__ double sums[2][rso_gpu_threads];
   int c = blockIdx.x, result = blockIdx.y;
   double mean, variance;
   if (a.chunks) {
@@ -185,13 +221,12 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) settle(rso_gpu_settle a) {
         sum += partial[2 * i];
         square += partial[2 * i + 1];
       }
-      sums[threadIdx.x] = sum;
-      squares[threadIdx.x] = square;
+      sums[0][threadIdx.x] = sum;
+      sums[1][threadIdx.x] = square;
     }
-    addUp(sums);
-    addUp(squares);
-    mean = sums[0] / a.values;
-    variance = squares[0] / a.values - mean * mean;
+    addUp(sums, 2);
+    mean = sums[0][0] / a.values;
+    variance = sums[1][0] / a.values - mean * mean;
     // Rounding can take a variance of zero below it; NaN stays NaN.
     if (variance < 0)
       variance = 0;

@@ -10,8 +10,7 @@ struct Change {
 // Brings the kept channel up to date, and makes of it what every candidate has. A thread: four samples of a place.
 // A block: one chunk of the channel, whose sums it takes. Grid: x chunks.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) shift(rso_gpu_shift a) {
-  enum { statistics = 2 * rso_gpu_candidates, quarter = rso_gpu_threads / 8 };
-  __shared__ double sums[statistics][rso_gpu_threads], parts[statistics][quarter];
+  __shared__ double sums[2 * rso_gpu_candidates][rso_gpu_threads];
   __shared__ Change changes[rso_gpu_threads];
   const rso_gpu_slide w = a.window;
   const rso_gpu_turn *turn = a.turn;
@@ -108,24 +107,10 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) shift(rso_gpu_shift a) {
   }
   if (!a.partial)
     return;
-  __syncthreads();
-  RSO_THREADS {
-    for (int i = threadIdx.x; i < 2 * a.results * quarter; i += rso_gpu_threads) {
-      double sum = 0;
-      for (int k = 0; k < 8; ++k)
-        sum += sums[i / quarter][i % quarter + k * quarter];
-      parts[i / quarter][i % quarter] = sum;
-    }
-  }
-  __syncthreads();
+  addUp(sums, 2 * a.results);
   RSO_THREADS {
     int i = threadIdx.x;
-    if (i < 2 * a.results) {
-      double sum = 0;
-#pragma unroll 8
-      for (int k = 0; k < quarter; ++k)
-        sum += parts[i][(k + i) % quarter];
-      a.partial[((long long)(i / 2) * a.chunks + blockIdx.x) * 2 + i % 2] = sum;
-    }
+    if (i < 2 * a.results)
+      a.partial[((long long)(i / 2) * a.chunks + blockIdx.x) * 2 + i % 2] = sums[i][0];
   }
 }

@@ -1,8 +1,8 @@
-// 3×3 convolutions by tensor cores: those of `tile.cu` with four inputs or more, and nothing to start from but a bias.
+// 3×3 convolutions by tensor cores: those of `tile.cu` with whole groups of inputs, and nothing to start from but a bias.
 //
 // A block computes neighbouring strips of STRIP places, for 16 samples and 16 outputs; a warp one strip. Its matrices are of
-// outputs × samples for each place, and what is summed at a time are four inputs times two neighbouring taps, or two times
-// four. Inputs come by groups through shared memory.
+// outputs × samples for each place, and what is summed at a time are eight inputs, or two inputs times four neighbouring
+// taps. Inputs come by groups through shared memory.
 //
 // Tensor cores multiply numbers of 11 bits (TF32). With three PASSES every factor is split in two of them, and only the
 // product of both rests is left out: as exact as single precision, but for the order of sums.
@@ -39,7 +39,7 @@ template <int PASSES> static __device__ Split split(float x) {
 #endif
 }
 
-// sums += a b over eight or four inputs and taps, one of the parts of each.
+// sums += a b over eight inputs and taps, one of the parts of each.
 static __device__ void multiply(float (&c)[4], unsigned a0, unsigned a1, unsigned a2, unsigned a3, unsigned b0,
                                 unsigned b1) {
 #ifdef RSO_CARD
@@ -47,14 +47,6 @@ static __device__ void multiply(float (&c)[4], unsigned a0, unsigned a1, unsigne
       "{%0,%1,%2,%3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-#endif
-}
-
-static __device__ void multiply(float (&c)[4], unsigned a0, unsigned a1, unsigned b0) {
-#ifdef RSO_CARD
-  asm("mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a0), "r"(a1), "r"(b0));
 #endif
 }
 
@@ -66,7 +58,7 @@ template <int PASSES> static __device__ unsigned second(const Split &s, int pass
   return PASSES > 1 && pass == 1 ? s.small : s.large;
 }
 
-// A place's two matrices, by two taps: `a` of outputs × inputs.
+// A place's two matrices, of eight inputs and taps.
 template <int PASSES>
 static __device__ void multiply(float (&sums)[2][4], const Split (&a)[4], const Split (&b)[2], const Split (&c)[2],
                                 int pass) {
@@ -74,14 +66,6 @@ static __device__ void multiply(float (&sums)[2][4], const Split (&a)[4], const 
   for (int j = 0; j < 2; ++j)
     multiply(sums[j], first<PASSES>(a[0], pass), first<PASSES>(a[1], pass), first<PASSES>(a[2], pass),
              first<PASSES>(a[3], pass), second<PASSES>(b[j], pass), second<PASSES>(c[j], pass));
-}
-
-// By one tap.
-template <int PASSES>
-static __device__ void multiply(float (&sums)[2][4], const Split (&a)[4], const Split (&b)[2], int pass) {
-#pragma unroll
-  for (int j = 0; j < 2; ++j)
-    multiply(sums[j], first<PASSES>(a[0], pass), first<PASSES>(a[1], pass), second<PASSES>(b[j], pass));
 }
 
 // Two neighbouring samples of a place, mapped and split.
@@ -92,41 +76,47 @@ static __device__ void pair(Split (&b)[2], const float *x, const Ramp &ramp) {
   b[1] = split<PASSES>(apply(ramp, two.y));
 }
 
-// As well, and zero outside of the image.
-template <int PASSES>
-static __device__ void pair(Split (&b)[2], const float *x, const Ramp &ramp, bool isInside) {
-  b[0] = b[1] = {0, 0};
-  if (isInside)
-    pair<PASSES>(b, x, ramp);
+// A line of the window, for a strip: eight inputs, of which a thread has two, `between` floats apart, by one tap at a time.
+// Column by column, each by all taps, so that few numbers are in registers; pass by pass, so that products of the same sums
+// are apart. WHOLE: the strip's places are inside the image.
+template <int STRIP, int PASSES, bool WHOLE>
+static __device__ void multiplyLine(Products<STRIP> &sums, const float *x, int between, const Ramp (&ramps)[2],
+                                    const Split (&taps)[3][4], int width) {
+#pragma unroll
+  for (int c = 0; c < STRIP + 2; ++c) {
+    const int column = sums.left + c;
+    if ((!WHOLE || c == 0 || c == STRIP + 1) && (column < 0 || column >= width))
+      continue;
+    Split near[2], far[2];
+    pair<PASSES>(near, x + c * matrix_samples, ramps[0]);
+    pair<PASSES>(far, x + c * matrix_samples + between, ramps[1]);
+#pragma unroll
+    for (int pass = 0; pass < PASSES; ++pass)
+#pragma unroll
+      for (int kx = 0; kx < 3; ++kx)
+        if (c - kx >= 0 && c - kx < STRIP)
+          multiply<PASSES>(sums.v[c - kx], taps[kx], near, far, pass);
+  }
 }
 
-// A line of the window, `x`, for a strip. Taps, of outputs × inputs: with BOX all four of two inputs, else the first two and
-// the third of four. WHOLE: the strip's places are inside the image.
-template <int STRIP, bool BOX, int PASSES, bool WHOLE>
-static __device__ void multiplyLine(Products<STRIP> &sums, const float *x, const Ramp &r, const Split (&taps)[4],
-                                    const Split (&third)[4], int width) {
-  constexpr int columns = BOX ? STRIP + 1 : STRIP + 2, step = BOX ? 2 : 1;
-  // With BOX a thread has every other column, from the first or the second on.
-  const int left = sums.left + (BOX ? threadIdx.x / 2 % 2 : 0);
-  Split b[columns][2];
+// As well of a mean of 2×2 places, at stride 2: two inputs by four taps at a time. A thread has every other column, from the
+// first or the second on.
+template <int STRIP, int PASSES, bool WHOLE>
+static __device__ void multiplyBoxes(Products<STRIP> &sums, const float *x, const Ramp &ramp, const Split (&taps)[4],
+                                     int width) {
+  const int left = sums.left + threadIdx.x / 2 % 2;
+  Split b[STRIP + 1][2];
 #pragma unroll
-  for (int c = 0; c < columns; ++c)
-    if (WHOLE && c > 0 && c < columns - 1)
-      pair<PASSES>(b[c], x + c * step * matrix_samples, r);
-    else
-      pair<PASSES>(b[c], x + c * step * matrix_samples, r, left + c * step >= 0 && left + c * step < width);
-  // Pass by pass, so that products of the same sums are apart.
+  for (int c = 0; c < STRIP + 1; ++c) {
+    b[c][0] = b[c][1] = {0, 0};
+    if ((WHOLE && c > 0 && c < STRIP) || (left + 2 * c >= 0 && left + 2 * c < width))
+      pair<PASSES>(b[c], x + 2 * c * matrix_samples, ramp);
+  }
 #pragma unroll
-  for (int pass = 0; pass < PASSES; ++pass) {
+  for (int pass = 0; pass < PASSES; ++pass)
 #pragma unroll
     for (int p = 0; p < STRIP; ++p)
       multiply<PASSES>(sums.v[p], taps, b[p], b[p + 1], pass);
-    if (!BOX) {
-#pragma unroll
-      for (int p = 0; p < STRIP; ++p)
-        multiply<PASSES>(sums.v[p], third, b[BOX ? 0 : p + 2], pass);
-    }
-  }
 }
 
 #ifndef RSO_CARD
@@ -165,8 +155,8 @@ static void multiplyOneByOne(Products<STRIP> &sums, const float *x, const float 
 template <int STRIP, bool BOX, int PASSES, int THREADS>
 static __device__ void matrix(const rso_gpu_convolve &a) {
   constexpr int kernel = BOX ? 4 : 3, stride = BOX ? 2 : 1, taps = kernel * kernel;
-  // That are summed at a time.
-  constexpr int inputs = BOX ? 2 : 4;
+  // Of a group.
+  constexpr int inputs = BOX ? 2 : 8;
   const rso_gpu_slide &w = a.window;
   const rso_gpu_turn *turn = a.turn;
   const int perRow = (w.out_width + STRIP - 1) / STRIP;
@@ -206,9 +196,18 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
     }
     fetched();
   };
+  // Of every input, once.
+  float2 *maps = (float2 *)(shared + matrix_stages * stage);
   RSO_THREADS {
-    fetchInputs(0);
+    for (int group = 0; group < matrix_stages - 1; ++group)
+      fetchInputs(group);
+    for (int i = threadIdx.x; i < a.inputs; i += blockDim.x) {
+      Map m = map(a.x, result, i);
+      maps[i] = make_float2(m.scale, m.offset);
+    }
   }
+  const float floor = a.x.activation == 1 ? 0 : -RSO_INFINITY;
+  auto rampOf = [&](int input) { return Ramp{maps[input].x, maps[input].y, floor}; };
 
   const int plane = w.out_height * w.out_width;
   Products<STRIP> kept[RSO_KEPT(THREADS)];
@@ -229,17 +228,19 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
   }
 
   for (int group = 0; group * inputs < a.inputs; ++group) {
-    RSO_THREADS { awaitAll(); }
+    RSO_THREADS { await<matrix_stages - 2>(); }
     // Now the group is there, and nobody reads the one before it any more.
     __syncthreads();
     RSO_THREADS {
-      fetchInputs(group + 1);
+      fetchInputs(group + matrix_stages - 1);
       Products<STRIP> &sums = kept[RSO_SELF];
       const float *at = shared + group % matrix_stages * stage;
       const float *weights = at + inputs * between;
 #ifdef RSO_CARD
-      const int lane = threadIdx.x % 32, input = lane % inputs, parity = BOX ? lane / 2 % 2 : 0;
-      const Ramp r = ramp(a.x, result, group * inputs + input);
+      // What a thread has of the inputs and taps; see `multiply`.
+      const int lane = threadIdx.x % 32, input = lane % (BOX ? 2 : 4), parity = BOX ? lane / 2 % 2 : 0;
+      const int step = BOX ? 2 * tile_outputs : 4 * betweenWeights;
+      const Ramp ramps[2] = {rampOf(group * inputs + input), rampOf(group * inputs + input + (BOX ? 0 : 4))};
       at += input * between + sums.at + parity * matrix_samples + lane / 4 * 2;
       weights += input * betweenWeights + parity * tile_outputs + lane / 4;
       // The places of the strip are inside the image.
@@ -248,21 +249,27 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
       for (int ky = 0; ky < kernel; ++ky, at += w.width * matrix_samples, weights += kernel * tile_outputs) {
         if (sums.row + ky < 0 || sums.row + ky >= w.height)
           continue;
-        Split near[4], far[4];
+        Split taps[3][4];
 #pragma unroll
-        for (int k = 0; k < 4; ++k) {
-          near[k] = split<PASSES>(weights[(k / 2 * (BOX ? 2 : 1)) * tile_outputs + k % 2 * 8]);
-          far[k] = !BOX && k < 2 ? split<PASSES>(weights[2 * tile_outputs + k % 2 * 8]) : Split{0, 0};
+        for (int kx = 0; kx < (BOX ? 1 : 3); ++kx)
+#pragma unroll
+          for (int k = 0; k < 4; ++k)
+            taps[kx][k] = split<PASSES>(weights[kx * tile_outputs + k / 2 * step + k % 2 * 8]);
+        if (BOX) {
+          if (isWhole)
+            multiplyBoxes<STRIP, PASSES, true>(sums, at, ramps[0], taps[0], w.width);
+          else
+            multiplyBoxes<STRIP, PASSES, false>(sums, at, ramps[0], taps[0], w.width);
+        } else if (isWhole) {
+          multiplyLine<STRIP, PASSES, true>(sums, at, 4 * between, ramps, taps, w.width);
+        } else {
+          multiplyLine<STRIP, PASSES, false>(sums, at, 4 * between, ramps, taps, w.width);
         }
-        if (isWhole)
-          multiplyLine<STRIP, BOX, PASSES, true>(sums, at, r, near, far, w.width);
-        else
-          multiplyLine<STRIP, BOX, PASSES, false>(sums, at, r, near, far, w.width);
       }
 #else
       Ramp ramps[inputs];
       for (int i = 0; i < inputs; ++i)
-        ramps[i] = ramp(a.x, result, group * inputs + i);
+        ramps[i] = rampOf(group * inputs + i);
       multiplyOneByOne<STRIP, PASSES, inputs>(sums, at + sums.at, weights, ramps, w, between, betweenWeights, kernel);
 #endif
     }
@@ -322,11 +329,11 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
   RSO_KERNEL void __launch_bounds__(threads, blocks) name(rso_gpu_convolve a) {                        \
     matrix<strip, box, passes, threads>(a);                                                        \
   }
-MATRIX(matrix7, 7, false, 3, 128, 3)
-MATRIX(matrix4, 4, false, 3, 256, 2)
+MATRIX(matrix7, 7, false, 3, 128, 4)
+MATRIX(matrix8, 8, false, 3, 256, 2)
 MATRIX(matrix7_box, 7, true, 3, 128, 4)
-MATRIX(matrix4_box, 4, true, 3, 256, 2)
+MATRIX(matrix8_box, 8, true, 3, 256, 2)
 MATRIX(matrix7_tf32, 7, false, 1, 128, 4)
-MATRIX(matrix4_tf32, 4, false, 1, 256, 2)
+MATRIX(matrix8_tf32, 8, false, 1, 256, 2)
 MATRIX(matrix7_box_tf32, 7, true, 1, 128, 5)
-MATRIX(matrix4_box_tf32, 4, true, 1, 256, 2)
+MATRIX(matrix8_box_tf32, 8, true, 1, 256, 2)

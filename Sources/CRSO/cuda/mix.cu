@@ -49,13 +49,14 @@ template <int STRIP, int THREADS> static __device__ void mix(const rso_gpu_convo
         mixed.rest[o][p] = n < a.samples && row < w.out_height && first + o < a.outputs && column + p < w.out_width
                                ? rest[p * a.samples]
                                : 0;
-    awaitAll();
+    await<0>();
   }
   __syncthreads();
 
+  // Of every result, [statistic][thread].
+  constexpr int perStatistic = THREADS + 1, perResult = 2 * mix_outputs * perStatistic;
   for (int result = 0; result < a.results; ++result) {
-    // [statistic][thread], in turns, so that one is read while the other is written.
-    float *sums = statistics + result % 2 * 2 * mix_outputs * (THREADS + 1);
+    float *sums = statistics + result * perResult;
     RSO_THREADS {
       const Mixed<STRIP> &mixed = kept[RSO_SELF];
       int n = firstSample + threadIdx.x % 32, warp = threadIdx.x / 32, strip = firstStrip + warp / mix_parts;
@@ -98,26 +99,28 @@ template <int STRIP, int THREADS> static __device__ void mix(const rso_gpu_convo
             sum += y[o][p];
             square += y[o][p] * y[o][p];
           }
-        sums[2 * o * (THREADS + 1) + threadIdx.x] = n < a.count ? sum : 0;
-        sums[(2 * o + 1) * (THREADS + 1) + threadIdx.x] = n < a.count ? square : 0;
+        sums[2 * o * perStatistic + threadIdx.x] = n < a.count ? sum : 0;
+        sums[(2 * o + 1) * perStatistic + threadIdx.x] = n < a.count ? square : 0;
       }
     }
-    if (!a.partial)
-      continue;
-    __syncthreads();
-    RSO_THREADS {
-      // A thread: one statistic of one output.
-      int i = threadIdx.x / 2, statistic = threadIdx.x % 2, output = firstOutput + i;
-      if (i < tile_outputs && output < a.outputs) {
-        const float *of = sums + (i % mix_outputs * 2 + statistic) * (THREADS + 1) + i / mix_outputs * 32;
-        double sum = 0;
-        for (int strip = 0; strip < blockDim.x / 32 / mix_parts; ++strip)
+  }
+  if (!a.partial)
+    return;
+  __syncthreads();
+  RSO_THREADS {
+    // A thread: one statistic of one output.
+    for (int i = threadIdx.x; i < a.results * 2 * tile_outputs; i += blockDim.x) {
+      int result = i / (2 * tile_outputs), o = i / 2 % tile_outputs, statistic = i % 2;
+      if (firstOutput + o >= a.outputs)
+        continue;
+      const float *of = statistics + result * perResult + (o % mix_outputs * 2 + statistic) * perStatistic + o / mix_outputs * 32;
+      double sum = 0;
+      for (int strip = 0; strip < blockDim.x / 32 / mix_parts; ++strip)
 #pragma unroll 8
-          for (int k = 0; k < 32; ++k)
-            sum += of[strip * mix_parts * 32 + (k + threadIdx.x) % 32];
-        int chunk = blockIdx.x * gridDim.y + blockIdx.y, chunks = gridDim.x * gridDim.y;
-        a.partial[(((long long)result * a.outputs + output) * chunks + chunk) * 2 + statistic] = sum;
-      }
+        for (int k = 0; k < 32; ++k)
+          sum += of[strip * mix_parts * 32 + (k + threadIdx.x) % 32];
+      int chunk = blockIdx.x * gridDim.y + blockIdx.y, chunks = gridDim.x * gridDim.y;
+      a.partial[(((long long)result * a.outputs + firstOutput + o) * chunks + chunk) * 2 + statistic] = sum;
     }
   }
 }

@@ -33,36 +33,9 @@ static __device__ void fetched() {
 }
 
 // Waits for this thread's fetches but for the last that `fetched` ended.
-static __device__ void await() {
+template <int LAST> static __device__ void await() {
 #ifdef RSO_CARD
-  asm volatile("cp.async.wait_group 1;" ::: "memory");
-#endif
-}
-
-static __device__ void awaitAll() {
-#ifdef RSO_CARD
-  asm volatile("cp.async.wait_group 0;" ::: "memory");
-#endif
-}
-
-// max(scale * x + offset, floor), what an input goes through: batch norm and ReLU, or less than that.
-struct Ramp {
-  float scale, offset, floor;
-};
-
-static __device__ Ramp ramp(const rso_gpu_operand &x, int result, int channel) {
-  Map m = map(x, result, channel);
-  return {m.scale, m.offset, m.activation == 1 ? 0 : -RSO_INFINITY};
-}
-
-static __device__ float apply(const Ramp &ramp, float x) {
-  float y = ramp.scale * x + ramp.offset;
-#ifdef RSO_CARD
-  // NaN stays NaN.
-  asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(y), "f"(ramp.floor));
-  return y;
-#else
-  return y < ramp.floor ? ramp.floor : y;
+  asm volatile("cp.async.wait_group %0;" ::"n"(LAST) : "memory");
 #endif
 }
 
@@ -170,7 +143,7 @@ static __device__ void tile(const rso_gpu_convolve &a) {
   }
 
   for (int i = 0; i < a.inputs; ++i) {
-    RSO_THREADS { await(); }
+    RSO_THREADS { await<1>(); }
     // Now channel i is there, and nobody reads channel i - 1 any more.
     __syncthreads();
     RSO_THREADS {

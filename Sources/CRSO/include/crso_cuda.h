@@ -23,8 +23,8 @@ enum {
   // Numbers that such a block adds up.
   rso_gpu_chunk = 4096,
   // Samples of a block that adds up losses.
-  rso_gpu_loss_threads = 128,
-  // Classes whose logits one thread computes.
+  rso_gpu_loss_samples = 16,
+  // Most classes of a linear layer whose logits are computed with their losses: threads of a sample.
   rso_gpu_classes = 16,
   // Bytes of shared memory that every card since 8.0 gives a block that asks for more than usual.
   rso_gpu_shared = 101376,
@@ -235,7 +235,7 @@ typedef struct {
 // With `decide`, the last block to be done decides.
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
-  // [classes]; with weights what they are multiplied with, [inputs].
+  // [classes]; with weights what they are multiplied with: [inputs][area], of whose places the mean or maximum is taken.
   rso_gpu_operand x;
   // [inputs][padded outputs]; at most rso_gpu_classes outputs.
   RSO_ADDRESS(const float) weights;
@@ -246,7 +246,7 @@ typedef struct {
   // [samples], of the first result; may be NULL.
   RSO_ADDRESS(int) predicted;
   rso_gpu_choose decide;
-  int samples, count, classes, blocks, inputs, padded_outputs, decides;
+  int samples, count, classes, blocks, inputs, area, maximum, padded_outputs, decides;
 } rso_gpu_loss;
 
 #ifndef RSO_KERNELS

@@ -90,4 +90,7 @@ extension Layer {
       false
     }
   }
+
+  /// Whether it makes one number of every image.
+  var poolsImages: Bool { self == .globalMaxPool || self == .globalAveragePool }
 }

@@ -7,14 +7,15 @@ enum CUDAKernel: String, CaseIterable {
   case tile7, tile4
   case tile7Box = "tile7_box"
   case tile4Box = "tile4_box"
-  case matrix7, matrix4
+  case matrix7, matrix8
   case matrix7Box = "matrix7_box"
-  case matrix4Box = "matrix4_box"
+  case matrix8Box = "matrix8_box"
   case matrix7TF32 = "matrix7_tf32"
-  case matrix4TF32 = "matrix4_tf32"
+  case matrix8TF32 = "matrix8_tf32"
   case matrix7BoxTF32 = "matrix7_box_tf32"
-  case matrix4BoxTF32 = "matrix4_box_tf32"
+  case matrix8BoxTF32 = "matrix8_box_tf32"
   case pool, moments, settle, add, copy, shift, pack, rows, start, classify
+  case poolImages = "pool_images"
   case loadImages = "load_images"
   case crossEntropy = "cross_entropy"
 

@@ -38,6 +38,13 @@ extension CUDAPass {
       arguments.padded_outputs = Int32(CUDAWeights.padded(network.classes))
       last = network.inputs[last - 1][0]
       arguments.inputs = Int32(network.shapes[last].channels)
+      // A pooling of whole images in front of it is done along.
+      if nodes.last == last - 1, network.nodes[last - 1].layer.poolsImages {
+        nodes.removeLast()
+        arguments.maximum = network.nodes[last - 1].layer == .globalMaxPool ? 1 : 0
+        last = network.inputs[last - 1][0]
+      }
+      arguments.area = Int32(network.shapes[last].area)
     }
     append(nodes, keeping: [last])
     guard let x = values[last].map({ $0.box == nil ? $0 : plain($0) }) else { return (0, 0) }
@@ -60,12 +67,12 @@ extension CUDAPass {
     append(
       CUDALaunch(
         arguments.weights == 0 ? .crossEntropy : .classify, grid: (blocks, x.results, 1),
-        block: (rso_gpu_loss_threads, 1), arguments))
+        block: (rso_gpu_threads, 1), arguments))
     return (partial, blocks)
   }
 
   /// Blocks that a result's loss is summed by.
-  var lossBlocks: Int { (count + rso_gpu_loss_threads - 1) / rso_gpu_loss_threads }
+  var lossBlocks: Int { (count + rso_gpu_loss_samples - 1) / rso_gpu_loss_samples }
 
   /// What the decision needs.
   func choose(partial: UInt64 = 0, blocks: Int = 0) -> rso_gpu_choose {

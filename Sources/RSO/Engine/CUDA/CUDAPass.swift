@@ -101,10 +101,6 @@ final class CUDAPass {
     func slide(_ kernel: Int, _ stride: Int, _ padding: Int) -> rso_gpu_slide {
       rso_gpu_slide(x.shape, output, kernel: kernel, stride: stride, padding: padding)
     }
-    let everything = rso_gpu_slide(
-      height: Int32(x.shape.height), width: Int32(x.shape.width), out_height: 1, out_width: 1,
-      kernel_height: Int32(x.shape.height), kernel_width: Int32(x.shape.width), stride: 1,
-      padding: 0)
     switch network.nodes[node].layer {
     case .conv2d, .linear:
       return convolution(
@@ -127,8 +123,8 @@ final class CUDAPass {
       return pooled(slide(kernel, stride, padding), maximum: false)
     case .maxPool(let kernel, let stride, let padding):
       return pooled(slide(kernel, stride, padding), maximum: true)
-    case .globalMaxPool: return pooled(everything, maximum: true)
-    case .globalAveragePool: return pooled(everything, maximum: false)
+    case .globalMaxPool: return poolImages(x, maximum: true)
+    case .globalAveragePool: return poolImages(x, maximum: false)
     case .flatten:
       var y = x.shape.area == 1 ? x : plain(x)
       y.shape = Shape(channels: x.shape.count)
@@ -222,6 +218,23 @@ extension CUDAPass {
         rso_gpu_pool(
           turn: board.turn, x: x.operand, y: y.target, window: slide, samples: Int32(samples),
           channels: Int32(output.channels), maximum: maximum ? 1 : 0)))
+    return y
+  }
+
+  private func poolImages(_ x: DeviceValue, maximum: Bool) -> DeviceValue {
+    let y = value(Shape(channels: x.shape.channels), results: x.results)
+    var arguments = rso_gpu_pool()
+    arguments.turn = board.turn
+    arguments.x = x.operand
+    arguments.y = y.target
+    arguments.window.height = Int32(x.shape.height)
+    arguments.window.width = Int32(x.shape.width)
+    arguments.samples = Int32(samples)
+    arguments.maximum = maximum ? 1 : 0
+    append(
+      CUDALaunch(
+        .poolImages, grid: ((samples + 31) / 32, x.shape.channels, x.results),
+        block: (rso_gpu_threads, 1), arguments))
     return y
   }
 

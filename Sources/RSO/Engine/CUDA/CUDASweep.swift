@@ -147,16 +147,29 @@ extension CUDASweep {
     for value in lone.fixed { pass.values[value] = pass.values[value] ?? external(value) }
     let partial = pass.scratch(candidates * pass.lossBlocks, Double.self)
     let decision = pass.choose(partial: partial, blocks: pass.lossBlocks)
+    let whole = network.nodes.indices.filter { lone.plan.roles[$0] == .whole }
+    func lose(_ pass: CUDAPass, from result: Int) {
+      _ = pass.loss(
+        whole, labels: board.train.labels, order: board.order,
+        partial: partial + UInt64(result * pass.lossBlocks * 8), decision: decision)
+    }
+    guard
+      whole.contains(where: {
+        network.nodes[$0].layer.mixesChannels && network.shapes[$0 + 1].area > 1
+      })
+    else {
+      lose(pass, from: 0)
+      judgeLaunches = pass.launches
+      workBytes = max(workBytes, pass.workBytes)
+      return
+    }
     // From here on candidates have nothing in common but what there is: each is a branch with room of its own, so that
     // one fills the card while another's kernel ends.
     func branch(_ result: Int, room base: UInt64) -> CUDAPass {
       let branch = newPass(work: base)
       branch.branch = result
       branch.values = pass.values.mapValues { $0.result(result) }
-      _ = branch.loss(
-        network.nodes.indices.filter { lone.plan.roles[$0] == .whole }, labels: board.train.labels,
-        order: board.order, partial: partial + UInt64(result * pass.lossBlocks * 8),
-        decision: decision)
+      lose(branch, from: result)
       return branch
     }
     let each = branch(0, room: 0).workBytes

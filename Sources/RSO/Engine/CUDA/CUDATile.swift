@@ -39,11 +39,14 @@ struct CUDATile {
     }
     self.window = window
     let (height, width) = (Int(slide.out_height), Int(slide.out_width))
-    let precision = inputs % 4 == 0 ? precision : nil
     let isBox = box != nil
+    // Inputs that tensor cores add up at a time.
+    let group = isBox ? 2 : 8
+    let precision = inputs % group == 0 ? precision : nil
     // What wastes the fewest places.
-    let isSeven = (width + 6) / 7 * 7 <= (width + 3) / 4 * 4
-    let strip = isSeven ? 7 : 4
+    let other = precision == nil ? 4 : 8
+    let isSeven = (width + 6) / 7 * 7 <= (width + other - 1) / other * other
+    let strip = isSeven ? 7 : other
     let results = isBox ? nil : results
     // Warps that share a strip's outputs, and warps of a block.
     let parts = results != nil ? 4 : precision == nil && isBox ? 2 : 1
@@ -61,23 +64,22 @@ struct CUDATile {
       samples = 16
       layout = isBox ? .matrixBox : .matrix
       let weights = CUDAWeights.rowLength(layout)
-      let inputs = isBox ? 2 : 4
-      shared = max(2 * inputs * (places * samples + 8 + weights), 4 * warps * 32) * 4
+      shared = max(2 * group * (places * samples + 8 + weights) + 2 * inputs, 4 * warps * 32) * 4
       kernel =
         switch (isSeven, isBox, precision) {
         case (true, false, .fp32): .matrix7
         case (true, true, .fp32): .matrix7Box
-        case (false, false, .fp32): .matrix4
-        case (false, true, .fp32): .matrix4Box
+        case (false, false, .fp32): .matrix8
+        case (false, true, .fp32): .matrix8Box
         case (true, false, .tf32): .matrix7TF32
         case (true, true, .tf32): .matrix7BoxTF32
-        case (false, false, .tf32): .matrix4TF32
-        case (false, true, .tf32): .matrix4BoxTF32
+        case (false, false, .tf32): .matrix8TF32
+        case (false, true, .tf32): .matrix8BoxTF32
         }
     } else if let results {
       samples = 32
       layout = .plain
-      shared = (9 * 16 + results * places * samples + 2 * 2 * 4 * (warps * 32 + 1)) * 4
+      shared = (9 * 16 + results * (places * samples + 2 * 4 * (warps * 32 + 1))) * 4
       kernel = isSeven ? .mix7 : .mix4
     } else {
       samples = 32
