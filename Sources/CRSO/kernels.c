@@ -31,22 +31,24 @@ static int64_t rso_size_of_mixed(const rso_source *s) {
 typedef struct {
   int64_t rows, mixed, lines, moments, m, v;
   rso_tiles tiles;
-  // Points along one row of tiles.
-  int32_t across;
+  // Floats of the points along one row of tiles, an odd number of vectors: that spreads them over a cache's sets.
+  int64_t across;
 } rso_layer_sizes;
 
 static rso_layer_sizes rso_sizes_of_layer(const rso_layer *a) {
   const int most = a->stride == 1 ? 6 : 9;
   const int64_t lanes = a->source.lanes < 3 ? a->source.lanes : 3;
   rso_layer_sizes sizes = {.tiles = rso_tiles_of(a->out_width)};
-  sizes.across = a->stride == 1 ? sizes.tiles.fours * 6 + sizes.tiles.threes * 5
-                                : sizes.tiles.fours * 9 + sizes.tiles.threes * 7;
+  const int points = a->stride == 1 ? sizes.tiles.fours * 6 + sizes.tiles.threes * 5
+                                    : sizes.tiles.fours * 9 + sizes.tiles.threes * 7;
+  sizes.across = (points | 1) * rso_block;
   sizes.rows = (most + 1) * a->source.width * rso_block;
   sizes.mixed = lanes * rso_size_of_mixed(&a->source);
-  sizes.lines = (int64_t)(most + 1) * sizes.across * rso_block;
+  sizes.lines = (int64_t)(most + 2) * a->source.width * rso_block;
   sizes.moments = a->out_channels * lanes * 2 * rso_block;
-  sizes.m = (most * most + 1) * rso_tile * lanes * rso_block;
-  sizes.v = sizes.across * (a->source.channels * lanes * most + 1) * rso_block;
+  // Where registers are few, all lanes together, and points instead of outputs.
+  sizes.m = most * 9 * rso_tile * lanes * rso_block;
+  sizes.v = sizes.across * a->source.channels * lanes * most;
   return sizes;
 }
 

@@ -75,7 +75,7 @@ static uint32_t draw(void) {
   return state;
 }
 
-static float few_digits(void) { return (float)((int)(draw() % 257) - 128) / 32; }
+static float few_digits(void) { return (float)((int)(draw() % 65) - 32) / 8; }
 static float power_of_two(void) {
   static const float powers[] = {0, 0.5f, -0.5f, 1, -1, 2, -2};
   return powers[draw() % 7];

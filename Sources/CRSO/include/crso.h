@@ -77,7 +77,8 @@ typedef struct {
 
 // y = bias + factor · 3×3 convolution of the source, by Winograd's algorithm, of stride 1 or 2, padding 0 or 1.
 // With `box`, stride 2: of the sums of 2×2 neighbours of the source, padded by 1 or 0, and no other padding.
-// u: weights at the points, [tile kinds 4×4, 4×3, 3×4, 3×3][points][ceil(out_channels / 8)][in][8]
+// u: weights at the points,
+//    [tile kinds 4×4, 4×3, 3×4, 3×3][points down][ceil(out_channels / 8)][in][points across][8]
 // bias: [out_channels] or NULL. out_height, out_width: sums of fours and threes, see rso_has_layer.
 // sums, if not NULL: receives the moments of y as `moments` does, around `shift`.
 // workspace: rso_layer_workspace(a) floats. y_is_far: y is not in cache. next: next_size floats to bring

@@ -53,19 +53,19 @@ struct WinogradWeights {
         let down = Self.matrix(outputs: tall, stride: stride)
         let across = Self.matrix(outputs: wide, stride: stride)
         for y in down {
-          for x in across {
+          for (point, x) in across.enumerated() {
             let factors = y.flatMap { y in x.map { y * $0 } }
             for output in 0..<outputs {
               for input in 0..<inputs {
                 let first = (output * inputs + input) * 9
                 var sum = 0.0
                 for tap in 0..<9 { sum += factors[tap] * taps[first + tap] }
-                let place = (output / 8 * inputs + input) * 8 + output % 8
+                let place = ((output / 8 * inputs + input) * across.count + point) * 8 + output % 8
                 buffer.pointer[start + place] = Float(sum)
               }
             }
-            start += blocks * inputs * 8
           }
+          start += blocks * inputs * across.count * 8
         }
       }
     }
