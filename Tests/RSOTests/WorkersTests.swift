@@ -48,4 +48,16 @@ import Testing
     // 1400 were begun; other tests have theirs.
     #expect((threads ?? 0) < 700)
   }
+
+  /// Chunks are dealt out once each, from either end, and one at a time before the end.
+  @Test(arguments: [1, 2, 5, 63, 64, 65, 104, 105, 1000], [1, 2, 3, 16, 64])
+  func pieces(chunks: Int, threads: Int) {
+    let pieces = Pass.Pieces(chunks: chunks, threads: threads)
+    for isBackwards in [false, true] {
+      let dealt = (0..<pieces.count).map { pieces.chunks(of: $0, isBackwards: isBackwards) }
+      let ordered = isBackwards ? dealt.reversed() : dealt
+      #expect(ordered.flatMap { Array($0) } == Array(0..<chunks))
+      #expect(dealt.suffix(min(4 * threads, dealt.count)).allSatisfy { $0.count == 1 })
+    }
+  }
 }

@@ -48,8 +48,27 @@ final class Pass {
 
   /// Work is dealt out, and sums are added up, by fixed chunks of three blocks.
   static let blocksPerChunk = 3
-  /// Chunks that a thread takes at once: few enough to deal out evenly.
-  private static func chunksPerPiece(_ chunks: Int) -> Int { chunks < 64 ? 1 : 2 }
+  /// Work as threads take it, in this order: two chunks at once, and one at a time before the end, so that no thread waits
+  /// long for another.
+  struct Pieces {
+    let chunks: Int
+    private let pairs: Int
+
+    init(chunks: Int, threads: Int) {
+      self.chunks = chunks
+      pairs = chunks < 64 ? 0 : max(chunks - 4 * threads, 0) / 2
+    }
+
+    var count: Int { chunks - pairs }
+
+    /// - Parameter isBackwards: the last chunks come first.
+    func chunks(of piece: Int, isBackwards: Bool) -> Range<Int> {
+      let first = piece < pairs ? 2 * piece : pairs + piece
+      let end = first + (piece < pairs ? 2 : 1)
+      return isBackwards ? chunks - end..<chunks - first : first..<end
+    }
+  }
+
   var chunkCapacity: Int { (blockCapacity + Self.blocksPerChunk - 1) / Self.blocksPerChunk }
 
   /// Floats between values of that shape in memory; the odd 64 bytes keep lanes out of one another's
@@ -253,15 +272,13 @@ extension Pass {
       let scratch = scratch.map(\.pointer)
       segment.instructions.withUnsafeBufferPointer { instructions in
         // To and fro: what was written last is still in cache.
-        let perPiece = Self.chunksPerPiece(chunks)
-        let pieces = (chunks + perPiece - 1) / perPiece
-        workers.run(pieces) { index, thread in
-          let piece = level % 2 == 0 ? index : pieces - 1 - index
-          let first = piece * perPiece
-          let end = min(first + perPiece, chunks)
-          for chunk in first..<end {
+        let pieces = Pieces(chunks: chunks, threads: workers.threads)
+        workers.run(pieces.count) { piece, thread in
+          let own = pieces.chunks(of: piece, isBackwards: level % 2 == 1)
+          for chunk in own {
             context.run(
-              instructions, chunk: chunk, isFollowed: chunk + 1 < end, scratch: scratch[thread])
+              instructions, chunk: chunk, isFollowed: chunk + 1 < own.upperBound,
+              scratch: scratch[thread])
           }
         }
       }
