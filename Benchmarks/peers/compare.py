@@ -94,10 +94,10 @@ def check(given, workers, folder, samples=96):
     """Replays a cycle that rso trains on a few images, and computes each tensor's first losses with everyone.
 
     A mini-batch is the whole set, so that its order does not matter. All are in single precision but NumPy, which
-    is in double: its rounding, 6e-8, is what some hundred sums in a row and batch norm enlarge. A wrong order of
-    layers, statistics or candidates differs in the second digit.
+    is in double: its rounding, 6e-8, is what some hundred sums in a row and batch norm enlarge; MXNet's comes to 1.4e-4
+    where the losses are largest. A wrong order of layers, statistics or candidates differs in the second digit.
     """
-    tolerance = 1e-4
+    tolerances = {"rso": 1e-4}
     model, trace = os.path.join(folder, "initial.safetensors"), os.path.join(folder, "trace.jsonl")
     rso(
         given, "train", "--cycles", "1", "--batch", str(samples), "--train-limit", str(samples),
@@ -132,7 +132,7 @@ def check(given, workers, folder, samples=96):
                 for name, losses in found.items():
                     for a, b in zip(expected, losses):
                         largest[name] = max(largest[name], abs(a - b) / abs(a))
-                    if not largest[name] <= tolerance:
+                    if not largest[name] <= tolerances.get(name, 1e-3):
                         raise SystemExit(
                             f"peers: {parameter}: expected losses {expected}, {name} found {losses}; "
                             "nothing was timed"
