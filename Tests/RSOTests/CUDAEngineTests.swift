@@ -1,3 +1,4 @@
+import CRSO
 import Foundation
 import Testing
 
@@ -167,6 +168,25 @@ import Testing
     #expect(throws: RSOError.self) { try engine.judge(all[..<1]) }
     all[0].candidates = Array(repeating: 0, count: 9)
     #expect(throws: RSOError.self) { try engine.judge(all[..<1]) }
+  }
+
+  /// A mini-batch of more blocks of losses than the decision has threads for each candidate.
+  @Test func manyBlocksOfLosses() throws {
+    let network = try network(3)
+    let size = 33 * rso_gpu_loss_samples
+    let data = try Sample.dataset(network.input, classes: network.classes, train: size, test: 1)
+    let parameters = Parameters(initialFor: network, seed: 3)
+    var reference = ReferenceEngine(network: network, data: data, parameters: parameters)
+    let engine = try FakeCUDA().engine(network: network, data: data, parameters: parameters)
+    let order = order(data, batchSize: size)
+    let index = try #require(parameters.slot(named: "fc0.weight"))
+    try engine.beginSweep(of: index, order: order)
+    try reference.beginSweep(of: index, order: order)
+    let all = proposals(parameters.slots[index], parameters, batches: 1)[..<2]
+    for (a, b) in zip(try reference.judge(all), try engine.judge(all)) {
+      for (x, y) in zip(a.losses, b.losses) { #expect(abs(x - y) < 1e-4 * x) }
+      #expect(a.choice == b.choice)
+    }
   }
 
   @Test func aNaNEndsTheSweepAndKeepsWhatWasDecided() throws {
