@@ -48,6 +48,7 @@ final class Pass {
 
   /// Work is dealt out, and sums are added up, by fixed chunks of three blocks.
   static let blocksPerChunk = 3
+
   /// Work as threads take it, in this order: two chunks at once, and one at a time before the end, so that no thread waits
   /// long for another.
   struct Pieces {
