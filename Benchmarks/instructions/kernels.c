@@ -106,6 +106,13 @@ static double elements(const rso_map *a) {
     COUNT(what, "element", elements(&a), call);                                                  \
   } while (0)
 
+#define SHIFT(what, number)                                                                      \
+  do {                                                                                           \
+    const rso_shift a = {.x = x, .z = b, .delta = delta, .y = y, .y_lane = stride(1, 28),        \
+                         .window = taps, .lanes = 3, .tap = number};                             \
+    COUNT("shift_add, " what " tap", "element", 3.0 * 28 * 28 * rso_block, k->shift_add(&a));    \
+  } while (0)
+
 // A line for every kernel and shape.
 static void count(const rso_kernels *k) {
   const rso_window halves = window(28, 2, 2, 0), box = window(28, 2, 1, 0), taps = window(28, 3, 1, 1);
@@ -139,8 +146,8 @@ static void count(const rso_kernels *k) {
   MAP("global_average", 16, 7, k->global_average(&a));
   MAP("extremes", 16, 7, k->extremes(&a));
   MAP("normalize_extremes", 16, 1, k->normalize_extremes(&a, scale, offset, 32));
-  MAP("shift_add, middle tap", 1, 28, k->shift_add(&a, b, 0, NULL, 0, delta, &taps, 4));
-  MAP("shift_add, corner tap", 1, 28, k->shift_add(&a, b, 0, NULL, 0, delta, &taps, 0));
+  SHIFT("middle", 4);
+  SHIFT("corner", 0);
   MAP("moments", 16, 7, k->moments(&a, offset, valid, sums, 64));
   MAP("cross_entropy", 10, 1, k->cross_entropy(&a, labels, 0, valid, sums, 1, NULL));
   MAP("cross_entropy, predicted", 10, 1, k->cross_entropy(&a, labels, 0, valid, sums, 1, predicted));

@@ -73,6 +73,10 @@ int rso_has_rows(const rso_window *w) {
          (w->out_width - 1) * w->stride - w->padding + 3 <= w->width + 1;
 }
 
+typedef double rso_d8 __attribute__((ext_vector_type(8)));
+typedef double rso_d4 __attribute__((ext_vector_type(4)));
+typedef double rso_d2 __attribute__((ext_vector_type(2)));
+
 #if defined(__x86_64__)
 
 #pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,fma"))), \

@@ -209,6 +209,15 @@ static void layers(const rso_kernels *k, int lanes) {
     check_y(lanes * a.y_lane, relative, 0);                                                             \
   } while (0)
 
+#define SHIFT(name, ...)                                                                                \
+  do {                                                                                                  \
+    const rso_shift a = {.x = x, .delta = delta, .y = y, .y_lane = shift_lane, .window = win,           \
+                         .lanes = lanes, .tap = tap, __VA_ARGS__};                                      \
+    CALL("shift_add %s, stride %d, tap %d, %d lanes", name, stride_of, tap, lanes);                     \
+    k->shift_add(&a);                                                                                   \
+    check_y(lanes * shift_lane, 0, 0);                                                                  \
+  } while (0)
+
 static void maps(const rso_kernels *k, int lanes) {
   static const char *names[] = {"identity", "relu", "leaky relu", "sigmoid", "tanh", "sign"};
   // What PointwiseKernelTests derives, in both results; for cross_entropy, too.
@@ -231,14 +240,15 @@ static void maps(const rso_kernels *k, int lanes) {
     MAP("average_pool", 3, area, out_area, 0, k->average_pool(&a, &win));
     MAP("max_pool", 3, area, out_area, 0, k->max_pool(&a, &win));
   }
-  const float delta[most_lanes] = {0, 0.5f, -2, 1};
-  for (int stride = 1; stride <= 2; stride++)
+  static const float delta[most_lanes] = {0, 0.5f, -2, 1};
+  for (int stride_of = 1; stride_of <= 2; stride_of++)
     for (int tap = 0; tap < 9; tap++) {
-      const rso_window win = window(6, 9, 3, stride, 1);
+      const rso_window win = window(6, 9, 3, stride_of, 1);
       const int out_area = win.out_height * win.out_width;
-      MAP("shift_add", 1, 54, out_area, 0, k->shift_add(&a, b, a.y_lane, NULL, 0, delta, &win, tap));
-      MAP("shift_add, in place", 1, 54, out_area, 0, k->shift_add(&a, y, a.y_lane, NULL, 0, delta, &win, tap));
-      MAP("shift_add, added", 1, 54, out_area, 0, k->shift_add(&a, b, 0, mixed, a.y_lane, delta, &win, tap));
+      const ptrdiff_t shift_lane = stride(1, out_area, 1);
+      SHIFT("from one for all lanes", .z = b);
+      SHIFT("in place", .z = y, .z_lane = shift_lane);
+      SHIFT("added", .z = b, .added = mixed, .added_lane = shift_lane);
     }
   CALL("moments, %d lanes", lanes);
   const rso_map a = map(9, 35, 35, lanes), logits = map(classes, 1, 1, lanes);

@@ -100,7 +100,7 @@ struct BenchmarkTests {
         // conv1: 3 candidates of 30 images; the changed tap, the mixing of a channel, fc whole.
         let conv1 = try #require(found.sweeps.first { $0.parameter == "conv1.weight" })
         #expect(conv1.parts.first?.steps == "upkeep")
-        #expect(conv1.parts.contains { $0.steps.hasPrefix("shift; moments") })
+        #expect(conv1.parts.contains { $0.steps.hasPrefix("shift, moments") })
         #expect(conv1.parts.last?.steps.hasSuffix("; loss") == true)
         #expect(conv1.parts.allSatisfy { $0.secondsPerProposal > 0 })
         let parts = conv1.parts.reduce(0) { $0 + $1.secondsPerProposal }

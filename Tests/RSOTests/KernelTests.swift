@@ -29,7 +29,7 @@ import Testing
     ]
   }
 
-  private static func random(_ count: Int, _ key: Int) throws -> Buffer<Float> {
+  static func random(_ count: Int, _ key: Int) throws -> Buffer<Float> {
     let philox = Philox(seed: 11)
     return try Buffer(
       (0..<count).map {
@@ -56,8 +56,8 @@ import Testing
         var call = rso_convolution(
           x: x.pointer, w: packed.buffer.pointer, bias: bias.pointer,
           init: usesBias ? nil : UnsafePointer(initial.pointer), y: y.pointer, x_lane: xLane,
-          y_lane: yLane, init_lane: yLane, window: w.c, lanes: Int32(lanes),
-          in_channels: Int32(w.inputs), out_channels: Int32(w.outputs))
+          y_lane: yLane, init_lane: yLane, next_x: 0, next_init: 0, window: w.c,
+          lanes: Int32(lanes), in_channels: Int32(w.inputs), out_channels: Int32(w.outputs))
         kernels.table.pointee.convolution(&call)
         var wrong = 0
         for lane in 0..<lanes {
@@ -88,48 +88,6 @@ import Testing
           }
         }
         #expect(wrong == 0, "\(kernels.name), \(w), \(usesBias ? "bias" : "init")")
-      }
-    }
-  }
-
-  /// `y = z + δ · x` shifted, and a shortcut added, for every tap.
-  @Test(arguments: Window.all)
-  func shiftAdd(window w: Window) throws {
-    let (area, outArea) = (w.height * w.width, w.outHeight * w.outWidth)
-    let x = try Self.random(area * 16, 5)
-    let z = try Self.random(outArea * 16, 6)
-    let added = try Self.random(outArea * 16, 12)
-    let delta = try Buffer<Float>([0.5])
-    for kernels in Kernels.available {
-      for tap in 0..<w.kernel * w.kernel {
-        let y = try Buffer<Float>(outArea * 16)
-        var map = rso_map(
-          x: x.pointer, y: y.pointer, x_lane: 0, y_lane: 0, lanes: 1, channels: 1,
-          area: Int32(area))
-        var window = w.c
-        // Every other tap with something added.
-        let more = tap % 2 == 1 ? added : nil
-        kernels.table.pointee.shift_add(
-          &map, z.pointer, 0, more?.pointer, 0, delta.pointer, &window, Int32(tap))
-        var wrong = 0
-        for p in 0..<outArea {
-          let row = p / w.outWidth * w.stride - w.padding + tap / w.kernel
-          let column = p % w.outWidth * w.stride - w.padding + tap % w.kernel
-          let inside = 0..<w.height ~= row && 0..<w.width ~= column
-          for s in 0..<16 {
-            let change = inside ? 0.5 * Double(x.pointer[(row * w.width + column) * 16 + s]) : 0
-            let sum = Double(z.pointer[p * 16 + s]) + change
-            let exact = sum + Double(more?.pointer[p * 16 + s] ?? 0)
-            // One rounding of each sum, since half of x is exact; the second carries the first along.
-            let bound =
-              LossBound.roundoff
-              * (abs(exact) + (more == nil ? 0 : 1 + LossBound.roundoff) * abs(sum))
-            if !(abs(Double(y.pointer[p * 16 + s]) - exact) <= bound) {
-              wrong += 1
-            }
-          }
-        }
-        #expect(wrong == 0, "\(kernels.name), \(w), tap \(tap)")
       }
     }
   }

@@ -32,10 +32,11 @@ typedef struct {
 // x: [in_channels, height, width, 16], y: [out_channels, out_height, out_width, 16]
 // w: packed [ceil(out_channels / 8)][in_channels][kernel][kernel][8]
 // init: like y, may be y itself; NULL: bias [out_channels] instead; both NULL: zero.
+// next_x, next_init: floats to the x and the init that come next, fetched meanwhile if in_channels is 1; 0: none.
 typedef struct {
   const float *x, *w, *bias, *init;
   float *y;
-  ptrdiff_t x_lane, y_lane, init_lane;
+  ptrdiff_t x_lane, y_lane, init_lane, next_x, next_init;
   rso_window window;
   int32_t lanes, in_channels, out_channels;
 } rso_convolution;
@@ -47,6 +48,22 @@ typedef struct {
   ptrdiff_t x_lane, y_lane;
   int32_t lanes, channels, area;
 } rso_map;
+
+// v[p] = z[p] + delta[lane] x[p shifted by tap] + added[p], for one channel; added may be NULL.
+// y = v, and the moments of v if `sums` is there, as `moments` gives them; y may be NULL then. Or, if `scale` is there,
+// y = scale[lane] v + offset[lane], zero instead of what is negative if `relu`. y may be z.
+// x: [height, width, 16], the same for all lanes; y, z, added: [out_height, out_width, 16]
+// tap = ky * kernel + kx; scale and offset are norm_lane floats apart.
+// next_x, next_z: floats to the x and z that come next, fetched meanwhile; 0: none.
+typedef struct {
+  const float *x, *z, *added, *delta, *scale, *offset, *origin;
+  const int32_t *valid;
+  double *sums;
+  float *y;
+  ptrdiff_t z_lane, added_lane, y_lane, norm_lane, sums_lane, next_x, next_z;
+  rso_window window;
+  int32_t relu, lanes, tap;
+} rso_shift;
 
 // One output channel of a 3×3 convolution, row by row: stride 1 or 2, padding 0 or 1.
 // w: [in_channels][3][3], rso_tile floats from tap to tap.
@@ -117,10 +134,7 @@ typedef struct {
   // x: [channels, 2, 16] as `extremes` makes it, y: [channels, 16], the maximum of scale x + offset.
   void (*normalize_extremes)(const rso_map *, const float *scale, const float *offset,
                              ptrdiff_t lane);
-  // y[p] = z[p] + delta[lane] x[p shifted by tap] + added[p], for one channel. y may be z; added may be NULL.
-  // x: [height, width, 16], y, z, added: [out_height, out_width, 16]; tap = ky * kernel + kx
-  void (*shift_add)(const rso_map *, const float *z, ptrdiff_t z_lane, const float *added,
-                    ptrdiff_t added_lane, const float *delta, const rso_window *, int32_t tap);
+  void (*shift_add)(const rso_shift *);
 
   // sums[2 c] += sum of (x - shift[c]), sums[2 c + 1] += sum of its squares, over the area and the
   // first valid[lane] samples. Lane l adds to sums + l * sums_lane.

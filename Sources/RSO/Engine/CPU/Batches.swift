@@ -37,8 +37,9 @@ final class Batches {
 
   var chunks: Int { (blocks + Pass.blocksPerChunk - 1) / Pass.blocksPerChunk }
 
-  func blocksOf(chunk: Int) -> Range<Int> {
-    chunk * Pass.blocksPerChunk..<min((chunk + 1) * Pass.blocksPerChunk, blocks)
+  func blocksOf(chunks: Range<Int>) -> Range<Int> {
+    let first = chunks.lowerBound * Pass.blocksPerChunk
+    return first..<min(chunks.upperBound * Pass.blocksPerChunk, blocks)
   }
 
   /// What a pass over one mini-batch reads.

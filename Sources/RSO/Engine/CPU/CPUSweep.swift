@@ -291,24 +291,33 @@ extension CPUSweep {
       for (tap, delta) in changes { weights.set(output: 0, input: 0, tap: tap, delta) }
       return (offset: channel * area * Kernels.block, changes: changes, weights: weights)
     }
-    workers.run(batches.chunks) { chunk, _ in
+    let pieces = Pass.Pieces(chunks: batches.chunks, threads: workers.threads)
+    workers.run(pieces.count) { piece, _ in
+      let blocks = batches.blocksOf(chunks: pieces.chunks(of: piece, isBackwards: false))
       // One block at a time: its plane stays in the first-level cache for all changes.
-      for block in batches.blocksOf(chunk: chunk) {
+      for block in blocks {
         let z = z + block * zStride
-        for input in inputs {
+        let isFollowed = block + 1 < blocks.upperBound
+        for (number, input) in inputs.enumerated() {
           let x = x + block * xStride + input.offset
+          let (nextX, nextZ) = (isFollowed ? xStride : 0, isFollowed && number == 0 ? zStride : 0)
           if let weights = input.weights {
             var convolution = rso_convolution(
               x: x, w: weights.buffer.pointer, bias: nil, init: z, y: z, x_lane: 0, y_lane: 0,
-              init_lane: 0, window: window, lanes: 1, in_channels: 1, out_channels: 1)
+              init_lane: 0, next_x: nextX, next_init: nextZ, window: window, lanes: 1,
+              in_channels: 1, out_channels: 1)
             kernels.convolution(&convolution)
             continue
           }
-          for change in input.changes {
-            var map = rso_map(
-              x: x, y: z, x_lane: 0, y_lane: 0, lanes: 1, channels: 1, area: Int32(area))
-            var (delta, window) = (change.delta, window)
-            kernels.shift_add(&map, z, 0, nil, 0, &delta, &window, Int32(change.tap))
+          for (number, change) in input.changes.enumerated() {
+            withUnsafePointer(to: change.delta) { delta in
+              var shift = rso_shift()
+              shift.x = UnsafePointer(x)
+              (shift.z, shift.y, shift.delta) = (UnsafePointer(z), z, delta)
+              if number == 0 { (shift.next_x, shift.next_z) = (nextX, nextZ) }
+              (shift.window, shift.lanes, shift.tap) = (window, 1, Int32(change.tap))
+              kernels.shift_add(&shift)
+            }
           }
         }
       }

@@ -23,13 +23,23 @@ extension Pass {
     var y: ValueID?
 
     var inputs: [ValueID] { [x, b, added].compactMap { $0 } }
+
+    /// Whether its kernel can sum the moments of what it makes, and does not yet.
+    var findsMoments: Bool {
+      switch operation {
+      case .winograd: moments == nil
+      case .shift: moments == nil && source.norm == nil
+      default: false
+      }
+    }
   }
 
   /// Joins the steps of one segment where a kernel does several at once.
   ///
   /// - A Winograd convolution takes in its input's box sums, normalisation, ReLU, and the mixing
   ///   that makes it; sums of its output are taken on the way out.
-  /// - A shortcut is added along to the channel that a changed weight shifts.
+  /// - The channel that a changed weight shifts is normalised along, or its moments are found; what a shortcut brings is
+  ///   added to it before.
   /// - Sums of a mixing layer's output, and its extremes, are taken without storing it. A shortcut that is
   ///   added to it does not change that.
   ///
@@ -111,12 +121,25 @@ extension Pass {
           }
         }
         _ = takeMixing(&joined)
-      case .moments(let norm):
-        if let maker = step.x.flatMap({ values[$0].producer }), fused[maker]?.moments == nil,
-          case .winograd = fused[maker]?.operation
+      case .normalize(let norm, let activation)
+      where activation == rso_relu || activation == rso_identity:
+        if let maker = producer(step.x), let shift = fused[maker], case .shift = shift.operation,
+          shift.moments == nil
         {
+          absorbed.insert(maker)
+          joined = shift
+          joined.source.norm = norm
+          joined.source.relu = activation == rso_relu
+          joined.y = step.y
+        }
+      case .moments(let norm):
+        if let maker = step.x.flatMap({ values[$0].producer }), fused[maker]?.findsMoments == true {
           fused[maker]?.moments = norm
           absorbed.insert(index)
+          // What nothing else reads is not stored; a layer has to.
+          if case .shift = fused[maker]?.operation, producer(step.x) != nil {
+            fused[maker]?.y = nil
+          }
         } else if !takeMixing(&joined), let other = extremes(beside: index),
           takeMixing(&joined, readBy: 2)
         {

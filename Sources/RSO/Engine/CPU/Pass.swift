@@ -49,23 +49,32 @@ final class Pass {
   /// Work is dealt out, and sums are added up, by fixed chunks of three blocks.
   static let blocksPerChunk = 3
 
-  /// Work as threads take it, in this order: two chunks at once, and one at a time before the end, so that no thread waits
-  /// long for another.
+  /// Work as threads take it, in this order: each time a share of the chunks that are left, down to single ones. What a
+  /// thread will need next is fetched within a piece only, so pieces should be few; and no thread should wait long for another
+  /// at the end.
   struct Pieces {
     let chunks: Int
-    private let pairs: Int
+    let count: Int
+    private let threads: Int
 
     init(chunks: Int, threads: Int) {
       self.chunks = chunks
-      pairs = chunks < 64 ? 0 : max(chunks - 4 * threads, 0) / 2
+      self.threads = threads
+      var (first, count) = (0, 0)
+      while first < chunks {
+        first += Self.size(left: chunks - first, threads)
+        count += 1
+      }
+      self.count = count
     }
 
-    var count: Int { chunks - pairs }
+    private static func size(left: Int, _ threads: Int) -> Int { max(left / (3 * threads), 1) }
 
     /// - Parameter isBackwards: the last chunks come first.
     func chunks(of piece: Int, isBackwards: Bool) -> Range<Int> {
-      let first = piece < pairs ? 2 * piece : pairs + piece
-      let end = first + (piece < pairs ? 2 : 1)
+      var first = 0
+      for _ in 0..<piece { first += Self.size(left: chunks - first, threads) }
+      let end = first + Self.size(left: chunks - first, threads)
       return isBackwards ? chunks - end..<chunks - first : first..<end
     }
   }

@@ -136,15 +136,16 @@ extension Pass {
       case .convolution(let window, let weights, let bias, let inputs):
         var convolution = rso_convolution(
           x: x, w: weights, bias: bias, init: i.b.isNothing ? nil : UnsafePointer(b), y: y,
-          x_lane: xLane,
-          y_lane: yLane, init_lane: bLane, window: window, lanes: Int32(place.lanes),
-          in_channels: Int32(inputs), out_channels: Int32(i.outputs))
+          x_lane: xLane, y_lane: yLane, init_lane: bLane, next_x: 0, next_init: 0, window: window,
+          lanes: Int32(place.lanes), in_channels: Int32(inputs), out_channels: Int32(i.outputs))
         kernels.convolution(&convolution)
       case .mix(let weights):
+        let next = place.next > 0 && i.b.value >= 0 ? values[i.b.value].blockStride : 0
         var convolution = rso_convolution(
           x: x, w: weights.packed.buffer.pointer, bias: nil, init: b, y: y, x_lane: xLane,
-          y_lane: yLane, init_lane: bLane, window: weights.window, lanes: Int32(place.lanes),
-          in_channels: 1, out_channels: Int32(i.outputs))
+          y_lane: yLane, init_lane: bLane, next_x: 0, next_init: next * place.blocks,
+          window: weights.window, lanes: Int32(place.lanes), in_channels: 1,
+          out_channels: Int32(i.outputs))
         kernels.convolution(&convolution)
       case .winograd(let window, let weights, let bias, let inputs):
         var layer = i.layer(window, weights, bias, inputs)
@@ -164,11 +165,28 @@ extension Pass {
           (layer.sums, layer.sums_lane) = sums(n, place)
         }
         kernels.layer(&layer)
-      case .shift(var window, let delta, let tap):
+      case .shift(let window, let delta, let tap):
         let (added, addedLane) = find(i.added, place)
-        kernels.shift_add(
-          &map, b, bLane, i.added.isNothing ? nil : UnsafePointer(added), addedLane, delta, &window,
-          tap.pointee)
+        var shift = rso_shift()
+        (shift.x, shift.z, shift.delta) = (map.x, UnsafePointer(b), delta)
+        shift.y = i.y.isNothing ? nil : y
+        if !i.added.isNothing { shift.added = UnsafePointer(added) }
+        (shift.z_lane, shift.added_lane, shift.y_lane) = (bLane, addedLane, yLane)
+        if let norm = i.source.norm {
+          (shift.scale, shift.offset) = (norms[norm].scale, norms[norm].offset)
+          shift.norm_lane = norms[norm].lane
+          shift.relu = i.source.relu ? 1 : 0
+        }
+        if let moments = i.moments {
+          (shift.origin, shift.valid) = (norms[moments].shift, valid(place))
+          (shift.sums, shift.sums_lane) = sums(norms[moments], place)
+        }
+        if place.next > 0, i.x.value >= 0, i.b.value >= 0 {
+          shift.next_x = values[i.x.value].blockStride
+          shift.next_z = values[i.b.value].blockStride
+        }
+        (shift.window, shift.lanes, shift.tap) = (window, map.lanes, tap.pointee)
+        kernels.shift_add(&shift)
       case .offset(let one, let delta):
         // The deltas are one apart; the factor is the same 1 for every lane.
         for lane in 0..<place.lanes {

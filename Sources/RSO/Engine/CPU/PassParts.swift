@@ -41,9 +41,10 @@ extension Pass.Instruction {
   var words: String {
     var words: [String] = []
     if source.mixing != nil { words.append("mix") }
+    if case .shift = operation { words.append(operation.word) }
     if source.norm != nil { words.append("normalize") }
     if source.box != nil { words.append("box sums") }
-    words.append(operation.word)
+    if words.first != operation.word { words.append(operation.word) }
     if moments != nil { words.append("moments") }
     return words.joined(separator: ", ")
   }
