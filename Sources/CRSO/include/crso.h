@@ -92,7 +92,7 @@ typedef struct {
   int32_t relu, lanes, channels, height, width;
 } rso_source;
 
-// y = bias + factor · 3×3 convolution of the source, by Winograd's algorithm, of stride 1 or 2, padding 0 or 1.
+// y = bias + 3×3 convolution of factor · source, by Winograd's algorithm, of stride 1 or 2, padding 0 or 1; factor > 0.
 // With `box`, stride 2: of the sums of 2×2 neighbours of the source, padded by 1 or 0, and no other padding.
 // u: weights at the points,
 //    [tile kinds 4×4, 4×3, 3×4, 3×3][points down][ceil(out_channels / 8)][in][points across][8]
