@@ -83,11 +83,12 @@ typedef struct {
 // column: packed [ceil(channels / 8)][3][3][8], scale, offset: [channels] per lane, or NULL
 // at_points: [channels][3][6] and, behind each, [3][5], the column's rows at the points of tiles of 4 and
 // 3 outputs; NULL where the stride is not 1 or the width not a sum of fours and threes.
+// next: floats to the x that comes next, fetched by mixed_moments meanwhile; 0: not known
 // workspace: rso_source_workspace(s) floats, for mixed_moments
 typedef struct {
   const float *x, *mixed, *column, *at_points, *added, *scale, *offset;
   float *workspace;
-  ptrdiff_t x_lane, mixed_lane, added_lane, norm_lane;
+  ptrdiff_t x_lane, mixed_lane, added_lane, norm_lane, next;
   rso_window mixing;
   int32_t relu, lanes, channels, height, width;
 } rso_source;

@@ -237,6 +237,9 @@ extension Pass {
           var source = i.kernelSource
           fill(&source, i, place)
           source.workspace = place.scratch + workspace
+          if place.next > 0, i.x.value >= 0 {
+            source.next = values[i.x.value].blockStride * place.blocks
+          }
           kernels.mixed_moments(
             &source, n.shift, valid(place), sums, lane, i.y.isNothing ? nil : y, yLane)
         }
