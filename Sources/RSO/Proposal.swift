@@ -7,7 +7,7 @@ public struct Proposal: Hashable, Sendable {
   /// The values to choose from; the first is the one that is kept when none is better.
   ///
   /// In the paper `[w, w + Δ, w − Δ]`, with `w` already decayed.
-  public var candidates: [Float]
+  public var candidates: ShortList<Float>
   /// The Δ that was drawn.
   public var delta: Float
   /// On the mini-batch of the proposal before, with the value as it is for the first candidate: that one's
@@ -18,21 +18,22 @@ public struct Proposal: Hashable, Sendable {
 /// What became of a proposal.
 public struct Decision: Hashable, Sendable {
   /// Loss of every candidate, summed over the mini-batch; NaN counts as infinite.
-  public var losses: [Double]
+  public var losses: ShortList<Double>
   /// The index of the smallest loss, the first of equals.
   public var choice: Int
 
   /// - Throws: `RSOError` when the kept value's own loss is no number: nothing can be compared then.
-  package init(losses: [Double], parameter: String, element: Int) throws {
+  package init(losses: ShortList<Double>, parameter: String, element: Int) throws {
     guard !losses[0].isNaN else {
       throw RSOError(
         "\(parameter)[\(element)]", "the loss of the value it has is NaN before any change",
         hint: "the weights or the data hold infinities or NaN; start from a sound model")
     }
-    let comparable = losses.map { $0.isNaN ? .infinity : $0 }
-    self.losses = comparable
-    choice = comparable.indices.dropFirst().reduce(0) {
-      comparable[$1] < comparable[$0] ? $1 : $0
+    self.losses = losses
+    choice = 0
+    for index in losses.indices {
+      if losses[index].isNaN { self.losses[index] = .infinity }
+      if self.losses[index] < self.losses[choice] { choice = index }
     }
   }
 }

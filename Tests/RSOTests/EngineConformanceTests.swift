@@ -128,11 +128,11 @@ import Testing
     let network = try Sample.networks[networkIndex].network()
     let data = try Sample.dataset(
       network.input, classes: network.classes, train: 3 * Self.batchSize)
-    func run(threads: Int) throws -> ([[Double]], [UInt32]) {
+    func run(threads: Int) throws -> ([ShortList<Double>], [UInt32]) {
       let parameters = Parameters(initialFor: network, seed: 3)
       let engine = try CPUEngine(
         network: network, data: data, parameters: parameters, threads: threads)
-      var losses: [[Double]] = []
+      var losses: [ShortList<Double>] = []
       for (index, slot) in parameters.slots.enumerated() {
         let order = SampleOrder(
           Philox(seed: 5).permutation(

@@ -6,7 +6,7 @@ import Testing
 @Suite struct SearchRunTests {
   /// What a run reported, without times.
   struct Record: Equatable {
-    var losses: [[Double]] = []
+    var losses: [ShortList<Double>] = []
     var choices: [Int] = []
     var reports: [String] = []
   }

@@ -56,7 +56,7 @@ package struct ReferenceEngine: Engine {
       // An error leaves the weights as they were.
       current.values[element] = old
       let decision = try Decision(
-        losses: losses, parameter: sweep.slot.name, element: proposal.element)
+        losses: ShortList(losses), parameter: sweep.slot.name, element: proposal.element)
       current.values[element] = proposal.candidates[decision.choice]
       return decision
     }

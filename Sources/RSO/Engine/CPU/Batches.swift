@@ -37,11 +37,6 @@ final class Batches {
 
   var chunks: Int { (blocks + Pass.blocksPerChunk - 1) / Pass.blocksPerChunk }
 
-  func blocksOf(chunks: Range<Int>) -> Range<Int> {
-    let first = chunks.lowerBound * Pass.blocksPerChunk
-    return first..<min(chunks.upperBound * Pass.blocksPerChunk, blocks)
-  }
-
   /// What a pass over one mini-batch reads.
   func input(_ batch: Int, results: Int) throws -> Pass.Input {
     let validity = try valid[results] ?? self.validity(results)

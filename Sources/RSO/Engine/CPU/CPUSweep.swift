@@ -33,6 +33,7 @@ final class CPUSweep {
   private var loadedChannel: Int?
   /// Spent on rests, fixed values and the channel under test.
   private var upkeepSeconds = 0.0
+  private let replays: Replays
   /// The loss that the last decision ended with.
   private var lastLoss: Double?
 
@@ -52,6 +53,7 @@ final class CPUSweep {
     history = SweepHistory(
       slot: slot, channels: lone.channels, values: parameters.values[slot.range])
     kept = Array(repeating: nil, count: batches.count)
+    replays = Replays(kernels)
 
     // The root's input belongs to what is fixed, whether or not anything else reads it.
     var needed = Set(lone.fixed)
@@ -113,11 +115,13 @@ final class CPUSweep {
       candidates, of: proposal.element, old: parameters.values[slot.offset + proposal.element],
       perChannel: history.perChannel)
     bind(judge, batch: batch, channel: channel, element: proposal.element)
-    let losses = try judge.built.pass.run(
+    let computed = try judge.built.pass.run(
       batches.input(batch, results: judge.candidates), workers, candidates: candidates.count)
-
+    var losses = ShortList<Double>()
+    if let known { losses.append(known) }
+    for loss in computed { losses.append(loss) }
     let decision = try Decision(
-      losses: (known.map { [$0] } ?? []) + losses, parameter: slot.name, element: proposal.element)
+      losses: losses, parameter: slot.name, element: proposal.element)
     lastLoss = decision.losses[decision.choice]
     parameters.values[slot.offset + proposal.element] = proposal.candidates[decision.choice]
     history.record(proposal.element)
@@ -198,16 +202,15 @@ extension CPUSweep {
       try computeFixed(batch)
       return try update(batch, fresh: true, units: allUnits(but: channel, now), parameters)
     }
+    if state.channel == channel, history.isOnly(channel, since: state.time) {
+      return try replay(batch, channel, since: state.time, parameters)
+    }
     var stale = history.changedChannels(since: state.time)
     // A changed weight of the root is made up for on what it makes; nothing else changes that but a bias.
     let mustRedo =
       stale.contains(channel) && history.slot.node == lone.root && history.slot.role != .weight
     stale.insert(state.channel)
     stale.remove(channel)
-    if state.channel == channel {
-      stale.remove(channel)
-      if stale.isEmpty { return try replay(batch, channel, since: state.time, parameters) }
-    }
     // What the rest holds of a channel was computed with the weights of `state.time`.
     var units: [RefreshPass.Unit] = []
     for c in stale.sorted() {
@@ -265,63 +268,16 @@ extension CPUSweep {
     guard let root = lone.root, history.slot.node == root, history.slot.role == .weight else {
       return
     }
-    let changes = history.changes(of: channel, since: time, in: parameters)
     let input = network.inputs[root][0]
-    guard !changes.isEmpty, let z = testedChannel(batch, root),
-      let x = at(external(input), batch, input)
-    else { return }
-    var window = lone.window(of: root)
-    let taps = Int(window.kernel * window.kernel)
-    let shape = lone.shape(root + 1)
-    let area = network.shapes[input].area
-    let (xStride, zStride) = (Pass.stride(network.shapes[input]), Pass.stride(shape))
-    let kernels = kernels.table.pointee
-    // Several changes that meet one channel are a convolution of it; a few are shifted additions, each of which
-    // loads and stores the whole plane.
-    let byInput = Dictionary(grouping: changes) { $0.element % history.perChannel / taps }
-    let hasRows = rso_has_rows(&window) != 0
-    let inputs = try byInput.sorted { $0.key < $1.key }.map { channel, changes in
-      let changes = changes.map { (tap: $0.element % taps, delta: $0.delta) }
-      guard hasRows && changes.count >= 4 else {
-        return (
-          offset: channel * area * Kernels.block, changes: changes, weights: PackedWeights?.none
-        )
-      }
-      let weights = try PackedWeights(outputs: 1, inputs: 1, taps: taps)
-      for (tap, delta) in changes { weights.set(output: 0, input: 0, tap: tap, delta) }
-      return (offset: channel * area * Kernels.block, changes: changes, weights: weights)
+    guard let z = testedChannel(batch, root), let x = at(external(input), batch, input) else {
+      return
     }
-    let pieces = Pass.Pieces(chunks: batches.chunks, threads: workers.threads)
-    workers.run(pieces.count) { piece, _ in
-      let blocks = batches.blocksOf(chunks: pieces.chunks(of: piece, isBackwards: false))
-      // One block at a time: its plane stays in the first-level cache for all changes.
-      for block in blocks {
-        let z = z + block * zStride
-        let isFollowed = block + 1 < blocks.upperBound
-        for (number, input) in inputs.enumerated() {
-          let x = x + block * xStride + input.offset
-          let (nextX, nextZ) = (isFollowed ? xStride : 0, isFollowed && number == 0 ? zStride : 0)
-          if let weights = input.weights {
-            var convolution = rso_convolution(
-              x: x, w: weights.buffer.pointer, bias: nil, init: z, y: z, x_lane: 0, y_lane: 0,
-              init_lane: 0, next_x: nextX, next_init: nextZ, window: window, lanes: 1,
-              in_channels: 1, out_channels: 1)
-            kernels.convolution(&convolution)
-            continue
-          }
-          for (number, change) in input.changes.enumerated() {
-            withUnsafePointer(to: change.delta) { delta in
-              var shift = rso_shift()
-              shift.x = UnsafePointer(x)
-              (shift.z, shift.y, shift.delta) = (UnsafePointer(z), z, delta)
-              if number == 0 { (shift.next_x, shift.next_z) = (nextX, nextZ) }
-              (shift.window, shift.lanes, shift.tap) = (window, 1, Int32(change.tap))
-              kernels.shift_add(&shift)
-            }
-          }
-        }
-      }
-    }
+    let shape = network.shapes[input]
+    try replays.begin(
+      x: x, z: z, window: lone.window(of: root), inputs: shape.channels, area: shape.area,
+      strides: (Pass.stride(shape), Pass.stride(lone.shape(root + 1))))
+    history.changes(of: channel, since: time, in: parameters, to: &replays.changes)
+    replays.run(perChannel: history.perChannel, batches, workers)
   }
 
   private func computeFixed(_ batch: Int) throws {

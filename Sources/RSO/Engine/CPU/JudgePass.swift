@@ -143,7 +143,7 @@ final class JudgePass {
   }
 
   /// Sets the candidates of one element of `channel`, whose value is `old` now; no more than the pass has room for.
-  func propose(_ values: ArraySlice<Float>, of element: Int, old: Float, perChannel: Int) {
+  func propose(_ values: some Collection<Float>, of element: Int, old: Float, perChannel: Int) {
     for (index, candidate) in values.enumerated() { delta.pointer[index] = candidate - old }
     let index = element % perChannel
     if swept.shape.count == 4 {

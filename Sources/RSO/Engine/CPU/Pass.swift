@@ -32,6 +32,7 @@ final class Pass {
   /// What the steps point to, kept alive.
   private var owned: [AnyObject] = []
   private var scratch: [Buffer<Float>] = []
+  private let work = SegmentWork()
   /// `[chunks][lanes]` partial losses of the last run.
   private var losses: Buffer<Double>?
   /// What a run reads, made once: the values as they are bound, and where the norms have their numbers.
@@ -263,7 +264,7 @@ extension Pass {
   @discardableResult
   func run(
     _ input: Input, _ workers: Workers, candidates: Int? = nil, settled: (Norm) -> Void = { _ in }
-  ) throws -> [Double] {
+  ) throws -> ShortList<Double> {
     while scratch.count < workers.threads {
       scratch.append(try Buffer(scratchSize + workspaceSize))
     }
@@ -275,30 +276,58 @@ extension Pass {
     let context = Context(
       pass: self, values: pointers.values.pointer, norms: pointers.norms.pointer, input: input,
       losses: losses.pointer, workspace: scratchSize, lanes: candidates ?? results)
-    for (level, segment) in segments.enumerated() {
+    let pieces = Pieces(chunks: chunks, threads: workers.threads)
+    for level in segments.indices {
       let start = ContinuousClock.now
-      defer { segments[level].seconds += (ContinuousClock.now - start) / .seconds(1) }
       for norm in norms where norm.level == level + 1 { norm.clear(chunks: chunks) }
-      let scratch = scratch.map(\.pointer)
-      segment.instructions.withUnsafeBufferPointer { instructions in
-        // To and fro: what was written last is still in cache.
-        let pieces = Pieces(chunks: chunks, threads: workers.threads)
-        workers.run(pieces.count) { piece, thread in
-          let own = pieces.chunks(of: piece, isBackwards: level % 2 == 1)
-          for chunk in own {
-            context.run(
-              instructions, chunk: chunk, isFollowed: chunk + 1 < own.upperBound,
-              scratch: scratch[thread])
-          }
-        }
-      }
+      work.set(segments[level], context, scratch, pieces, level)
+      workers.run(pieces.count, work)
       for norm in norms where norm.level == level + 1 {
         norm.settle(chunks: chunks, samples: input.count)
         settled(norm)
       }
+      segments[level].seconds += (ContinuousClock.now - start) / .seconds(1)
     }
-    return (0..<(candidates ?? results)).map { result in
-      (0..<chunks).reduce(0) { $0 + losses.pointer[$1 * results + result] }
+    work.clear()
+    var sums = ShortList<Double>()
+    for result in 0..<(candidates ?? results) {
+      var sum = 0.0
+      for chunk in 0..<chunks { sum += losses.pointer[chunk * results + result] }
+      sums.append(sum)
+    }
+    return sums
+  }
+
+  /// A segment as threads run it, piece by piece. There is one for all segments and runs.
+  final class SegmentWork: Workers.Work {
+    private var context: Context?
+    private var instructions: [Instruction] = []
+    private var scratch: [Buffer<Float>] = []
+    private var pieces = Pieces(chunks: 0, threads: 1)
+    private var isBackwards = false
+
+    func set(
+      _ segment: Segment, _ context: Context, _ scratch: [Buffer<Float>], _ pieces: Pieces,
+      _ level: Int
+    ) {
+      (instructions, self.scratch, self.pieces) = (segment.instructions, scratch, pieces)
+      self.context = context
+      // To and fro: what was written last is still in cache.
+      isBackwards = level % 2 == 1
+    }
+
+    func clear() { (context, instructions, scratch) = (nil, [], []) }
+
+    func run(_ piece: Int, thread: Int) {
+      guard let context else { return }
+      let own = pieces.chunks(of: piece, isBackwards: isBackwards)
+      let scratch = scratch[thread].pointer
+      instructions.withUnsafeBufferPointer { instructions in
+        for chunk in own {
+          context.run(
+            instructions, chunk: chunk, isFollowed: chunk + 1 < own.upperBound, scratch: scratch)
+        }
+      }
     }
   }
 }

@@ -15,6 +15,7 @@ struct SweepHistory {
     self.slot = slot
     perChannel = slot.count / channels
     start = Array(values)
+    decided.reserveCapacity(slot.count)
   }
 
   var now: Int { decided.count }
@@ -28,13 +29,24 @@ struct SweepHistory {
     Set(decided[time...].map(channel(of:)))
   }
 
-  /// Elements of `channel` that were changed since `time` and what each changed by, given the values of now.
+  /// Whether no element of another channel was decided since `time`.
+  func isOnly(_ channel: Int, since time: Int) -> Bool {
+    decided[time...].allSatisfy { self.channel(of: $0) == channel }
+  }
+
+  struct Change {
+    var element: Int
+    var delta: Float
+  }
+
+  /// Appends the elements of `channel` that were changed since `time` and what each changed by, given the values of now.
   func changes(
-    of channel: Int, since time: Int, in parameters: Parameters
-  ) -> [(element: Int, delta: Float)] {
-    decided[time...].filter { self.channel(of: $0) == channel }.map {
-      ($0, parameters.values[slot.offset + $0] - start[$0])
-    }.filter { $0.delta != 0 }
+    of channel: Int, since time: Int, in parameters: Parameters, to changes: inout [Change]
+  ) {
+    for element in decided[time...] where self.channel(of: element) == channel {
+      let delta = parameters.values[slot.offset + element] - start[element]
+      if delta != 0 { changes.append(Change(element: element, delta: delta)) }
+    }
   }
 
   /// The elements of one channel of the tensor in `slot` at `time`.

@@ -17,11 +17,26 @@ struct Workers: Sendable {
   /// Calls `work(piece, thread)` for every piece in `0 ..< pieces`; returns when all are done. One call at a
   /// time.
   func run(_ pieces: Int, _ work: (_ piece: Int, _ thread: Int) -> Void) {
+    withoutActuallyEscaping(work) { run(pieces, Closure($0)) }
+  }
+
+  /// The same without an allocation, for work that comes again and again.
+  func run(_ pieces: Int, _ work: any Work) {
     if threads <= 1 || pieces <= 1 {
-      for piece in 0..<pieces { work(piece, 0) }
-      return
+      for piece in 0..<pieces { work.run(piece, thread: 0) }
+    } else {
+      team.run(pieces, work)
     }
-    withoutActuallyEscaping(work) { team.run(pieces, $0) }
+  }
+
+  protocol Work: AnyObject {
+    func run(_ piece: Int, thread: Int)
+  }
+
+  private final class Closure: Work {
+    private let body: (Int, Int) -> Void
+    init(_ body: @escaping (Int, Int) -> Void) { self.body = body }
+    func run(_ piece: Int, thread: Int) { body(piece, thread) }
   }
 }
 
@@ -34,7 +49,7 @@ private final class Team: Sendable {
   /// What is to be done, by whoever comes first.
   final class Job: @unchecked Sendable {
     /// Written between two rounds only.
-    var work: (Int, Int) -> Void = { _, _ in }
+    var work: (any Workers.Work)?
     var pieces = 0
     let next = Atomic(0)
     let busy = Atomic(0)
@@ -43,7 +58,7 @@ private final class Team: Sendable {
       while true {
         let piece = next.wrappingAdd(1, ordering: .relaxed).oldValue
         if piece >= pieces { return }
-        work(piece, thread)
+        work?.run(piece, thread: thread)
       }
     }
   }
@@ -55,7 +70,7 @@ private final class Team: Sendable {
 
   deinit { for helper in helpers { helper.call(.stop) } }
 
-  func run(_ pieces: Int, _ work: @escaping (Int, Int) -> Void) {
+  func run(_ pieces: Int, _ work: any Workers.Work) {
     let called = helpers.prefix(pieces - 1)
     job.work = work
     job.pieces = pieces
@@ -68,7 +83,7 @@ private final class Team: Sendable {
       turns += 1
       if turns > Helper.patience { sched_yield() }
     }
-    job.work = { _, _ in }
+    job.work = nil
   }
 }
 

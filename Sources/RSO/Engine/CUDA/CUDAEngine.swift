@@ -196,7 +196,7 @@ final class CUDAEngine: Engine {
     for (turn, proposal) in proposals.prefix(count).enumerated() {
       let first = turn * rso_gpu_candidates
       let decision = try Decision(
-        losses: Array(losses[first..<first + candidates]), parameter: slot.name,
+        losses: ShortList(losses[first..<first + candidates]), parameter: slot.name,
         element: proposal.element)
       current.values[slot.offset + proposal.element] = proposal.candidates[decision.choice]
       decisions.append(decision)
