@@ -216,6 +216,7 @@ static void layers(const rso_kernels *k, int lanes) {
     CALL("shift_add %s, stride %d, tap %d, %d lanes", name, stride_of, tap, lanes);                     \
     k->shift_add(&a);                                                                                   \
     check_y(lanes * shift_lane, 0, 0);                                                                  \
+    check_sums(lanes, out_area);                                                                        \
   } while (0)
 
 static void maps(const rso_kernels *k, int lanes) {
@@ -249,6 +250,8 @@ static void maps(const rso_kernels *k, int lanes) {
       SHIFT("from one for all lanes", .z = b);
       SHIFT("in place", .z = y, .z_lane = shift_lane);
       SHIFT("added", .z = b, .added = mixed, .added_lane = shift_lane);
+      SHIFT("normalised", .z = b, .z_lane = shift_lane, .scale = scale, .offset = offset, .norm_lane = 3, .relu = tap % 2);
+      SHIFT("summed", .z = b, .z_lane = shift_lane, .origin = offset, .valid = valid, .sums = sums, .sums_lane = 2);
     }
   CALL("moments, %d lanes", lanes);
   const rso_map a = map(9, 35, 35, lanes), logits = map(classes, 1, 1, lanes);
