@@ -119,7 +119,7 @@ struct KnownDataTests {
     (["HOME": "/h"], "/h/.cache/rso"),
   ])
   func cacheFolder(environment: [String: String], path: String) {
-    #expect(KnownData.cache(environment).path == path)
+    #expect(UserCache.folder(environment).path == path)
   }
 
   /// Found only where every file is, plain or compressed.

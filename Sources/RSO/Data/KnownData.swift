@@ -49,27 +49,11 @@ package struct KnownData: Sendable {
 
   // MARK: Where it is
 
-  /// The user's cache folder, as the XDG base directory specification has it.
-  package static func cache(
-    _ environment: [String: String] = ProcessInfo.processInfo.environment
-  ) -> URL {
-    // A relative path is to be ignored.
-    let base: URL
-    if let path = environment["XDG_CACHE_HOME"], path.hasPrefix("/") {
-      base = URL(fileURLWithPath: path)
-    } else {
-      let home = environment["HOME"].map { URL(fileURLWithPath: $0) }
-      base = (home ?? FileManager.default.homeDirectoryForCurrentUser)
-        .appendingPathComponent(".cache")
-    }
-    return base.appendingPathComponent("rso")
-  }
-
   /// Where `rso data fetch` puts it.
   package func cacheFolder(
     _ environment: [String: String] = ProcessInfo.processInfo.environment
   ) -> URL {
-    Self.cache(environment).appendingPathComponent(name)
+    UserCache.folder(environment).appendingPathComponent(name)
   }
 
   package var isBuiltIn: Bool { name == "mnist" }

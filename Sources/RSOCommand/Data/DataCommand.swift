@@ -120,7 +120,7 @@ struct DataCommand: ParsableCommand {
       Interrupts.install()
       let display = Mutex(FetchDisplay())
       let fetch = DataFetch(
-        known: known, mirrors: mirror.isEmpty ? known.mirrors : mirror, cache: KnownData.cache(),
+        known: known, mirrors: mirror.isEmpty ? known.mirrors : mirror, cache: UserCache.folder(),
         stallSeconds: timeout, isStopped: { Interrupts.received != nil },
         report: { event in display.withLock { $0.show(event) } })
       do {

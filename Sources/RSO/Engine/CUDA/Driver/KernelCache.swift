@@ -13,7 +13,7 @@ package struct KernelCache: Sendable {
 
   /// In the user's cache folder.
   package static var user: KernelCache {
-    KernelCache(folder: KnownData.cache().appendingPathComponent("cuda"))
+    KernelCache(folder: UserCache.folder().appendingPathComponent("cuda"))
   }
 
   /// What was kept under `key`, or what `compile` makes, which is then kept.

@@ -51,7 +51,7 @@ final class RefreshPass {
       let input = network.inputs[root][0]
       let x = external[input] ?? pass.bound(network.shapes[input])
       external[input] = x
-      let window = lone.window(of: root)
+      let window = lone.network.window(of: root)
       let channels = network.shapes[input].channels
       let bias = try Buffer<Float>(count)
       let (operation, set) = try built.convolution(
@@ -78,7 +78,7 @@ final class RefreshPass {
       let value = network.inputs[node][0]
       guard let x = built.values[value] else { continue }
       let inputs = lone.unit(value) * mixed
-      let window = lone.window(of: node)
+      let window = lone.network.window(of: node)
       let rest = pass.bound(network.shapes[node + 1])
       rests[node] = rest
       let outputs = network.shapes[node + 1].channels

@@ -274,7 +274,7 @@ extension CPUSweep {
     }
     let shape = network.shapes[input]
     try replays.begin(
-      x: x, z: z, window: lone.window(of: root), inputs: shape.channels, area: shape.area,
+      x: x, z: z, window: lone.network.window(of: root), inputs: shape.channels, area: shape.area,
       strides: (Pass.stride(shape), Pass.stride(lone.shape(root + 1))))
     history.changes(of: channel, since: time, in: parameters, to: &replays.changes)
     replays.run(perChannel: history.perChannel, batches, workers)

@@ -50,7 +50,8 @@ final class JudgePass {
         let x = pass.bound(Shape(channels: 1, height: input.height, width: input.width))
         changed = x
         value = pass.append(
-          .shift(lone.window(of: root), delta: deltas, tap: UnsafePointer(pass.own(tap))), x, z,
+          .shift(lone.network.window(of: root), delta: deltas, tap: UnsafePointer(pass.own(tap))),
+          x, z,
           shape: lone.shape(root + 1))
       } else if swept.node == root {
         let one = try Buffer<Float>([1])
@@ -81,7 +82,7 @@ final class JudgePass {
       case .frozen, .fixed, .oneChannel: break
       case .mixing:
         guard let x = built.values[inputs[0]] else { continue }
-        let window = lone.window(of: node)
+        let window = lone.network.window(of: node)
         let unit = lone.unit(inputs[0])
         let outputs = network.shapes[node + 1].channels
         let operation: Pass.Operation

@@ -1,5 +1,3 @@
-import CRSO
-
 /// The part of a network in which a swept element changes one channel alone, as an engine sees it: where
 /// it starts, what its channels are, and where it ends.
 struct LoneChannel {
@@ -51,14 +49,5 @@ struct LoneChannel {
     var shape = network.shapes[value]
     shape.channels = unit(value) * count
     return shape
-  }
-
-  /// Kernel, stride and padding of a convolution; 1, 1, 0 for a linear layer.
-  func window(of node: Int) -> rso_window {
-    let (input, output) = (network.shapes[network.inputs[node][0]], network.shapes[node + 1])
-    if case .conv2d(_, let kernel, let stride, let padding, _) = network.nodes[node].layer {
-      return rso_window(input, output, kernel: kernel, stride: stride, padding: padding)
-    }
-    return rso_window(input, output)
   }
 }

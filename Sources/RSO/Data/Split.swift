@@ -1,0 +1,117 @@
+/// Pixels of images, as they stand in the file.
+public enum Pixels: Hashable, Sendable {
+  /// A network reads byte / 255 − mean of the channel.
+  case bytes([UInt8])
+  /// A network reads value − mean of the channel.
+  case floats([Float])
+
+  /// Values of all images together.
+  public var count: Int {
+    switch self {
+    case .bytes(let bytes): bytes.count
+    case .floats(let floats): floats.count
+    }
+  }
+
+  /// Bytes of one value.
+  package var size: Int { if case .bytes = self { 1 } else { MemoryLayout<Float>.size } }
+
+  var kind: String { if case .bytes = self { "bytes" } else { "floats" } }
+
+  /// The first `n` values.
+  func prefix(_ n: Int) -> Pixels {
+    switch self {
+    case .bytes(let bytes): .bytes(Array(bytes.prefix(n)))
+    case .floats(let floats): .floats(Array(floats.prefix(n)))
+    }
+  }
+}
+
+/// Labelled images: those to train on, or those to test with.
+public struct Split: Sendable {
+  /// More classes than that are taken for a mistake.
+  public static let largestClassCount = 1000
+
+  /// `[N, C, H, W]`
+  public let images: Pixels
+  /// `[N]`, each from 0.
+  public let labels: [Int32]
+  /// Of one image.
+  public let shape: Shape
+  /// The files they came from, for errors.
+  let names: (images: String, labels: String)
+
+  /// Samples.
+  public var count: Int { labels.count }
+
+  /// - Parameters:
+  ///   - images: `[N, C, H, W]`, with H and W at most 64.
+  ///   - labels: `[N]`, each in 0...999.
+  ///   - names: what errors call the two.
+  /// - Throws: `RSOError` if there are none, their numbers differ, or a size or a label is out of range.
+  public init(
+    images: Pixels, labels: [Int32], shape: Shape,
+    names: (images: String, labels: String) = ("images", "labels")
+  ) throws {
+    guard shape.channels >= 1, 1...64 ~= shape.height, 1...64 ~= shape.width else {
+      throw RSOError(
+        names.images,
+        "expected images of 1×1 to 64×64 pixels and 1 channel or more, "
+          + "found \(shape.channels)×\(shape.height)×\(shape.width)")
+    }
+    guard let size = product(of: [shape.channels, shape.height, shape.width]),
+      images.count.isMultiple(of: size), images.count > 0
+    else {
+      throw RSOError(
+        names.images, "expected whole images of \(shape), found \(images.count) values")
+    }
+    guard labels.count == images.count / size else {
+      throw RSOError(
+        names.labels,
+        "expected \(images.count / size) labels, as many as images in \(names.images), "
+          + "found \(labels.count)")
+    }
+    self.images = images
+    self.labels = labels
+    self.shape = shape
+    self.names = names
+    try checkLabels(classes: Self.largestClassCount)
+  }
+
+  /// Of images of bytes.
+  public init(
+    images: [UInt8], labels: [Int32], shape: Shape,
+    names: (images: String, labels: String) = ("images", "labels")
+  ) throws {
+    try self.init(images: .bytes(images), labels: labels, shape: shape, names: names)
+  }
+
+  private init(_ split: Split, count: Int) {
+    images = split.images.prefix(count * split.shape.count)
+    labels = Array(split.labels.prefix(count))
+    shape = split.shape
+    names = split.names
+  }
+
+  /// The first `n` samples, or all where `n` is `nil` or there are no more.
+  public func prefix(_ n: Int?) -> Split {
+    guard let n, n < count else { return self }
+    return Split(self, count: max(n, 0))
+  }
+
+  func checkLabels(classes: Int) throws {
+    guard let index = labels.firstIndex(where: { !(0..<classes ~= Int($0)) }) else { return }
+    throw RSOError(
+      names.labels, "expected labels 0 to \(classes - 1), found \(labels[index]) at index \(index)")
+  }
+
+  /// The first `limit` samples, as an option asks for them.
+  func limited(to limit: Int?, option: String) throws -> Split {
+    if let limit, !(1...count ~= limit) {
+      throw RSOError(
+        option, "expected 1 to \(count), found \(limit)",
+        hint: "\(names.images) holds \(count) images")
+    }
+    return prefix(limit)
+  }
+}

@@ -1,0 +1,63 @@
+/// Bytes that `CPUEngine` allocates for the sweep of one tensor.
+///
+/// A value takes (elements + 1) · 4 bytes per sample, in whole blocks of 16 samples.
+struct MemoryModel {
+  /// The cached value of all mini-batches.
+  let cache: Int
+  /// Rests, placed and fixed values and the channel under test, of all mini-batches.
+  let kept: Int
+  /// What the passes over one mini-batch keep between batch norms: of judging, three candidates of every
+  /// layer that is computed whole; of making a rest, the lone channels.
+  let passes: Int
+
+  var total: Int { cache + kept + passes }
+
+  init(network: Network, lone: LoneChannel, batch: Int, batches: Int) {
+    let blocks = (batch + Kernels.block - 1) / Kernels.block
+    func bytes(_ shape: Shape) -> Int { Pass.stride(shape) * blocks * MemoryLayout<Float>.size }
+    let plan = lone.plan
+    cache = bytes(network.shapes[plan.cachedValue]) * batches
+
+    var values = lone.mixing.map { network.shapes[$0 + 1] } + lone.placed.map { network.shapes[$0] }
+    var fixed = Set(lone.fixed)
+    if let root = lone.root {
+      values.append(lone.shape(root + 1))
+      fixed.insert(network.inputs[root][0])
+    }
+    fixed.remove(plan.cachedValue)
+    values += fixed.map { network.shapes[$0] }
+    kept = values.reduce(0) { $0 + bytes($1) } * batches
+
+    var passes = 0
+    for (node, role) in plan.roles.enumerated() where Self.isKept(node, in: network) {
+      switch role {
+      case .whole: passes += 3 * bytes(network.shapes[node + 1])
+      case .fixed: passes += bytes(network.shapes[node + 1])
+      default: break
+      }
+    }
+    if let root = lone.root, Self.isKept(root, in: network), !lone.mixing.isEmpty {
+      passes += bytes(network.shapes[root + 1])
+    }
+    self.passes = passes
+  }
+
+  /// What the pass for batch norm's statistics keeps.
+  static func statistics(_ network: Network, samples: Int) -> Int {
+    let blocks = (samples + Kernels.block - 1) / Kernels.block
+    return network.nodes.indices.filter { isKept($0, in: network) }.reduce(0) {
+      $0 + Pass.stride(network.shapes[$1 + 1]) * blocks * MemoryLayout<Float>.size
+    }
+  }
+
+  /// Whether a layer's output is kept from one batch norm to the next: it is dear, and a batch norm
+  /// follows.
+  static func isKept(_ node: Int, in network: Network) -> Bool {
+    guard network.nodes[node].layer.mixesChannels,
+      network.multiplyAdds[node] > 16 * network.shapes[node + 1].count
+    else { return false }
+    return network.nodes.indices.dropFirst(node + 1).contains {
+      if case .batchNorm = network.nodes[$0].layer { true } else { false }
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import CRSO
+
+/// The weights that mix one channel into all outputs of a 3×3 convolution.
+struct MixingWeights {
+  let window: rso_window
+  let packed: PackedWeights
+  /// The rows of every output's weights at the points, where the kernel can use them.
+  let atPoints: Buffer<Float>?
+
+  /// `nil` where the kernel for rows does not fit the window.
+  init?(_ window: rso_window, outputs: Int) throws {
+    var window = window
+    guard rso_has_rows(&window) != 0 else { return nil }
+    self.window = window
+    packed = try PackedWeights(outputs: outputs, inputs: 1, taps: 9)
+    let hasTiles = window.stride == 1 && rso_has_layer(window.out_width, window.out_width) != 0
+    atPoints = hasTiles ? try Buffer(outputs * 33) : nil
+  }
+
+  /// Takes over `[out][1][3][3]`.
+  func set(outputs: Int, _ values: ArraySlice<Float>) {
+    packed.set(outputs: outputs, values)
+    guard var place = atPoints?.pointer else { return }
+    let matrices = [4, 3].map { WinogradWeights.matrix(outputs: $0, stride: 1) }
+    for output in 0..<outputs {
+      for matrix in matrices {
+        for row in 0..<3 {
+          for point in matrix {
+            let first = values.startIndex + output * 9 + row * 3
+            let sum = (0..<3).reduce(0) { $0 + point[$1] * Double(values[first + $1]) }
+            place.pointee = Float(sum)
+            place += 1
+          }
+        }
+      }
+    }
+  }
+}

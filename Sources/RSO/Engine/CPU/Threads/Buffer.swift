@@ -1,0 +1,29 @@
+import CRSO
+
+/// Zeroed, aligned memory that lives as long as the object.
+final class Buffer<Element>: @unchecked Sendable {
+  let pointer: UnsafeMutablePointer<Element>
+  let count: Int
+  private let bytes: Int
+
+  /// - Throws: `RSOError` when there is not that much memory.
+  init(_ count: Int) throws {
+    let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(
+      by: MemoryLayout<Element>.stride)
+    guard !overflow, let memory = rso_allocate(bytes) else {
+      throw RSOError(
+        "memory", "could not allocate \(bytes / 1_000_000) MB",
+        hint: "use a smaller --batch, or fewer samples with --train-limit")
+    }
+    pointer = memory.bindMemory(to: Element.self, capacity: max(count, 1))
+    self.count = count
+    self.bytes = bytes
+  }
+
+  convenience init(_ values: [Element]) throws {
+    try self.init(values.count)
+    for (index, value) in values.enumerated() { pointer[index] = value }
+  }
+
+  deinit { rso_free(pointer, bytes) }
+}

@@ -1,0 +1,39 @@
+/// Addresses that all passes of an engine share.
+struct CUDABoard {
+  /// The turn that is on, and those of a run.
+  var turn: UInt64 = 0
+  var turns: UInt64 = 0
+  var progress: UInt64 = 0
+  var losses: UInt64 = 0
+  var changes: UInt64 = 0
+  var units: UInt64 = 0
+  var parameters: UInt64 = 0
+  /// Of the swept tensor: its values before the sweep, and when each is decided.
+  var start: UInt64 = 0
+  var decided: UInt64 = 0
+  /// Running mean and variance of every batch norm, in double precision; see `Network.statisticsOffset(of:)`.
+  var statistics: UInt64 = 0
+  var train = Images()
+  var test = Images()
+  /// The samples of the sweep, and 0, 1, 2, …
+  var order: UInt64 = 0
+  var everything: UInt64 = 0
+  /// Of whole layers.
+  var precision = CUDAPrecision.fp32
+  /// Of an evaluation: partial losses and predicted classes.
+  var partial: UInt64 = 0
+  var predicted: UInt64 = 0
+
+  /// Where a split's images and labels are: pixels as bytes with a table, or as floats with a mean.
+  struct Images {
+    var bytes: UInt64 = 0
+    var floats: UInt64 = 0
+    var table: UInt64 = 0
+    var mean: UInt64 = 0
+    var labels: UInt64 = 0
+  }
+
+  func parameter(_ slot: Parameters.Slot?) -> UInt64 {
+    slot.map { parameters + UInt64($0.offset * MemoryLayout<Float>.stride) } ?? 0
+  }
+}

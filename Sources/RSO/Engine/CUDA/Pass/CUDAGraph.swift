@@ -1,0 +1,71 @@
+/// Launches captured once and started together, so that what the host does for one of them does not set the pace.
+final class CUDAGraph {
+  private let module: CUDAModule
+  private let graph: CUDADriver.Handle
+
+  /// - Parameter turns: launches of turns; all of one are done before the next begins.
+  init(_ module: CUDAModule, _ turns: [[CUDALaunch]]) throws {
+    let (context, driver) = (module.context, module.context.driver)
+    // 1: only this thread's calls are looked at.
+    try context.check("cuStreamBeginCapture", driver.cuStreamBeginCapture(context.stream, 1))
+    var captured: CUDADriver.Handle = nil
+    do {
+      for turn in turns { try Self.launch(turn, module) }
+    } catch {
+      // The capture must end, or the stream takes nothing more.
+      if driver.cuStreamEndCapture(context.stream, &captured) == 0 {
+        _ = driver.cuGraphDestroy(captured)
+      }
+      throw error
+    }
+    try context.check("cuStreamEndCapture", driver.cuStreamEndCapture(context.stream, &captured))
+    defer { _ = driver.cuGraphDestroy(captured) }
+    var graph: CUDADriver.Handle = nil
+    try context.check("cuGraphInstantiate", driver.cuGraphInstantiate(&graph, captured, 0))
+    self.module = module
+    self.graph = graph
+  }
+
+  deinit { _ = module.context.driver.cuGraphExecDestroy(graph) }
+
+  /// Asks for a turn's launches: those of a branch after what came before the first of them, and beside what comes after.
+  private static func launch(_ launches: [CUDALaunch], _ module: CUDAModule) throws {
+    let context = module.context
+    var branches: Set<Int> = []
+    for launch in launches {
+      guard let branch = launch.branch else {
+        try module.launch(launch)
+        continue
+      }
+      let stream = try context.branch(branch)
+      if branches.insert(branch).inserted { try context.order(stream, after: context.stream) }
+      try module.launch(launch, on: stream)
+    }
+    for branch in branches.sorted() {
+      try context.order(context.stream, after: context.branch(branch))
+    }
+  }
+
+  func launch() throws {
+    let context = module.context
+    try context.check("cuGraphLaunch", context.driver.cuGraphLaunch(graph, context.stream))
+  }
+}
+
+/// The turns of a sweep, all of the same launches: one, and many in a row as one graph.
+struct CUDATurnGraphs {
+  static let many = 16
+  private let one: CUDAGraph
+  private let row: CUDAGraph
+
+  /// - Parameter launches: of one turn.
+  init(_ module: CUDAModule, _ launches: [CUDALaunch]) throws {
+    one = try CUDAGraph(module, [launches])
+    row = try CUDAGraph(module, Array(repeating: launches, count: Self.many))
+  }
+
+  func launch(_ turns: Int) throws {
+    for _ in 0..<turns / Self.many { try row.launch() }
+    for _ in 0..<turns % Self.many { try one.launch() }
+  }
+}

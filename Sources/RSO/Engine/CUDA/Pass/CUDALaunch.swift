@@ -1,0 +1,74 @@
+import CRSO
+
+/// The kernels by the names they have in `Sources/CRSO/cuda`.
+enum CUDAKernel: String, CaseIterable {
+  case convolve16_3, convolve16_1, convolve16, convolve4
+  case mix7, mix4
+  case tile7, tile4
+  case tile7Box = "tile7_box"
+  case tile4Box = "tile4_box"
+  case matrix7, matrix8
+  case matrix7Box = "matrix7_box"
+  case matrix8Box = "matrix8_box"
+  case matrix7TF32 = "matrix7_tf32"
+  case matrix8TF32 = "matrix8_tf32"
+  case matrix7BoxTF32 = "matrix7_box_tf32"
+  case matrix8BoxTF32 = "matrix8_box_tf32"
+  case pool, moments, settle, add, copy, shift, pack, rows, start, classify
+  case poolImages = "pool_images"
+  case loadImages = "load_images"
+  case crossEntropy = "cross_entropy"
+
+  /// May ask for more shared memory than is usual.
+  var isTile: Bool { ["tile", "matrix", "mix"].contains { rawValue.hasPrefix($0) } }
+}
+
+/// One kernel to launch, with its arguments.
+struct CUDALaunch {
+  let kernel: CUDAKernel
+  /// Blocks, and threads of each.
+  let grid: (x: Int, y: Int, z: Int)
+  let block: (x: Int, y: Int)
+  /// Bytes of shared memory that the kernel leaves to the launch.
+  let shared: Int
+  /// Those of a branch run in order, but beside others: see `CUDAGraph`.
+  var branch: Int?
+  /// The bytes of the kernel's struct.
+  let arguments: [UInt8]
+
+  init<Arguments>(
+    _ kernel: CUDAKernel, grid: (x: Int, y: Int, z: Int), block: (x: Int, y: Int),
+    shared: Int = 0, _ arguments: Arguments
+  ) {
+    self.kernel = kernel
+    self.grid = grid
+    self.block = block
+    self.shared = shared
+    self.arguments = withUnsafeBytes(of: arguments) { Array($0) }
+  }
+
+  /// A thread for `rso_gpu_lanes` samples of every place: a block has 32 threads' worth of samples at neighbouring
+  /// places, which share what their windows read.
+  ///
+  /// - Parameters:
+  ///   - samples: of one place, padding included.
+  ///   - lanes: samples of one thread.
+  ///   - planes: whatever else there is, results and channels.
+  static func overPlaces<Arguments>(
+    _ kernel: CUDAKernel, samples: Int, lanes: Int = rso_gpu_lanes, area: Int,
+    planes: Int, _ arguments: Arguments
+  ) -> CUDALaunch {
+    let height = min(area, 4)
+    return CUDALaunch(
+      kernel,
+      grid: ((samples + 32 * lanes - 1) / (32 * lanes), (area + height - 1) / height, planes),
+      block: (32, height), arguments)
+  }
+
+  /// A thread for every one of `count` things.
+  static func over<Arguments>(
+    _ kernel: CUDAKernel, count: Int, _ arguments: Arguments
+  ) -> CUDALaunch {
+    CUDALaunch(kernel, grid: ((count + 127) / 128, 1, 1), block: (128, 1), arguments)
+  }
+}

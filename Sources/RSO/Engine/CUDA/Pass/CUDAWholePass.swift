@@ -1,0 +1,65 @@
+/// The launches from the images of some samples to a value, all layers whole.
+struct CUDAWholePass {
+  /// What is wanted.
+  enum Kind {
+    /// The running statistics of batch norm, from the samples' own.
+    case statistics
+    /// The losses and predictions of a split, on running statistics.
+    case loss(EvaluatedSplit)
+    /// One value of a mini-batch of the sweep's order, on running statistics.
+    case value(Int, into: DeviceValue)
+  }
+
+  let launches: [CUDALaunch]
+  /// To be done before, once for the same weights.
+  let weightLaunches: [CUDALaunch]
+  /// Room that the launches use from their base address on.
+  let bytes: Int
+  /// Blocks of partial losses.
+  private(set) var blocks = 0
+
+  /// - Parameters:
+  ///   - count: samples.
+  ///   - work: base address.
+  init(
+    _ network: Network, _ parameters: Parameters, _ board: CUDABoard, _ kind: Kind, count: Int,
+    work: UInt64
+  ) {
+    // Caches, statistics and evaluations are exact, whatever proposals are judged with.
+    var board = board
+    board.precision = .fp32
+    // Weights are packed before the first launch, so none may have room that a value had before it.
+    let weights = CUDAWeights(space: AddressSpace(base: work))
+    let room = CUDAWeights.room(network)
+    let space = AddressSpace(base: work + UInt64(room))
+    let isStatistics = if case .statistics = kind { true } else { false }
+    let pass = CUDAPass(
+      network: network, parameters: parameters, board: board, weights: weights, space: space,
+      count: count, usesRunningStatistics: !isStatistics)
+    pass.keepsStatistics = isStatistics
+    let everything = Array(network.nodes.indices)
+    let last = network.nodes.count
+    switch kind {
+    case .statistics:
+      pass.values[0] = pass.images(board.train, order: board.everything)
+      pass.append(everything, keeping: [last])
+    case .loss(let split):
+      let images = split == .train ? board.train : board.test
+      pass.values[0] = pass.images(images, order: board.everything)
+      blocks =
+        pass.loss(
+          everything, labels: images.labels, order: board.everything, partial: board.partial,
+          predicted: board.predicted
+        ).blocks
+    case .value(0, into: let target):
+      _ = pass.images(board.train, order: board.order, into: target)
+    case .value(let value, into: let target):
+      pass.values[0] = pass.images(board.train, order: board.order)
+      pass.append(Array(everything[..<value]), keeping: [value])
+      if let x = pass.values[value] { pass.copy(x, to: target) }
+    }
+    launches = pass.launches
+    weightLaunches = weights.launches
+    bytes = room + space.peak
+  }
+}

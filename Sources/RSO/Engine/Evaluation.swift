@@ -1,0 +1,39 @@
+/// A split to evaluate.
+public enum EvaluatedSplit: String, Codable, Sendable { case train, test }
+
+/// Loss and accuracy over a split.
+public struct Evaluation: Hashable, Codable, Sendable {
+  /// Samples evaluated.
+  public var count: Int
+  /// Softmax cross entropy, summed.
+  public var loss: Double
+  /// `confusion[label][predicted]`: number of samples.
+  public var confusion: [[Int]]
+
+  /// Samples whose largest logit is the label's.
+  public var correct: Int { confusion.indices.reduce(0) { $0 + confusion[$1][$1] } }
+  /// Share of samples whose largest logit is the label's, 0 to 1.
+  public var accuracy: Double { Double(correct) / Double(count) }
+  /// Softmax cross entropy per sample.
+  public var meanLoss: Double { loss / Double(count) }
+}
+
+/// Mean and biased variance per channel of every batch norm layer, by node index.
+public struct BatchNormStatistics: Hashable, Sendable {
+  /// Of one layer, per channel.
+  public struct Moments: Hashable, Sendable {
+    /// `[channels]`
+    public var mean: [Double]
+    /// `[channels]`, biased: divided by the number of values.
+    public var variance: [Double]
+    /// Both `[channels]`.
+    public init(mean: [Double], variance: [Double]) {
+      self.mean = mean
+      self.variance = variance
+    }
+  }
+  /// By the index of the layer in `Network.nodes`.
+  public var moments: [Int: Moments] = [:]
+  /// No statistics yet.
+  public init() {}
+}

@@ -1,0 +1,53 @@
+extension SearchSettings {
+  /// - Throws: `RSOError` naming the option, in the command line's words.
+  public func validate(samples: Int, network: Network) throws {
+    func require(
+      _ holds: Bool, _ option: String, _ expected: String, _ found: Any, _ hint: String? = nil
+    ) throws {
+      guard holds else {
+        throw RSOError(option, "expected \(expected), found \(found)", hint: hint)
+      }
+    }
+    try require((1...1_000_000).contains(cycles), "--cycles", "1 to 1,000,000", cycles)
+    for size in firstBatches.map(\.size) + [batchSize] {
+      try require(size >= 1, "--batch", "1 or more", size)
+      try require(
+        size <= samples, "--batch", "at most the \(samples) training samples", size,
+        "use --batch \(samples) or less")
+    }
+    for step in firstBatches {
+      try require(
+        (1...1_000_000).contains(step.cycles), "--batch \(step.size)", "1 to 1,000,000 cycles",
+        step.cycles)
+    }
+    if case .elements(let count) = hold {
+      try require(count >= 1, "--hold", "1 or more elements, or channel", count)
+    }
+    try require((0...1).contains(anneal), "--anneal", "a fraction from 0 to 1", anneal)
+    try require(
+      weightDecay >= 0 && weightDecay < 1, "--weight-decay", "0 or more and less than 1",
+      weightDecay)
+    try require(
+      deviationScale > 0 && deviationScale.isFinite, "--sigma-scale", "a number above 0",
+      deviationScale)
+    let slots = Parameters(zerosFor: network).slots
+    if let only {
+      try require(!only.isEmpty, "--only", "a pattern or more", "none")
+      for pattern in only {
+        try require(
+          slots.contains { Self.matches($0.name, pattern) }, "--only",
+          "a pattern of the names of parameters", "'\(pattern)', which matches none",
+          "there are " + slots.map(\.name).joined(separator: ", "))
+      }
+    }
+    let names = slots.compactMap { slot in
+      SweepPlan.group(of: slot.node, in: network).map { network.nodes[$0].name }
+    }
+    for (name, count) in sweeps {
+      try require(
+        names.contains(name), "--sweeps", "the name of a convolution or linear layer", "'\(name)'",
+        "there are " + Set(names).sorted().joined(separator: ", "))
+      try require((0...1000).contains(count), "--sweeps \(name)", "0 to 1000 times", count)
+    }
+  }
+}

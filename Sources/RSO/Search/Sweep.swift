@@ -1,0 +1,48 @@
+import Foundation
+
+/// One tensor swept once within a cycle.
+public struct Sweep: Hashable, Sendable {
+  /// The slot of the swept tensor.
+  public var parameter: Int
+  /// The slot whose number keys the order of the samples: the first of the group.
+  public var group: Int
+  /// Counts the sweeps of this tensor within a cycle, from 0.
+  public var round: Int
+
+  /// Keeps the draws of rounds apart: the number that stands for `slot` in them.
+  func key(_ slot: Int) -> Int { slot | round << 20 }
+}
+
+extension SearchSettings {
+  /// The sweeps of one cycle, in order.
+  ///
+  /// Groups go from the output to the input; in a group the weights come first, then bias, then β and
+  /// γ of batch norm, all on the data that was cached for the weights.
+  public func sweeps(of parameters: Parameters, in network: Network) -> [Sweep] {
+    let order: [Parameters.Role] = [.weight, .bias, .shift, .scale]
+    let slots = parameters.slots
+    let groups = slots.map { SweepPlan.group(of: $0.node, in: network) ?? $0.node }
+    var nodes = Array(Set(groups)).sorted(by: >)
+    if tensorOrder == .inputToOutput { nodes.reverse() }
+    let counts = nodes.map { sweeps[network.nodes[$0].name] ?? 1 }
+    var result: [Sweep] = []
+    for round in 0..<(counts.max() ?? 0) {
+      for (node, count) in zip(nodes, counts) where round < count {
+        let members = slots.indices.filter { groups[$0] == node }.sorted {
+          (slots[$0].node, order.firstIndex(of: slots[$0].role) ?? 0)
+            < (slots[$1].node, order.firstIndex(of: slots[$1].role) ?? 0)
+        }
+        result += members.filter { searches(slots[$0]) }
+          .map { Sweep(parameter: $0, group: members[0], round: round) }
+      }
+    }
+    return result
+  }
+
+  private func searches(_ slot: Parameters.Slot) -> Bool {
+    only.map { $0.contains { Self.matches(slot.name, $0) } } ?? true
+  }
+
+  /// Whether a shell pattern (`*`, `?`, `[…]`) matches the whole of a name.
+  static func matches(_ name: String, _ pattern: String) -> Bool { fnmatch(pattern, name, 0) == 0 }
+}
