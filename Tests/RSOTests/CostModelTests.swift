@@ -84,30 +84,6 @@ import Testing
 
   // MARK: Upkeep of the rests
 
-  /// Three channels of three elements on two mini-batches.
-  @Test func visits() {
-    var rests = RestUpkeep(channels: 3, elements: 9, batches: 2)
-    #expect(rests.visit(0, batch: 0) == .fresh)
-    #expect(rests.visit(1, batch: 1) == .fresh)
-    // Elements 0 and 1 were decided since.
-    #expect(rests.visit(2, batch: 0) == .replay(2))
-    // Channel 0 comes in, channel 1 goes out as it is tested.
-    #expect(rests.visit(3, batch: 1) == .update(units: 2, mixed: 2))
-    var wide = RestUpkeep(channels: 8, elements: 24, batches: 2)
-    for turn in 0..<3 { _ = wide.visit(turn, batch: turn % 2) }
-    // Mini-batch 1 was last at element 1: channel 0 in, channel 1 out.
-    #expect(wide.visit(3, batch: 1) == .update(units: 2, mixed: 2))
-    // Mini-batch 0 was at element 2.
-    #expect(wide.visit(4, batch: 0) == .update(units: 2, mixed: 2))
-    #expect(wide.visit(5, batch: 1) == .replay(2))
-    // Mini-batch 0 skips channel 2: channel 1 in, 3 out.
-    #expect(wide.visit(9, batch: 0) == .update(units: 2, mixed: 2))
-    // Mini-batch 1, in channel 1 so far, comes back to channel 0: channels 1 in, 3 old and new, 0 out.
-    #expect(wide.visit(0, batch: 1) == .update(units: 4, mixed: 4))
-    // The same channel, but another was changed in between.
-    #expect(wide.visit(10, batch: 0) == .update(units: 3, mixed: 2))
-  }
-
   /// conv4 on one mini-batch and on as many as there are elements.
   @Test func upkeepOfASweep() throws {
     let network = try Network.mnist().foldingAveragePools()
@@ -115,9 +91,22 @@ import Testing
     let slot = try #require(slots.first { $0.name == "conv4.weight" })
     let cost = TensorCost(network: network, slot: slot)
     let channel = 144 * 49
-    #expect(cost.upkeep(.fresh) == 16 * channel + 15 * channel)
-    #expect(cost.upkeep(.update(units: 3, mixed: 2)) == 3 * channel + 2 * channel)
-    #expect(cost.upkeep(.replay(12)) == 12 * 49)
+    func turn(_ refresh: SweepSchedule.Refresh?, changes: Int = 0) -> SweepSchedule.Turn {
+      .init(
+        element: 0, batch: 0, channel: 0, time: 0, isFirst: false, refresh: refresh,
+        changes: 0..<changes)
+    }
+    func units(_ signs: Int...) -> [SweepSchedule.Unit] {
+      signs.map { .init(channel: 1, time: 0, sign: $0) }
+    }
+    let all = Array(repeating: 1, count: 15) + [0]
+    #expect(
+      cost.upkeep(
+        turn(.init(units: all.map { .init(channel: 1, time: 0, sign: $0) }, isFresh: true)))
+        == 16 * channel + 15 * channel)
+    #expect(
+      cost.upkeep(turn(.init(units: units(1, -1, 0), isFresh: false))) == 3 * channel + 2 * channel)
+    #expect(cost.upkeep(turn(nil, changes: 12)) == 12 * 49)
     func upkeep(_ batches: Int, hold: SearchSettings.Hold = .elements(1)) -> Int {
       cost.upkeep(Turns(hold, of: slot, batches: batches))
     }

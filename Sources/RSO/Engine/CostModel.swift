@@ -18,14 +18,14 @@ public struct CostModel: Hashable, Sendable {
     ///
     ///     area + Σ mixing (multiply-adds / channels) + Σ whole multiply-adds
     ///
-    /// The REFERENCE's 1.84 G for a cycle of MNIST is the sum of this over all elements.
+    /// Summed over all elements, a cycle of MNIST has 1.84 G.
     public let perImage: Int
     /// Candidates that are computed in the whole sweep: three for a proposal, two for a held one.
     public let candidates: Int
     /// Multiply-adds of all candidates: `candidates` · batch · `perImage`.
     public let judging: Int
     /// Multiply-adds of the whole sweep that keep the rests up to date: a first time for every
-    /// mini-batch, and whenever a mini-batch comes round in another channel (`RestUpkeep`). On one
+    /// mini-batch, and whenever a mini-batch comes round in another channel (`SweepSchedule`). On one
     /// mini-batch, for `u` channels of which `m` change the rest:
     ///
     ///     batch · (u · own layer / channels + m · Σ mixing (multiply-adds / channels))
@@ -53,7 +53,7 @@ public struct CostModel: Hashable, Sendable {
 
   /// Multiply-adds of one cycle.
   public var total: Int { sweeps.reduce(0) { $0 + $1.total } }
-  /// Multiply-adds of all candidates of a cycle: what REFERENCE.md counts, times 3 · batch.
+  /// Multiply-adds of all candidates of a cycle: 3 · batch · Σ `perImage`.
   public var judging: Int { sweeps.reduce(0) { $0 + $1.judging } }
   /// Bytes needed at most, the data included: the largest of every part, since the engine keeps the
   /// memory of one sweep for the next.
@@ -79,7 +79,7 @@ public struct CostModel: Hashable, Sendable {
     let philox = Philox(seed: settings.seed)
 
     var sweeps: [Sweep] = []
-    var memories: [MemoryModel] = []
+    var memories: [CPUMemory] = []
     var previous: RSO.Sweep?
     for sweep in settings.sweeps(of: parameters, in: network) {
       let slot = slots[sweep.parameter]
@@ -95,7 +95,7 @@ public struct CostModel: Hashable, Sendable {
       let candidates = 3 * slot.count - held
       let sharesCache = previous?.group == sweep.group && previous?.round == sweep.round
       let below = layers[..<cost.lone.plan.cachedValue].reduce(0, +)
-      let memory = MemoryModel(
+      let memory = CPUMemory(
         network: folded, lone: cost.lone, batch: settings.batchSize, batches: batches)
       memories.append(memory)
       sweeps.append(
@@ -107,7 +107,7 @@ public struct CostModel: Hashable, Sendable {
           cache: sharesCache ? 0 : below * batches * settings.batchSize + statistics,
           evaluation: statistics + forward * test,
           memory: memory.total
-            + MemoryModel.statistics(folded, samples: min(statisticsSamples, train))))
+            + CPUMemory.statistics(folded, samples: min(statisticsSamples, train))))
       previous = sweep
     }
     self.sweeps = sweeps
@@ -115,7 +115,7 @@ public struct CostModel: Hashable, Sendable {
     dataMemory =
       (train + test) * (2 * network.input.count * pixelSize + MemoryLayout<Int32>.size)
     memory =
-      dataMemory + MemoryModel.statistics(folded, samples: min(statisticsSamples, train))
+      dataMemory + CPUMemory.statistics(folded, samples: min(statisticsSamples, train))
       + (memories.map(\.cache).max() ?? 0) + (memories.map(\.kept).max() ?? 0)
       + (memories.map(\.passes).max() ?? 0)
   }

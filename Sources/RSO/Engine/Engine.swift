@@ -1,6 +1,6 @@
 /// Judges proposals. It knows nothing of the search: not how a proposal was drawn nor what follows.
 ///
-/// A conformer computes the forward pass of REFERENCE (docs/method.md): running statistics of batch
+/// A conformer computes the forward pass of docs/method.md: running statistics of batch
 /// norm, taken from one pass over the first `statisticsSamples` training samples, up to the value that
 /// a sweep is computed from, the mini-batch's own statistics above it. It passes
 /// `EngineConformanceTests`, which compares it with `ReferenceEngine`. The same inputs give the same
@@ -21,6 +21,9 @@ package protocol Engine {
   mutating func beginSweep(of parameter: Int, order: SampleOrder) throws
 
   /// Judges the proposals one after another: each sees the decisions before it.
+  ///
+  /// An element is judged at most once per sweep; a second proposal for it is an error. What engines keep for every
+  /// mini-batch is brought up to date from the values before the sweep and the order of elements (`SweepSchedule`).
   ///
   /// `parameters` holds every chosen value afterwards. One decision for each proposal.
   mutating func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision]

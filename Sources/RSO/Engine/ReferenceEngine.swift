@@ -25,6 +25,8 @@ package struct ReferenceEngine: Engine {
     var order: SampleOrder
     /// Activations of the cached value, in the order of `order`.
     var cache: [[Double]]
+    /// The elements judged so far.
+    var judged: Set<Int> = []
   }
 
   package init(network: Network, data: Dataset, parameters: Parameters) {
@@ -43,8 +45,14 @@ package struct ReferenceEngine: Engine {
   }
 
   package mutating func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
-    guard let sweep else { throw RSOError("judge", "no sweep was begun") }
+    guard var sweep else { throw RSOError("judge", "no sweep was begun") }
+    defer { self.sweep = sweep }
     return try proposals.map { proposal in
+      guard sweep.judged.insert(proposal.element).inserted else {
+        throw RSOError(
+          "\(sweep.slot.name)[\(proposal.element)]",
+          "expected each element once in a sweep, found it again", hint: "begin a new sweep")
+      }
       let labels = sweep.order.batch(proposal.batch).map { Int(data.train.labels[Int($0)]) }
       let element = sweep.slot.offset + proposal.element
       let old = current.values[element]

@@ -2,7 +2,7 @@
 /// every kind that the sweep has.
 ///
 /// A proposal costs more when its mini-batch comes round in another channel than it was in last, since
-/// its rest must then be brought up to date (`RestUpkeep`). Proposals are judged in the sweep's own order,
+/// its rest must then be brought up to date (`SweepSchedule`). Proposals are judged in the sweep's own order,
 /// each is timed by itself, and the median of each kind is weighted by how often the kind occurs in the
 /// whole sweep. A kind that was not reached in the time is put at what the others let expect: a part for
 /// judging and a part for the multiply-adds of the upkeep.
@@ -80,24 +80,23 @@ package struct SpeedMeasurement {
       engine.parameters = engine.parameters
       cacheSeconds = try Self.seconds(begin)
     }
-    func rests() -> RestUpkeep {
-      RestUpkeep(channels: cost.lone.channels, elements: slot.count, batches: order.batches)
-    }
     var counts: [Kind: Int] = [:]
-    var whole = rests()
+    var whole = cost.schedule(batches: order.batches)
     for proposal in proposals {
-      let visit = whole.visit(proposal.element, batch: proposal.batch)
-      counts[Kind(visit, cost, isHeld: proposal.isHeld), default: 0] += 1
+      let next = try whole.next(element: proposal.element, batch: proposal.batch)
+      whole.endRound()
+      counts[Kind(next, cost, isHeld: proposal.isHeld), default: 0] += 1
     }
 
-    var timed = rests()
+    var timed = cost.schedule(batches: order.batches)
     var times: [Kind: [Double]] = [:]
     var total = 0.0
     // The first make room.
     let warmUp = min(3, (slot.count + 1) / 2)
     var (judged, before) = (0, [ProposalPart]())
     func judge(_ element: Int, batch: Int, isHeld: Bool) throws {
-      let kind = Kind(timed.visit(element, batch: batch), cost, isHeld: isHeld)
+      let kind = try Kind(timed.next(element: element, batch: batch), cost, isHeld: isHeld)
+      timed.endRound()
       let w = values[slot.offset + element]
       let proposal = Proposal(
         element: element, batch: batch, candidates: [w, w, w], delta: 0, isHeld: isHeld)
@@ -162,15 +161,9 @@ extension SpeedMeasurement {
     var multiplyAdds: Int
     var isUpdate = false
 
-    init(_ visit: RestUpkeep.Visit, _ cost: TensorCost, isHeld: Bool) {
-      multiplyAdds = (isHeld ? 2 : 3) * cost.perImage
-      switch visit {
-      case .fresh: multiplyAdds += cost.upkeep(visit)
-      case .update:
-        multiplyAdds += cost.upkeep(visit)
-        isUpdate = true
-      case .replay: break
-      }
+    init(_ turn: SweepSchedule.Turn, _ cost: TensorCost, isHeld: Bool) {
+      multiplyAdds = (isHeld ? 2 : 3) * cost.perImage + cost.rest(turn)
+      isUpdate = turn.refresh.map { !$0.isFresh } ?? false
     }
   }
 

@@ -11,7 +11,7 @@ extension TensorCost {
   ///   batch norm follows: to have the statistics, and again to go on, since mixing one channel in again costs
   ///   less than to store and read what comes of it for three candidates.
   /// - A convolution or linear layer above, dear to compute again, is written before the batch norm that follows
-  ///   and read behind it, for every candidate (`MemoryModel`).
+  ///   and read behind it, for every candidate (`CPUMemory`).
   ///
   /// What keeps the rests up to date is not counted, so this is the least. Values that fit into a cache can be
   /// had faster: a floor for large mini-batches.
@@ -35,7 +35,7 @@ extension TensorCost {
       channels = network.shapes[lone.plan.cachedValue].count / lone.channels
     }
     let stored = network.nodes.indices.reduce(0) {
-      roles[$1] == .whole && MemoryModel.isKept($1, in: network)
+      roles[$1] == .whole && CPUMemory.isKept($1, in: network)
         ? $0 + network.shapes[$1 + 1].count : $0
     }
     let numbers =

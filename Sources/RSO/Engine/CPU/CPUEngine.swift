@@ -90,11 +90,18 @@ package final class CPUEngine: Engine {
 
   package func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
     guard let sweep else { throw RSOError("judge", "no sweep was begun") }
-    return try proposals.map { try sweep.judge($0, &current) }
+    // Whatever throws ends the sweep; the weights decided so far stay.
+    self.sweep = nil
+    let decisions = try proposals.map { try sweep.judge($0, &current) }
+    self.sweep = sweep
+    return decisions
   }
 
   /// What the proposals of this sweep have cost so far.
   package var parts: [ProposalPart] { sweep?.parts ?? [] }
+
+  /// Multiply-adds so far in this sweep that kept rests and fixed values up to date, for one image.
+  package var upkeepMultiplyAdds: Int { sweep?.upkeepMultiplyAdds ?? 0 }
 
   package func evaluate(_ split: EvaluatedSplit) throws -> Evaluation {
     try renewStatistics()

@@ -1,7 +1,7 @@
 /// Bytes that `CPUEngine` allocates for the sweep of one tensor.
 ///
 /// A value takes (elements + 1) · 4 bytes per sample, in whole blocks of 16 samples.
-struct MemoryModel {
+struct CPUMemory {
   /// The cached value of all mini-batches.
   let cache: Int
   /// Rests, placed and fixed values and the channel under test, of all mini-batches.
@@ -18,15 +18,7 @@ struct MemoryModel {
     let plan = lone.plan
     cache = bytes(network.shapes[plan.cachedValue]) * batches
 
-    var values = lone.mixing.map { network.shapes[$0 + 1] } + lone.placed.map { network.shapes[$0] }
-    var fixed = Set(lone.fixed)
-    if let root = lone.root {
-      values.append(lone.shape(root + 1))
-      fixed.insert(network.inputs[root][0])
-    }
-    fixed.remove(plan.cachedValue)
-    values += fixed.map { network.shapes[$0] }
-    kept = values.reduce(0) { $0 + bytes($1) } * batches
+    kept = KeptValues(lone).shapes.reduce(0) { $0 + bytes($1.shape) } * batches
 
     var passes = 0
     for (node, role) in plan.roles.enumerated() where Self.isKept(node, in: network) {

@@ -39,7 +39,7 @@ final class CUDAEngine: Engine {
   /// The sweep that is on.
   private struct Active {
     var sweep: CUDASweep
-    var schedule: CUDASchedule
+    var schedule: SweepSchedule
     var order: SampleOrder
     var parameter: Int
     var turns: CUDATurnGraphs
@@ -123,7 +123,7 @@ final class CUDAEngine: Engine {
       try fill(sweep.cachedValue, plan.cachedValue, order)
       cache = wanted
     }
-    let schedule = CUDASchedule(slot: slot, lone: sweep.lone, batches: order.batches)
+    let schedule = SweepSchedule(slot: slot, lone: sweep.lone, batches: order.batches)
     try memory.start.set(Array(current.values[slot.range]))
     try module.launch(sweep.weightLaunches)
     self.sweep = Active(
@@ -174,18 +174,18 @@ final class CUDAEngine: Engine {
     where plan.turns.count < memory.turnCapacity
       && plan.units.count + active.sweep.lone.channels <= memory.unitCapacity
     {
-      let next = active.schedule.changes(before: proposal)
+      let next = active.schedule.changes(before: proposal.batch)
       if plan.changes.count + next > memory.changeCapacity, !plan.turns.isEmpty { break }
-      active.schedule.append(proposal, order: active.order, to: &plan)
+      try plan.append(proposal, &active.schedule, of: slot, order: active.order)
     }
     let count = plan.turns.count
-    try memory.upload(plan, decided: active.schedule.decidedAt)
+    try memory.upload(plan, decided: active.schedule.judgedAt)
 
     try module.launch(active.sweep.start)
     var visits = plan.visits[...]
     while let visit = visits.first {
       if visit.isFirst { try module.launch(active.sweep.fixedLaunches) }
-      if let key = visit.refresh { try module.launch(active.sweep.refresh(key)) }
+      if let refresh = visit.refresh { try module.launch(active.sweep.refresh(refresh)) }
       // Those behind it that ask for nothing go with it.
       let turns = 1 + visits.dropFirst().prefix { !$0.isFirst && $0.refresh == nil }.count
       try active.turns.launch(turns)

@@ -1,6 +1,6 @@
 /// The part of a network in which a swept element changes one channel alone, as an engine sees it: where
 /// it starts, what its channels are, and where it ends.
-struct LoneChannel {
+package struct LoneChannel {
   let network: Network
   let plan: SweepPlan
   /// The convolution or linear layer that makes the lone channel; `nil` for a batch norm that reads the

@@ -32,23 +32,35 @@ package struct TensorCost {
   }
 
   /// Before one proposal, for one image.
-  package func upkeep(_ visit: RestUpkeep.Visit) -> Int {
-    switch visit {
-    case .fresh: lone.channels * perChannel.own + (lone.channels - 1) * perChannel.mixing
-    case .update(let units, let mixed): units * perChannel.own + mixed * perChannel.mixing
-    case .replay(let changes): changes * perChange
+  package func upkeep(_ turn: SweepSchedule.Turn) -> Int {
+    rest(turn) + turn.changes.count * perChange
+  }
+
+  /// The same without making up for changes.
+  func rest(_ turn: SweepSchedule.Turn) -> Int {
+    let units = turn.refresh.map {
+      $0.units.count * perChannel.own + $0.mixed * perChannel.mixing
     }
+    return (units ?? 0) + (turn.isFirst ? fixed : 0)
+  }
+
+  /// The schedule of a sweep.
+  func schedule(batches: Int) -> SweepSchedule {
+    SweepSchedule(slot: slot, lone: lone, batches: batches)
   }
 
   /// The whole sweep, for one image of every mini-batch.
   ///
   /// - Parameter order: of the elements; `nil`: as they stand.
   package func upkeep(_ turns: Turns, order: [Int32]? = nil) -> Int {
-    var rests = RestUpkeep(channels: lone.channels, elements: slot.count, batches: turns.batches)
-    var sum = fixed * min(turns.batches, (slot.count + turns.hold - 1) / turns.hold)
+    var schedule = schedule(batches: turns.batches)
+    var sum = 0
     for turn in 0..<slot.count {
       let element = order.map { Int($0[turn]) } ?? turn
-      sum += upkeep(rests.visit(element, batch: turns.batch(turn)))
+      // A permutation has no element twice.
+      guard let next = try? schedule.next(element: element, batch: turns.batch(turn)) else { break }
+      sum += upkeep(next)
+      schedule.endRound()
     }
     return sum
   }

@@ -22,6 +22,20 @@ extension Pass {
   }
 }
 
+extension Pass {
+  /// Of convolutions for one image and lane, each counted once, also where a later segment computes it again.
+  var multiplyAdds: Int {
+    steps.reduce(0) { sum, step in
+      switch step.operation {
+      case .convolution(let window, _, _, let inputs), .winograd(let window, _, _, let inputs):
+        let (area, taps) = (window.out_height * window.out_width, window.kernel * window.kernel)
+        return sum + Int(area * taps) * inputs * (step.y.map { values[$0].shape.channels } ?? 0)
+      default: return sum
+      }
+    }
+  }
+}
+
 extension Pass.Instruction {
   /// For one image and lane, as a direct convolution has them; without batch norm, activations and pooling.
   var multiplyAdds: Int {

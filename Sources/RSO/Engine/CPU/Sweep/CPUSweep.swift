@@ -10,29 +10,21 @@ final class CPUSweep {
   private let statistics: BatchNormStatistics
   private let kernels: Kernels
   private let workers: Workers
-  private var history: SweepHistory
+  private var schedule: SweepSchedule
+  private let history: SweepHistory
 
   private var judgePass: JudgePass?
-  private var refreshPasses: [RefreshKey: RefreshPass] = [:]
-  private struct RefreshKey: Hashable {
-    var count: Int
-    var mixed: Int
-    var fresh: Bool
-  }
+  private var refreshPasses: [SweepSchedule.Refresh.Shape: RefreshPass] = [:]
 
-  /// Kept for all mini-batches, `[batches][blocks]`: the rests by mixing node, the placed values, the
-  /// fixed values by number, and the root's channel under test.
-  private var rests: [Int: Arena.Memory] = [:]
-  private var fulls: [Int: Arena.Memory] = [:]
-  private var fixed: [Int: Arena.Memory] = [:]
-  private let tested: Arena.Memory?
-  /// What each mini-batch's kept values are good for: all channels but `channel`, at `time`.
-  private var kept: [(channel: Int, time: Int)?]
+  /// `[batches][blocks]`
+  private var kept: [KeptValues.Value: Arena.Memory] = [:]
   private let fixedPass: NetworkPass?
   private var fixedTargets: [Int: Pass.ValueID] = [:]
   private var loadedChannel: Int?
   /// Spent on rests, fixed values and the channel under test.
   private var upkeepSeconds = 0.0
+  /// Done there so far, for one image: what `TensorCost.upkeep` estimates.
+  private(set) var upkeepMultiplyAdds = 0
   private let replays: Replays
   /// The loss that the last decision ended with.
   private var lastLoss: Double?
@@ -50,26 +42,16 @@ final class CPUSweep {
     self.statistics = statistics
     self.kernels = kernels
     self.workers = workers
-    history = SweepHistory(
-      slot: slot, channels: lone.channels, values: parameters.values[slot.range])
-    kept = Array(repeating: nil, count: batches.count)
+    history = SweepHistory(slot: slot, values: parameters.values[slot.range])
+    schedule = SweepSchedule(slot: slot, lone: lone, batches: batches.count)
     replays = Replays(kernels)
 
-    // The root's input belongs to what is fixed, whether or not anything else reads it.
-    var needed = Set(lone.fixed)
-    if let root = lone.root { needed.insert(network.inputs[root][0]) }
-    needed.remove(plan.cachedValue)
-
-    let whole = lone.mixing.map { $0 + 1 } + lone.placed + needed
-    let shapes = whole.map { network.shapes[$0] } + (lone.root.map { [lone.shape($0 + 1)] } ?? [])
+    let values = KeptValues(lone)
     func floats(_ shape: Shape) -> Int { Pass.stride(shape) * batches.blocks * batches.count }
-    try arena.reset(count: shapes.map(floats).reduce(0, +))
-    func room(_ shape: Shape) throws -> Arena.Memory { try arena.take(floats(shape)) }
-    for node in lone.mixing { rests[node] = try room(network.shapes[node + 1]) }
-    for value in lone.placed { fulls[value] = try room(network.shapes[value]) }
-    tested = try lone.root.map { try room(lone.shape($0 + 1)) }
+    try arena.reset(count: values.shapes.reduce(0) { $0 + floats($1.shape) })
+    for (value, shape) in values.shapes { kept[value] = try arena.take(floats(shape)) }
 
-    if needed.isEmpty {
+    if values.fixed.isEmpty {
       fixedPass = nil
     } else {
       let built = NetworkPass(
@@ -78,9 +60,8 @@ final class CPUSweep {
       built.values[plan.cachedValue] = input
       fixedTargets[plan.cachedValue] = input
       try built.append(network.nodes.indices.filter { plan.roles[$0] == .fixed })
-      for value in needed.sorted() {
+      for value in values.fixed {
         let shape = network.shapes[value]
-        fixed[value] = try room(shape)
         let target = built.pass.bound(shape)
         fixedTargets[value] = target
         built.pass.append(
@@ -97,9 +78,10 @@ final class CPUSweep {
   func judge(_ proposal: Proposal, _ parameters: inout Parameters) throws -> Decision {
     let slot = history.slot
     let batch = proposal.batch
-    let channel = history.channel(of: proposal.element)
+    let turn = try schedule.next(element: proposal.element, batch: batch)
+    let channel = turn.channel
     let start = ContinuousClock.now
-    try refresh(batch: batch, channel: channel, parameters)
+    try prepare(turn, parameters)
     upkeepSeconds += (ContinuousClock.now - start) / .seconds(1)
 
     let known = proposal.isHeld ? lastLoss : nil
@@ -113,7 +95,7 @@ final class CPUSweep {
     }
     judge.propose(
       candidates, of: proposal.element, old: parameters.values[slot.offset + proposal.element],
-      perChannel: history.perChannel)
+      perChannel: schedule.perChannel)
     bind(judge, batch: batch, channel: channel, element: proposal.element)
     let computed = try judge.built.pass.run(
       batches.input(batch, results: judge.candidates), workers, candidates: candidates.count)
@@ -124,7 +106,7 @@ final class CPUSweep {
       losses: losses, parameter: slot.name, element: proposal.element)
     lastLoss = decision.losses[decision.choice]
     parameters.values[slot.offset + proposal.element] = proposal.candidates[decision.choice]
-    history.record(proposal.element)
+    schedule.endRound()
     return decision
   }
 
@@ -148,8 +130,10 @@ final class CPUSweep {
 
   private func bind(_ judge: JudgePass, batch: Int, channel: Int, element: Int) {
     let pass = judge.built.pass
-    for (node, value) in judge.rests { pass.bind(value, at(rests[node], batch, node + 1)) }
-    for (network, value) in judge.fulls { pass.bind(value, at(fulls[network], batch, network)) }
+    for (node, value) in judge.rests { pass.bind(value, at(kept[.rest(node)], batch, node + 1)) }
+    for (network, value) in judge.fulls {
+      pass.bind(value, at(kept[.placed(network)], batch, network))
+    }
     for (network, value) in judge.wholeExternals {
       pass.bind(value, at(external(network), batch, network))
     }
@@ -168,16 +152,16 @@ final class CPUSweep {
       pass.bind(value, testedChannel(batch, root))
       if let value = judge.changed {
         let input = network.inputs[root][0]
-        let taps = history.perChannel / network.shapes[input].channels
+        let taps = schedule.perChannel / network.shapes[input].channels
         pass.bind(
-          value, view(input, first: element % history.perChannel / taps),
+          value, view(input, first: element % schedule.perChannel / taps),
           blockStride: Pass.stride(network.shapes[input]))
       }
     }
   }
 
   private func external(_ value: Int) -> Arena.Memory? {
-    value == lone.plan.cachedValue ? cache : fixed[value]
+    value == lone.plan.cachedValue ? cache : kept[.fixed(value)]
   }
 
   private func at(
@@ -187,97 +171,52 @@ final class CPUSweep {
   }
 
   private func testedChannel(_ batch: Int, _ root: Int) -> UnsafeMutablePointer<Float>? {
-    tested.map { $0 + batch * batches.blocks * Pass.stride(lone.shape(root + 1)) }
+    kept[.tested].map { $0 + batch * batches.blocks * Pass.stride(lone.shape(root + 1)) }
   }
 }
 
 // MARK: Keeping a mini-batch's rest up to date
 
 extension CPUSweep {
-  /// Makes what is kept for `batch` hold all channels but `channel`, as they are now.
-  private func refresh(batch: Int, channel: Int, _ parameters: Parameters) throws {
-    let now = history.now
-    defer { kept[batch] = (channel, now) }
-    guard let state = kept[batch] else {
-      try computeFixed(batch)
-      return try update(batch, fresh: true, units: allUnits(but: channel, now), parameters)
-    }
-    if state.channel == channel, history.isOnly(channel, since: state.time) {
-      return try replay(batch, channel, since: state.time, parameters)
-    }
-    var stale = history.changedChannels(since: state.time)
-    // A changed weight of the root is made up for on what it makes; nothing else changes that but a bias.
-    let mustRedo =
-      stale.contains(channel) && history.slot.node == lone.root && history.slot.role != .weight
-    stale.insert(state.channel)
-    stale.remove(channel)
-    // What the rest holds of a channel was computed with the weights of `state.time`.
-    var units: [RefreshPass.Unit] = []
-    for c in stale.sorted() {
-      if c != state.channel {
-        units.append(RefreshPass.Unit(channel: c, time: state.time, sign: -1))
-      }
-      units.append(RefreshPass.Unit(channel: c, time: now, sign: 1))
-    }
-    if channel != state.channel {
-      units.append(RefreshPass.Unit(channel: channel, time: state.time, sign: -1))
-    }
-    // As it was taken out, so it is tested.
-    let isTakenOut = channel != state.channel && !mustRedo
-    if !isTakenOut { units.append(RefreshPass.Unit(channel: channel, time: now, sign: 0)) }
-    if units.count >= lone.channels {
-      try update(batch, fresh: true, units: allUnits(but: channel, now), parameters)
-    } else {
-      try update(batch, fresh: false, units: units, parameters)
-      if isTakenOut { try replay(batch, channel, since: state.time, parameters) }
-    }
-  }
-
-  private func allUnits(but channel: Int, _ now: Int) -> [RefreshPass.Unit] {
-    (0..<lone.channels).filter { $0 != channel }.map {
-      RefreshPass.Unit(channel: $0, time: now, sign: 1)
-    } + [RefreshPass.Unit(channel: channel, time: now, sign: 0)]
+  /// Does what the schedule asks for before a turn is judged.
+  private func prepare(_ turn: SweepSchedule.Turn, _ parameters: Parameters) throws {
+    if turn.isFirst { try computeFixed(turn.batch) }
+    if let refresh = turn.refresh { try update(turn.batch, refresh, parameters) }
+    try replay(turn, parameters)
   }
 
   private func update(
-    _ batch: Int, fresh: Bool, units: [RefreshPass.Unit], _ parameters: Parameters
+    _ batch: Int, _ refresh: SweepSchedule.Refresh, _ parameters: Parameters
   ) throws {
-    let mixed = units.count - (units.last?.sign == 0 ? 1 : 0)
-    let key = RefreshKey(count: units.count, mixed: mixed, fresh: fresh)
-    let refresh =
-      try refreshPasses[key]
-      ?? RefreshPass(
-        lone, count: units.count, mixed: mixed, fresh: fresh, kernels: kernels,
-        blocks: batches.blocks)
-    refreshPasses[key] = refresh
-    refresh.load(units, history, parameters, statistics)
-    let pass = refresh.built.pass
-    for (value, id) in refresh.externals {
+    let made =
+      try refreshPasses[refresh.shape]
+      ?? RefreshPass(lone, refresh.shape, kernels: kernels, blocks: batches.blocks)
+    refreshPasses[refresh.shape] = made
+    made.load(refresh.units, history, schedule, parameters, statistics)
+    let pass = made.built.pass
+    for (value, id) in made.externals {
       if let memory = at(external(value), batch, value) { pass.bind(id, memory) }
     }
-    for (node, id) in refresh.rests { pass.bind(id, at(rests[node], batch, node + 1)) }
-    for (value, id) in refresh.fulls { pass.bind(id, at(fulls[value], batch, value)) }
-    if let root = lone.root, let id = refresh.tested { pass.bind(id, testedChannel(batch, root)) }
+    for (node, id) in made.rests { pass.bind(id, at(kept[.rest(node)], batch, node + 1)) }
+    for (value, id) in made.fulls { pass.bind(id, at(kept[.placed(value)], batch, value)) }
+    if let root = lone.root, let id = made.tested { pass.bind(id, testedChannel(batch, root)) }
     try pass.run(batches.input(batch, results: 1), workers)
+    upkeepMultiplyAdds += pass.multiplyAdds
   }
 
-  /// Brings the channel under test up to date: `z += δ · shifted input` for every change since `time`.
-  private func replay(_ batch: Int, _ channel: Int, since time: Int, _ parameters: Parameters)
-    throws
-  {
-    guard let root = lone.root, history.slot.node == root, history.slot.role == .weight else {
-      return
-    }
+  /// Makes up for the turn's changes on the channel under test: `z += δ · shifted input`.
+  private func replay(_ turn: SweepSchedule.Turn, _ parameters: Parameters) throws {
+    guard !turn.changes.isEmpty, let root = lone.root else { return }
     let input = network.inputs[root][0]
-    guard let z = testedChannel(batch, root), let x = at(external(input), batch, input) else {
-      return
-    }
+    guard let z = testedChannel(turn.batch, root), let x = at(external(input), turn.batch, input)
+    else { return }
     let shape = network.shapes[input]
     try replays.begin(
-      x: x, z: z, window: lone.network.window(of: root), inputs: shape.channels, area: shape.area,
+      x: x, z: z, window: network.window(of: root), inputs: shape.channels, area: shape.area,
       strides: (Pass.stride(shape), Pass.stride(lone.shape(root + 1))))
-    history.changes(of: channel, since: time, in: parameters, to: &replays.changes)
-    replays.run(perChannel: history.perChannel, batches, workers)
+    history.changes(of: schedule.changes(of: turn), in: parameters, to: &replays.changes)
+    replays.run(perChannel: schedule.perChannel, batches, workers)
+    upkeepMultiplyAdds += turn.changes.count * lone.shape(root + 1).area
   }
 
   private func computeFixed(_ batch: Int) throws {
@@ -286,5 +225,6 @@ extension CPUSweep {
       if let memory = at(external(value), batch, value) { fixedPass.pass.bind(id, memory) }
     }
     try fixedPass.pass.run(batches.input(batch, results: 1), workers)
+    upkeepMultiplyAdds += fixedPass.pass.multiplyAdds
   }
 }

@@ -6,15 +6,6 @@ import CRSO
 /// It computes some lone channels at once, each with the weights that it is to be added or subtracted
 /// with; the last of them is the one under test, which is left out of the rest or taken out of it.
 final class RefreshPass {
-  /// One channel to compute.
-  struct Unit {
-    var channel: Int
-    /// Elements of the swept tensor are taken as they were then.
-    var time: Int
-    /// +1: added to the rest, −1: taken out of it, 0: neither.
-    var sign: Float
-  }
-
   let built: NetworkPass
   private let lone: LoneChannel
   private let count: Int
@@ -28,14 +19,11 @@ final class RefreshPass {
   private let scattered: Buffer<Int32>
   private var columns: [(node: Int, set: NetworkPass.SetWeights)] = []
 
-  /// - Parameters:
-  ///   - count: units.
-  ///   - mixed: the first so many of them go into the rest or out of it.
-  ///   - fresh: start from the bias instead of updating the rest that is there.
   init(
-    _ lone: LoneChannel, count: Int, mixed: Int, fresh: Bool, kernels: Kernels, blocks: Int
+    _ lone: LoneChannel, _ refresh: SweepSchedule.Refresh.Shape, kernels: Kernels, blocks: Int
   ) throws {
     self.lone = lone
+    let (count, mixed, fresh) = (refresh.units, refresh.mixed, refresh.isFresh)
     self.mixed = mixed
     self.count = count
     let network = lone.network
@@ -121,12 +109,13 @@ final class RefreshPass {
 
   /// Sets the weights for these units, as many as the pass was built for.
   func load(
-    _ units: [Unit], _ history: SweepHistory, _ parameters: Parameters,
-    _ statistics: BatchNormStatistics
+    _ units: [SweepSchedule.Unit], _ history: SweepHistory, _ schedule: SweepSchedule,
+    _ parameters: Parameters, _ statistics: BatchNormStatistics
   ) {
-    func row(_ slot: Parameters.Slot, _ unit: Unit) -> [Float] {
+    func row(_ slot: Parameters.Slot, _ unit: SweepSchedule.Unit) -> [Float] {
       history.row(
-        of: slot, channel: unit.channel, at: unit.time, channels: lone.channels, in: parameters)
+        of: slot, channel: unit.channel, at: unit.time, channels: lone.channels, schedule,
+        in: parameters)
     }
     for (u, unit) in units.enumerated() {
       gathered.pointer[u] = Int32(unit.channel)
@@ -154,7 +143,7 @@ final class RefreshPass {
     }
     for (node, set) in columns {
       guard let slot = parameters.slot(node: node, .weight) else { continue }
-      let signed = units.prefix(mixed).map { (channel: $0.channel, factor: $0.sign) }
+      let signed = units.prefix(mixed).map { (channel: $0.channel, factor: Float($0.sign)) }
       let size = lone.unit(lone.network.inputs[node][0])
       set(slot.shape[0], parameters.columns(signed, size: size, of: slot)[...])
     }

@@ -13,13 +13,9 @@ final class CUDASweep {
   private let board: CUDABoard
   private let batchSize: Int
   private let workBase: UInt64
-  /// Kept for all mini-batches: the cached value, the rests by mixing node, the placed and the fixed values by number,
-  /// and the root's channel under test.
+  /// Kept for all mini-batches.
   private let cache: DeviceValue
-  private var rests: [Int: DeviceValue] = [:]
-  private var fulls: [Int: DeviceValue] = [:]
-  private var fixed: [Int: DeviceValue] = [:]
-  private var tested: DeviceValue?
+  private var kept: [KeptValues.Value: DeviceValue] = [:]
   private let weights: CUDAWeights
   private let storage: AddressSpace
   /// The most that a pass has needed for itself.
@@ -28,18 +24,9 @@ final class CUDASweep {
   private(set) var fixedLaunches: [CUDALaunch] = []
   /// Those of every turn: they make up for changes, judge and decide.
   private(set) var judgeLaunches: [CUDALaunch] = []
-  private var refreshes: [RefreshKey: (launches: [CUDALaunch], pass: CUDAPass)] = [:]
+  private var refreshes: [SweepSchedule.Refresh.Shape: [CUDALaunch]] = [:]
   /// They hold the room that the launches write to.
   private var passes: [CUDAPass] = []
-
-  /// Which lone channels a rest takes in or gives up, but for their numbers.
-  struct RefreshKey: Hashable {
-    /// Channels to compute; the first `mixed` of them go into the rest or out of it.
-    var count: Int
-    var mixed: Int
-    /// The rest starts from the bias.
-    var fresh: Bool
-  }
 
   var storageBytes: Int { storage.peak }
 
@@ -70,15 +57,9 @@ final class CUDASweep {
         shape: shape, address: piece.address, batchStride: size, pieces: [piece])
     }
     cache = room(network.shapes[plan.cachedValue])
-    for node in lone.mixing { rests[node] = room(network.shapes[node + 1]) }
-    for value in lone.placed { fulls[value] = room(network.shapes[value]) }
-    tested = lone.root.map { room(lone.shape($0 + 1)) }
-    // The root's input belongs to what is fixed, whether or not anything else reads it.
-    var needed = Set(lone.fixed)
-    if let root = lone.root { needed.insert(network.inputs[root][0]) }
-    needed.remove(plan.cachedValue)
-    for value in needed.sorted() { fixed[value] = room(network.shapes[value]) }
-    makeFixed(needed)
+    let values = KeptValues(lone)
+    for (value, shape) in values.shapes { kept[value] = room(shape) }
+    makeFixed(values.fixed)
     makeJudge()
   }
 
@@ -98,16 +79,16 @@ final class CUDASweep {
   }
 
   private func external(_ value: Int) -> DeviceValue? {
-    value == lone.plan.cachedValue ? cache : fixed[value]
+    value == lone.plan.cachedValue ? cache : kept[.fixed(value)]
   }
 
-  private func makeFixed(_ needed: Set<Int>) {
+  private func makeFixed(_ values: [Int]) {
     let pass = newPass()
     pass.values[lone.plan.cachedValue] = cache
     pass.append(
-      network.nodes.indices.filter { lone.plan.roles[$0] == .fixed }, keeping: needed)
-    for (value, target) in fixed.sorted(by: { $0.key < $1.key }) {
-      if let x = pass.values[value] { pass.copy(x, to: target) }
+      network.nodes.indices.filter { lone.plan.roles[$0] == .fixed }, keeping: Set(values))
+    for value in values {
+      if let x = pass.values[value], let target = kept[.fixed(value)] { pass.copy(x, to: target) }
     }
     fixedLaunches = pass.launches
     workBytes = max(workBytes, pass.workBytes)
@@ -119,7 +100,7 @@ final class CUDASweep {
 extension CUDASweep {
   private func makeJudge() {
     let pass = newPass()
-    if let root = lone.root, let z = tested, let x = external(network.inputs[root][0]) {
+    if let root = lone.root, let z = kept[.tested], let x = external(network.inputs[root][0]) {
       pass.values[root + 1] = rootValue(root, z, x, pass)
     }
     for node in lone.nodes {
@@ -130,14 +111,16 @@ extension CUDASweep {
         node, inputs[0], inputs.count > 1 ? inputs[1] : nil, channels: .lone)
     }
     for node in lone.mixing {
-      guard let x = pass.values[network.inputs[node][0]], let rest = rests[node] else { continue }
+      guard let x = pass.values[network.inputs[node][0]], let rest = kept[.rest(node)] else {
+        continue
+      }
       pass.values[node + 1] = pass.convolution(
         x, to: network.shapes[node + 1], network.slide(of: node),
         weights: weights.packed(node, pass), rest: rest, unit: x.shape.channels, isLone: true,
         needsSums: pass.isNormed(node))
     }
     for value in lone.placed {
-      guard let alone = pass.values[value], let full = fulls[value] else { continue }
+      guard let alone = pass.values[value], let full = kept[.placed(value)] else { continue }
       let whole = pass.value(network.shapes[value], results: candidates)
       pass.copy(full, to: whole, results: candidates)
       pass.copy(
@@ -231,10 +214,10 @@ extension CUDASweep {
 extension CUDASweep {
   /// Launches that compute the units of the turn, bring the rests and placed values up to date, and leave the last unit
   /// as the channel under test.
-  func refresh(_ key: RefreshKey) -> [CUDALaunch] {
-    if let made = refreshes[key] { return made.launches }
+  func refresh(_ refresh: SweepSchedule.Refresh.Shape) -> [CUDALaunch] {
+    if let made = refreshes[refresh] { return made }
     let pass = newPass()
-    let count = key.count
+    let count = refresh.units
     if let root = lone.root, let x = external(network.inputs[root][0]) {
       let weight = pass.packedUnits(parameters.slot(node: root, .weight), units: count)
       let bias = pass.rows(of: parameters.slot(node: root, .bias), units: count, width: 1)
@@ -257,18 +240,20 @@ extension CUDASweep {
     }
     for node in lone.mixing {
       let value = network.inputs[node][0]
-      guard let x = pass.values[value], let rest = rests[node] else { continue }
+      guard let x = pass.values[value], let rest = kept[.rest(node)] else { continue }
       _ = pass.convolution(
         x, to: network.shapes[node + 1], network.slide(of: node),
         weights: weights.packed(node, pass),
-        bias: board.parameter(parameters.slot(node: node, .bias)), rest: key.fresh ? nil : rest,
-        inputs: lone.unit(value) * key.mixed, unit: lone.unit(value), fromUnits: true, into: rest)
+        bias: board.parameter(parameters.slot(node: node, .bias)),
+        rest: refresh.isFresh ? nil : rest,
+        inputs: lone.unit(value) * refresh.mixed, unit: lone.unit(value), fromUnits: true,
+        into: rest)
     }
     for value in lone.placed {
-      guard let x = pass.values[value], let full = fulls[value] else { continue }
+      guard let x = pass.values[value], let full = kept[.placed(value)] else { continue }
       pass.copy(x, to: full, unit: lone.unit(value), toUnits: true)
     }
-    if let root = lone.root, let z = pass.values[root + 1], let tested {
+    if let root = lone.root, let z = pass.values[root + 1], let tested = kept[.tested] {
       // The last unit's channels.
       var last = z
       last.shape = tested.shape
@@ -276,14 +261,14 @@ extension CUDASweep {
       pass.copy(last, to: tested)
     }
     workBytes = max(workBytes, pass.workBytes)
-    refreshes[key] = (pass.launches, pass)
+    refreshes[refresh] = pass.launches
     return pass.launches
   }
 
   /// Builds the largest passes that can come, for `workBytes`.
   func foresee() {
     let channels = lone.channels
-    _ = refresh(RefreshKey(count: channels, mixed: channels - 1, fresh: true))
-    _ = refresh(RefreshKey(count: max(channels - 1, 1), mixed: max(channels - 1, 1), fresh: false))
+    _ = refresh(.init(units: channels, mixed: channels - 1, isFresh: true))
+    _ = refresh(.init(units: max(channels - 1, 1), mixed: max(channels - 1, 1), isFresh: false))
   }
 }
