@@ -2,8 +2,8 @@ import CRSO
 
 /// The fast engine: executes a `SweepPlan` exactly, in single precision, with SIMD kernels and threads.
 ///
-/// Sums run over fixed chunks of 48 samples and are added up in order in double precision, so the number
-/// of threads does not change a bit.
+/// Sums run over fixed chunks of samples and are added up in a fixed tree in double precision (`Reduction`), so
+/// neither the number of threads nor that of processes changes a bit.
 package final class CPUEngine: Engine {
   package static func check(_ network: Network) throws {}
 
@@ -13,6 +13,7 @@ package final class CPUEngine: Engine {
   private let data: Dataset
   private let kernels: Kernels
   private let workers: Workers
+  private let reduction: Reduction
   /// The caller's weights; their slots name the nodes of the network as it was given.
   private let original: Parameters
   /// The weights as they are now; the slots name the nodes of `network`.
@@ -39,10 +40,15 @@ package final class CPUEngine: Engine {
     var isCurrent: Bool
   }
 
+  /// - Parameters:
+  ///   - kernels: `nil`: the fastest.
+  ///   - reduction: the samples that this process computes. Every process has the whole data set and gets the same
+  ///     calls.
   package init(
     network: Network, data: Dataset, parameters: Parameters, threads: Int,
-    kernels: Kernels? = nil
+    kernels: Kernels? = nil, reduction: Reduction = .alone
   ) throws {
+    self.reduction = reduction
     self.network = network.foldingAveragePools()
     self.data = data
     self.kernels = try kernels ?? Kernels.preferred()
@@ -117,7 +123,8 @@ package final class CPUEngine: Engine {
       try evaluationPasses[split]
       ?? {
         let batches = try Batches(
-          (0..<Int32(samples.count)).map { $0 }, size: samples.count, labels: samples.labels)
+          (0..<Int32(samples.count)).map { $0 }, size: samples.count, labels: samples.labels,
+          reduction: reduction)
         let built = try inputPass(to: network.nodes.count, batches, usesRunningStatistics: true)
         if let logits = built.values[network.nodes.count] {
           built.pass.appendSum(.crossEntropy, of: logits)
@@ -135,8 +142,13 @@ package final class CPUEngine: Engine {
     let loss = try built.pass.run(input, workers)[0]
     var confusion = Array(
       repeating: Array(repeating: 0, count: network.classes), count: network.classes)
-    for index in 0..<samples.count {
-      confusion[Int(samples.labels[index])][Int(predicted.pointer[index])] += 1
+    var counts = [Int](repeating: 0, count: network.classes * network.classes)
+    for place in 0..<batches.samples.count where batches.samples.pointer[place] >= 0 {
+      let label = samples.labels[Int(batches.samples.pointer[place])]
+      counts[Int(label) * network.classes + Int(predicted.pointer[place])] += 1
+    }
+    for (place, count) in try reduction.total(counts).enumerated() {
+      confusion[place / network.classes][place % network.classes] = count
     }
     return Evaluation(count: samples.count, loss: loss, confusion: confusion)
   }
@@ -172,7 +184,8 @@ package final class CPUEngine: Engine {
       ?? {
         let count = min(statisticsSamples, data.train.count)
         let batches = try Batches(
-          (0..<Int32(count)).map { $0 }, size: count, labels: data.train.labels)
+          (0..<Int32(count)).map { $0 }, size: count, labels: data.train.labels,
+          reduction: reduction)
         let built = try inputPass(
           to: network.nodes.count, batches, usesRunningStatistics: false)
         try built.pass.compile()
@@ -190,7 +203,7 @@ package final class CPUEngine: Engine {
   private func renewCache(_ plan: SweepPlan, _ order: SampleOrder) throws {
     try renewStatistics()
     let batches = try Batches(
-      order.samples, size: order.batchSize, labels: data.train.labels)
+      order.samples, size: order.batchSize, labels: data.train.labels, reduction: reduction)
     let shape = network.shapes[plan.cachedValue]
     let floats = Pass.stride(shape) * batches.count * batches.blocks
     // The largest buffer so far serves again: handing gigabytes back and forth costs seconds.

@@ -1,9 +1,14 @@
-/// Samples cut into mini-batches and blocks of 16, each mini-batch padded to whole blocks.
+/// Samples cut into mini-batches and blocks of 16, each mini-batch padded to whole blocks: of each, the share of
+/// this process.
 final class Batches {
-  /// Mini-batches, and the blocks of each.
+  /// Mini-batches, and the blocks of each that this process has.
   let count: Int
   let blocks: Int
+  /// Samples of a mini-batch in all, and the number of the first that this process has, and how many.
   let size: Int
+  private let first: Int
+  private let own: Int
+  let reduction: Reduction
   /// `[count][blocks][16]`: number of each sample, −1 in the padding.
   let samples: Buffer<Int32>
   /// The same for the class of each sample, 0 in the padding.
@@ -12,15 +17,21 @@ final class Batches {
   private var valid: [Int: Buffer<Int32>] = [:]
 
   /// - Parameter order: whole mini-batches of `size` samples.
-  init(_ order: [Int32], size: Int, labels: [Int32]) throws {
+  init(
+    _ order: [Int32], size: Int, labels: [Int32], reduction: Reduction = .alone
+  ) throws {
     self.size = size
+    self.reduction = reduction
+    let share = reduction.share(of: Reduction.chunks(of: size))
+    first = share.lowerBound * Reduction.chunk
+    own = min(share.upperBound * Reduction.chunk, size) - first
     count = order.count / size
-    blocks = (size + Kernels.block - 1) / Kernels.block
+    blocks = (own + Kernels.block - 1) / Kernels.block
     samples = try Buffer(count * blocks * Kernels.block)
     self.labels = try Buffer(samples.count)
     samples.pointer.update(repeating: -1, count: samples.count)
-    for (index, sample) in order.enumerated() {
-      let place = index / size * blocks * Kernels.block + index % size
+    for (index, sample) in order.enumerated() where first..<first + own ~= index % size {
+      let place = index / size * blocks * Kernels.block + index % size - first
       samples.pointer[place] = sample
       self.labels.pointer[place] = labels[Int(sample)]
     }
@@ -31,7 +42,7 @@ final class Batches {
     try Buffer(
       (0..<blocks).flatMap { block in
         Array(
-          repeating: Int32(min(Kernels.block, size - block * Kernels.block)), count: results)
+          repeating: Int32(min(Kernels.block, own - block * Kernels.block)), count: results)
       })
   }
 
@@ -42,7 +53,7 @@ final class Batches {
     let validity = try valid[results] ?? self.validity(results)
     valid[results] = validity
     return Pass.Input(
-      count: size, blocks: blocks, valid: UnsafePointer(validity.pointer),
+      count: size, blocks: blocks, reduction: reduction, valid: UnsafePointer(validity.pointer),
       labels: UnsafePointer(labels.pointer + batch * blocks * Kernels.block),
       samples: UnsafePointer(samples.pointer + batch * blocks * Kernels.block))
   }
@@ -50,7 +61,7 @@ final class Batches {
   /// All mini-batches at once, for a pass that takes no statistics or losses.
   func everything() -> Pass.Input {
     Pass.Input(
-      count: count * size, blocks: count * blocks,
+      count: count * size, blocks: count * blocks, reduction: reduction,
       valid: UnsafePointer(labels.pointer), samples: UnsafePointer(samples.pointer))
   }
 }

@@ -42,30 +42,27 @@ final class Norm {
     shift = try Buffer(channels)
     scale = try Buffer(results * channels)
     offset = try Buffer(results * channels)
-    sums = try Buffer(level == 0 ? 0 : chunkCapacity * results * channels * 2)
+    sums = try Buffer(level == 0 ? 0 : max(chunkCapacity, 1) * results * channels * 2)
     mean = Array(repeating: 0, count: results * channels)
     variance = mean
   }
 
   func clear(chunks: Int) {
-    sums.pointer.update(repeating: 0, count: chunks * results * channels * 2)
+    sums.pointer.update(repeating: 0, count: max(chunks, 1) * results * channels * 2)
   }
 
-  /// Adds the chunks' sums in order and derives the map.
-  func settle(chunks: Int, samples: Int) {
+  /// Adds up the chunks' sums and derives the map.
+  ///
+  /// - Parameter samples: of all processes.
+  func settle(_ reduction: Reduction, samples: Int) throws {
     let count = results * channels
     let n = Double(samples * area)
+    try reduction.sum(sums.pointer, chunks: Reduction.chunks(of: samples), width: 2 * count)
     for i in 0..<count {
-      var sum = 0.0
-      var squares = 0.0
-      for chunk in 0..<chunks {
-        sum += sums.pointer[(chunk * count + i) * 2]
-        squares += sums.pointer[(chunk * count + i) * 2 + 1]
-      }
-      let shifted = sum / n
+      let shifted = sums.pointer[2 * i] / n
       mean[i] = Double(shift.pointer[i % channels]) + shifted
       // Rounding can take a variance of zero below it; NaN stays NaN.
-      let difference = squares / n - shifted * shifted
+      let difference = sums.pointer[2 * i + 1] / n - shifted * shifted
       variance[i] = difference < 0 ? 0 : difference
     }
     derive()

@@ -35,6 +35,7 @@ final class Pass {
   private let work = SegmentWork()
   /// `[chunks][lanes]` partial losses of the last run.
   private var losses: Buffer<Double>?
+  private var hasLoss = false
   /// What a run reads, made once: the values as they are bound, and where the norms have their numbers.
   private var pointers: (values: Buffer<Value>, norms: Buffer<Context.NormPointers>)?
 
@@ -47,8 +48,8 @@ final class Pass {
   /// Number of results of a statistic or a loss: one per candidate.
   var results: Int { if case .candidates(let count) = lanes { count } else { 1 } }
 
-  /// Work is dealt out, and sums are added up, by fixed chunks of three blocks.
-  static let blocksPerChunk = 3
+  /// Work is dealt out, and sums are added up, by fixed chunks of three blocks (`Reduction`).
+  static let blocksPerChunk = Reduction.chunk / Kernels.block
 
   /// Work as threads take it, in this order: each time a share of the chunks that are left, down to single ones. What a
   /// thread will need next is fetched within a piece only, so pieces should be few; and no thread should wait long for another
@@ -140,6 +141,7 @@ extension Pass {
 
   /// Appends a step that only sums over samples.
   func appendSum(_ operation: Operation, of x: ValueID) {
+    if case .crossEntropy = operation { hasLoss = true }
     steps.append(Step(operation: operation, x: x, level: values[x].level))
   }
 
@@ -186,7 +188,7 @@ extension Pass {
       }
     }
     for level in 0...(steps.map(\.level).max() ?? 0) { segments.append(segment(level)) }
-    losses = try Buffer<Double>(chunkCapacity * results)
+    losses = try Buffer<Double>(max(chunkCapacity, 1) * results)
     pointers = (try Buffer(values), try Buffer(norms.map { Context.NormPointers($0) }))
   }
 
@@ -270,7 +272,7 @@ extension Pass {
     }
     let chunks = (input.blocks + Self.blocksPerChunk - 1) / Self.blocksPerChunk
     guard let losses, let pointers else { return [] }
-    losses.pointer.update(repeating: 0, count: chunks * results)
+    losses.pointer.update(repeating: 0, count: max(chunks, 1) * results)
 
     for (index, value) in values.enumerated() { pointers.values.pointer[index] = value }
     let context = Context(
@@ -283,18 +285,17 @@ extension Pass {
       work.set(segments[level], context, scratch, pieces, level)
       workers.run(pieces.count, work)
       for norm in norms where norm.level == level + 1 {
-        norm.settle(chunks: chunks, samples: input.count)
+        try norm.settle(input.reduction, samples: input.count)
         settled(norm)
       }
       segments[level].seconds += (ContinuousClock.now - start) / .seconds(1)
     }
     work.clear()
+    guard hasLoss else { return [] }
+    try input.reduction.sum(
+      losses.pointer, chunks: Reduction.chunks(of: input.count), width: results)
     var sums = ShortList<Double>()
-    for result in 0..<(candidates ?? results) {
-      var sum = 0.0
-      for chunk in 0..<chunks { sum += losses.pointer[chunk * results + result] }
-      sums.append(sum)
-    }
+    for result in 0..<(candidates ?? results) { sums.append(losses.pointer[result]) }
     return sums
   }
 

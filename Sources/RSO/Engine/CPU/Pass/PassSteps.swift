@@ -69,9 +69,10 @@ extension Pass {
 
   /// What a run reads beside its values.
   struct Input {
-    /// Samples, and blocks of them.
+    /// Samples in all, and this process's blocks of them.
     var count: Int
     var blocks: Int
+    var reduction: Reduction
     /// Samples in each block: 16, or fewer in the last of a mini-batch.
     var valid: UnsafePointer<Int32>
     /// `[blocks][16]` class of each sample, for the loss.
