@@ -25,6 +25,8 @@ package struct ReferenceEngine: Engine {
     var order: SampleOrder
     /// Activations of the cached value, in the order of `order`.
     var cache: [[Double]]
+    /// What was decided in the round that is on: elements of the parameters, and their values.
+    var pending: [(element: Int, value: Float)] = []
   }
 
   package init(network: Network, data: Dataset, parameters: Parameters) {
@@ -42,8 +44,11 @@ package struct ReferenceEngine: Engine {
     sweep = SweepState(slot: slot, cachedValue: cachedValue, order: order, cache: cache)
   }
 
-  package mutating func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
-    guard let sweep else { throw RSOError("judge", "no sweep was begun") }
+  package mutating func judge(
+    _ proposals: ArraySlice<Proposal>, by rule: inout SweepRule
+  ) throws -> [Decision] {
+    guard var sweep else { throw RSOError("judge", "no sweep was begun") }
+    defer { self.sweep = sweep }
     return try proposals.map { proposal in
       let labels = sweep.order.batch(proposal.batch).map { Int(data.train.labels[Int($0)]) }
       let element = sweep.slot.offset + proposal.element
@@ -56,8 +61,12 @@ package struct ReferenceEngine: Engine {
       // An error leaves the weights as they were.
       current.values[element] = old
       let decision = try Decision(
-        losses: ShortList(losses), parameter: sweep.slot.name, element: proposal.element)
-      current.values[element] = proposal.candidates[decision.choice]
+        on: proposal, losses: ShortList(losses), by: &rule, parameter: sweep.slot.name)
+      sweep.pending.append((element, decision.value))
+      if proposal.endsRound {
+        for (element, value) in sweep.pending { current.values[element] = value }
+        sweep.pending = []
+      }
       return decision
     }
   }

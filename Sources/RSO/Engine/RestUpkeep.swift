@@ -23,6 +23,8 @@ package struct RestUpkeep {
   private var changed: [Int]
   /// Per mini-batch: the channel left out of its rest, and when it was brought up to date.
   private var kept: [(channel: Int, time: Int)?]
+  /// The channels of the round that is on.
+  private var pending: [Int] = []
 
   /// - Parameters:
   ///   - channels: lone channels of the sweep.
@@ -35,15 +37,21 @@ package struct RestUpkeep {
     kept = Array(repeating: nil, count: batches)
   }
 
-  /// Judges `element` on `batch`.
+  /// Judges `element` on `batch`; with the last of a round, all of it has changed.
   ///
   /// - Complexity: O(channels)
-  package mutating func visit(_ element: Int, batch: Int) -> Visit {
+  package mutating func visit(_ element: Int, batch: Int, endsRound: Bool = true) -> Visit {
     let channel = element / perChannel
     defer {
       kept[batch] = (channel, now)
-      changed[channel] = now
-      now += 1
+      pending.append(channel)
+      if endsRound {
+        for channel in pending {
+          changed[channel] = now
+          now += 1
+        }
+        pending.removeAll(keepingCapacity: true)
+      }
     }
     guard let state = kept[batch] else { return .fresh }
     var units = 1

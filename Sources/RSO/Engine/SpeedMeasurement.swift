@@ -69,7 +69,9 @@ package struct SpeedMeasurement {
     let slot = Parameters(zerosFor: folded).slots[sweep.parameter]
     let cost = TensorCost(network: folded, slot: slot)
     let order = search.sampleOrder(sweep, cycle: 0)
-    var turns = Turns(search.settings.hold, of: slot, batches: order.batches)
+    let settings = search.settings
+    var turns = Turns(
+      settings.hold, round: settings.round, rule: settings.rule, of: slot, batches: order.batches)
     let proposals = search.proposals(sweep, cycle: 0, turns)
     let values = engine.parameters.values[slot.range]
 
@@ -86,7 +88,8 @@ package struct SpeedMeasurement {
     var counts: [Kind: Int] = [:]
     var whole = rests()
     for proposal in proposals {
-      let visit = whole.visit(proposal.element, batch: proposal.batch)
+      let visit = whole.visit(
+        proposal.element, batch: proposal.batch, endsRound: proposal.endsRound)
       counts[Kind(visit, cost, isHeld: proposal.isHeld), default: 0] += 1
     }
 
@@ -96,11 +99,13 @@ package struct SpeedMeasurement {
     // The first make room.
     let warmUp = min(3, (slot.count + 1) / 2)
     var (judged, before) = (0, [ProposalPart]())
-    func judge(_ element: Int, batch: Int, isHeld: Bool) throws {
-      let kind = Kind(timed.visit(element, batch: batch), cost, isHeld: isHeld)
+    func judge(_ element: Int, batch: Int, isHeld: Bool, endsRound: Bool) throws {
+      let visit = timed.visit(element, batch: batch, endsRound: endsRound)
+      let kind = Kind(visit, cost, isHeld: isHeld)
       let w = values[slot.offset + element]
       let proposal = Proposal(
-        element: element, batch: batch, candidates: [w, w, w], delta: 0, isHeld: isHeld)
+        element: element, batch: batch, candidates: [w, w, w], delta: 0, isHeld: isHeld,
+        endsRound: endsRound)
       let spent = try Self.seconds { _ = try engine.judge([proposal]) }
       times[kind, default: []].append(spent)
       total += spent
@@ -113,7 +118,8 @@ package struct SpeedMeasurement {
       let visited = turn / turns.hold
       if visited < turns.batches && visited >= 2 && total > seconds / 2 { turns.batches = visited }
       try judge(
-        proposals[turn].element, batch: turns.batch(turn), isHeld: turns.isHeld(turn))
+        proposals[turn].element, batch: turns.batch(turn), isHeld: turns.isHeld(turn),
+        endsRound: turns.endsRound(turn))
       turn += 1
     }
     // The next channel was perhaps not reached.
@@ -121,7 +127,7 @@ package struct SpeedMeasurement {
     if next + 3 <= slot.count, search.settings.elementOrder == .rowMajor {
       let seen = min(turns.batches, (turn + turns.hold - 1) / turns.hold)
       for step in 0..<3 where counts.keys.contains(where: { $0.isUpdate && times[$0] == nil }) {
-        try judge(next + step, batch: step % seen, isHeld: false)
+        try judge(next + step, batch: step % seen, isHeld: false, endsRound: true)
       }
     }
 

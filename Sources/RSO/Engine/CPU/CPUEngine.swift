@@ -88,9 +88,11 @@ package final class CPUEngine: Engine {
       workers: workers)
   }
 
-  package func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
+  package func judge(
+    _ proposals: ArraySlice<Proposal>, by rule: inout SweepRule
+  ) throws -> [Decision] {
     guard let sweep else { throw RSOError("judge", "no sweep was begun") }
-    return try proposals.map { try sweep.judge($0, &current) }
+    return try proposals.map { try sweep.judge($0, by: &rule, &current) }
   }
 
   /// What the proposals of this sweep have cost so far.

@@ -48,7 +48,8 @@ package struct TensorCost {
     var sum = fixed * min(turns.batches, (slot.count + turns.hold - 1) / turns.hold)
     for turn in 0..<slot.count {
       let element = order.map { Int($0[turn]) } ?? turn
-      sum += upkeep(rests.visit(element, batch: turns.batch(turn)))
+      sum += upkeep(
+        rests.visit(element, batch: turns.batch(turn), endsRound: turns.endsRound(turn)))
     }
     return sum
   }

@@ -32,6 +32,8 @@ struct CUDASchedule {
   private(set) var decidedAt: [Int32]
   /// What each mini-batch's kept values are good for: all channels but `channel`, at `time`.
   private var kept: [(channel: Int, time: Int)?]
+  /// The elements of the round that is on.
+  private var pending: [Int] = []
 
   init(slot: Parameters.Slot, lone: LoneChannel, batches: Int) {
     self.slot = slot
@@ -62,6 +64,10 @@ struct CUDASchedule {
     turn.row = Int32(row)
     turn.input = Int32(row / taps)
     turn.tap = Int32(row % taps)
+    turn.place = Int32(pending.count)
+    pending.append(proposal.element)
+    turn.applies = proposal.endsRound ? Int32(pending.count) : 0
+    turn.step = proposal.delta
     turn.first_change = Int32(run.changes.count)
     turn.first_unit = Int32(run.units.count)
     withUnsafeMutableBytes(of: &turn.candidates) { bytes in
@@ -87,8 +93,16 @@ struct CUDASchedule {
     run.turns.append(turn)
     run.visits.append(visit)
     kept[proposal.batch] = (channel, now)
-    decidedAt[proposal.element] = Int32(now)
-    tested.append(proposal.element)
+    if proposal.endsRound { endRound() }
+  }
+
+  /// All decisions of a round are of the same time.
+  private mutating func endRound() {
+    for element in pending {
+      decidedAt[element] = Int32(now)
+      tested.append(element)
+    }
+    pending.removeAll(keepingCapacity: true)
   }
 
   /// The channels to compute, the one under test last; `nil`: the rest is good.
