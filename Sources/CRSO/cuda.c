@@ -6,6 +6,9 @@
 static const unsigned char arguments[] = {
 #embed "include/crso_cuda.h"
     , 0};
+static const unsigned char rule[] = {
+#embed "include/crso_rule.h"
+    , 0};
 static const unsigned char kernels[] = {
 #embed "cuda/kernels.cu"
     , 0};
@@ -33,10 +36,10 @@ static const unsigned char decide[] = {
 
 static const rso_gpu_file files[] = {
     {"kernels.cu", (const char *)kernels}, {"crso_cuda.h", (const char *)arguments},
-    {"layers.cu", (const char *)layers},   {"tile.cu", (const char *)tile},
-    {"matrix.cu", (const char *)matrix},   {"mix.cu", (const char *)mix},
-    {"lone.cu", (const char *)lone},       {"weights.cu", (const char *)weights},
-    {"decide.cu", (const char *)decide},
+    {"crso_rule.h", (const char *)rule},   {"layers.cu", (const char *)layers},
+    {"tile.cu", (const char *)tile},       {"matrix.cu", (const char *)matrix},
+    {"mix.cu", (const char *)mix},         {"lone.cu", (const char *)lone},
+    {"weights.cu", (const char *)weights}, {"decide.cu", (const char *)decide},
 };
 
 int32_t rso_cuda_file_count(void) { return sizeof files / sizeof *files; }

@@ -26,6 +26,8 @@ public struct RandomSearch {
   public let sweeps: [Sweep]
   /// What is swept next.
   public private(set) var position: Position
+  /// What the rule has learnt of each tensor, by the tensor's name; the paper's learns nothing.
+  public private(set) var ruleStates: [String: RuleState]
   private var engine: any Engine
 
   /// Where a search is: the sweep that comes next.
@@ -44,10 +46,12 @@ public struct RandomSearch {
   /// - Parameters:
   ///   - parameters: the weights to start from; `nil`: He initialisation from the seed.
   ///   - position: where to go on; the beginning unless a run is resumed.
+  ///   - ruleStates: those of the run that is resumed.
   /// - Throws: `RSOError` naming the setting or the layer that is wrong.
   public init(
     network: Network, data: Dataset, settings: SearchSettings, device: Device = .cpu(),
-    parameters: Parameters? = nil, position: Position = Position()
+    parameters: Parameters? = nil, position: Position = Position(),
+    ruleStates: [String: RuleState] = [:]
   ) throws {
     try settings.validate(samples: data.train.count, network: network)
     let parameters = parameters ?? Parameters(initialFor: network, seed: settings.seed)
@@ -60,6 +64,7 @@ public struct RandomSearch {
     self.data = data
     self.settings = settings
     self.position = position
+    self.ruleStates = ruleStates
     sweeps = settings.sweeps(of: parameters, in: network)
     guard position.cycle >= 0, position.sweep == 0 || sweeps.indices.contains(position.sweep) else {
       throw RSOError(
@@ -118,16 +123,21 @@ public struct RandomSearch {
     let order = sampleOrder(sweep, cycle: cycle)
     try engine.beginSweep(of: sweep.parameter, order: order)
 
-    let turns = Turns(settings.hold, of: slot, batches: order.batches)
+    let turns = Turns(settings, cycle: cycle, of: slot, batches: order.batches)
+    var rule = SweepRule(
+      settings.rule, width: settings.deviation(of: slot.proposalDeviation, cycle: cycle),
+      cycle: cycle, of: settings.cycles, state: ruleStates[slot.name] ?? RuleState())
     let proposals = proposals(sweep, cycle: cycle, turns)
     var changed = 0
     var loss = 0.0
     let runLength = engine.runLength(of: sweep.parameter)
     for start in stride(from: 0, to: proposals.count, by: runLength) {
       let run = proposals[start..<min(start + runLength, proposals.count)]
-      let decisions = try engine.judge(run)
-      for decision in decisions {
-        changed += decision.choice == 0 ? 0 : 1
+      // w ← argmin over {w, w + Δ, w − Δ} of the loss, or what the rule makes of the three losses.
+      let decisions = try engine.judge(run, by: &rule)
+      ruleStates[slot.name] = rule.learnt
+      for (proposal, decision) in zip(run, decisions) {
+        changed += decision.value == proposal.candidates[0] ? 0 : 1
         loss += decision.losses[decision.choice]
       }
       let judged = Event.Judged(
@@ -172,7 +182,8 @@ public struct RandomSearch {
       let isHeld = turns.isHeld(turn)
       return Proposal(
         element: Int(element), batch: turns.batch(turn),
-        candidates: [isHeld ? old : w, w + delta, w - delta], delta: delta, isHeld: isHeld)
+        candidates: [isHeld ? old : w, w + delta, w - delta], delta: delta, isHeld: isHeld,
+        endsRound: turns.endsRound(turn))
     }
   }
 }

@@ -78,6 +78,7 @@ extension SearchSettings {
       ("--weight-decay", "\(weightDecay)"), ("--seed", "\(seed)"),
       ("--sigma-scale", "\(deviationScale)"), ("--tensor-order", tensorOrder.word),
       ("--element-order", elementOrder.word), ("--hold", "\(hold)"),
+      ("--rule", "\(rule)"), ("--round", roundWords),
       ("--sweeps", sweeps.isEmpty ? "1 for every layer" : sweeps),
       ("--only", only?.joined(separator: " --only ") ?? "every parameter"),
     ]

@@ -24,7 +24,23 @@ struct SearchOptions: ParsableArguments {
     help: ArgumentHelp(
       "Test that many weights in a row, or those of a channel, on the same mini-batch (default: 1).",
       valueName: "n|channel"))
-  var hold: SearchSettings.Hold?
+  var hold: SearchSettings.Span?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "What becomes of the three losses: best, slope or parabola (default: best). They take parameters, as in "
+        + "slope:c=0.5 or parabola:reach=2,settle=1..0.2, from the first cycle to the last.",
+      valueName: "rule"))
+  var rule: String?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Judge that many weights in a row, or those of a channel, before any of them changes (default: 1), or a "
+        + "schedule: 1:2,channel is 1 for two cycles, then a channel.",
+      valueName: "n|channel"))
+  var round: RoundArgument?
 
   @Option(
     parsing: .unconditional,
@@ -77,6 +93,8 @@ struct SearchOptions: ParsableArguments {
     settings.cycles = cycles ?? settings.cycles
     if let batch { (settings.firstBatches, settings.batchSize) = (batch.first, batch.last) }
     settings.hold = hold ?? settings.hold
+    if let rule { settings.rule = try Rule(rule) }
+    if let round { (settings.firstRounds, settings.round) = (round.first, round.last) }
     settings.anneal = anneal ?? settings.anneal
     settings.weightDecay = weightDecay ?? settings.weightDecay
     settings.seed = seed ?? settings.seed
@@ -111,28 +129,45 @@ struct BatchArgument: ExpressibleByArgument {
   var last = 0
 
   init?(argument: String) {
-    var entries = argument.split(separator: ",", omittingEmptySubsequences: false)
-    guard let last = entries.popLast().flatMap({ Int($0) }) else { return nil }
+    guard let schedule = Schedule(argument, { Int($0) }) else { return nil }
+    first = schedule.first.map { .init(size: $0.value, cycles: $0.cycles) }
+    last = schedule.last
+  }
+}
+
+/// `1`, or `1:2,channel`: lengths of rounds and how many cycles each lasts, the last one to the end.
+struct RoundArgument: ExpressibleByArgument {
+  var first: [SearchSettings.RoundStep] = []
+  var last: SearchSettings.Span
+
+  init?(argument: String) {
+    guard let schedule = Schedule(argument, SearchSettings.Span.init) else { return nil }
+    first = schedule.first.map { .init(span: $0.value, cycles: $0.cycles) }
+    last = schedule.last
+  }
+}
+
+/// `a:2,b:1,c`: what lasts for some cycles, and what comes after it.
+private struct Schedule<Value> {
+  var first: [(value: Value, cycles: Int)] = []
+  var last: Value
+
+  init?(_ text: String, _ value: (Substring) -> Value?) {
+    var entries = text.split(separator: ",", omittingEmptySubsequences: false)
+    guard let last = entries.popLast().flatMap(value) else { return nil }
     self.last = last
     for entry in entries {
       let parts = entry.split(separator: ":", omittingEmptySubsequences: false)
-      guard parts.count == 2, let size = Int(parts[0]), let cycles = Int(parts[1]) else {
+      guard parts.count == 2, let value = value(parts[0]), let cycles = Int(parts[1]) else {
         return nil
       }
-      first.append(.init(size: size, cycles: cycles))
+      first.append((value, cycles))
     }
   }
 }
 
-extension SearchSettings.Hold: ExpressibleByArgument {
-  public init?(argument: String) {
-    if argument == "channel" {
-      self = .channel
-    } else {
-      guard let count = Int(argument) else { return nil }
-      self = .elements(count)
-    }
-  }
+extension SearchSettings.Span: ExpressibleByArgument {
+  public init?(argument: String) { self.init(argument) }
 }
 
 extension SearchSettings.TensorOrder: ExpressibleByArgument {

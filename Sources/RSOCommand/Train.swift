@@ -16,6 +16,7 @@ struct Train: ParsableCommand {
         rso train --data C10 --layers 9 --epochs 500  the paper's CIFAR-10 run (rso data fetch cifar10)
         rso train --data-dir digits --layers 9        your own images, the paper's larger network
         rso train --network net.json --batch 1000     your own network
+        rso train --rule slope --batch 1000           steps in proportion to the slope of the loss
         rso train --from runs/five/best.safetensors   start from a trained network
         rso train --from torch.safetensors --network net.json --only 'bn*' --only fc.weight
                                                       change some tensors of a network from elsewhere
@@ -161,7 +162,8 @@ struct Train: ParsableCommand {
       guard !checkpoint.isFinished else { return }
       search = try RandomSearch(
         network: configuration.network, data: data, settings: configuration.settings,
-        device: device, parameters: checkpoint.model.parameters, position: checkpoint.position)
+        device: device, parameters: checkpoint.model.parameters, position: checkpoint.position,
+        ruleStates: checkpoint.ruleStates)
     }
     return try TrainingSession(resuming: search, run, folder: folder, output: output)
   }

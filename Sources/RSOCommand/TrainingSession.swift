@@ -151,7 +151,8 @@ struct TrainingSession {
     // The checkpoint comes last: what is behind it is cut off when the run goes on.
     let model = search.model
     try events?.record(report, model: model)
-    try folder.record(report, model: model, position: search.position)
+    try folder.record(
+      report, model: model, position: search.position, ruleStates: search.ruleStates)
     if output == .json, let line = folder.lastLine, !Console.line(line) {
       Interrupts.request(SIGPIPE)
     }

@@ -3,7 +3,8 @@
     python check.py RSO MNIST_FOLDER        needs: pip install numpy safetensors
 
 It trains the paper's two networks for a moment with one mini-batch of 300 images, reads `--save-initial` and
-`--trace`, and recomputes initial statistics and the losses of a sample of proposals. Nothing is shared with the
+`--trace`, and recomputes initial statistics, the losses of a sample of proposals, and what the rule makes of the losses
+of every proposal. Nothing is shared with the
 Swift code: the networks are written down here once more, from the paper and its authors' script.
 
 CIFAR-10's images are noise in its binary format: what they show does not matter here. Its sweeps are stopped after
@@ -48,6 +49,51 @@ class Paper:
 MNIST = Paper([16] * 6, {1, 3}, {}, [-1, 0, 1, 2, 3, 4])
 CIFAR10 = Paper(
     [16] * 3 + [32] * 6, {2, 4}, {2: 0, 4: 2, 6: 4, 8: 6}, [-1, 0, 0, 2, 2, 4, 4, 6, 6])
+
+
+# What becomes of the losses of w, w + Δ, w − Δ.
+
+
+class Rule:
+    """A rule in a run of some cycles; `round` proposals are judged from the same weights."""
+
+    def __init__(self, name="best", cycles=1, round=1):
+        self.name, self.cycles, self.round = name, cycles, round
+        self.learnt = {}  # tensor: the running mean of its squared slopes, and the sum of the weights in it
+
+    @property
+    def options(self):
+        return ["--rule", self.name, "--cycles", str(self.cycles), "--round", str(self.round)]
+
+    def value(self, line, width):
+        """The new value, in double precision; `width` is the tensor's σ."""
+        left = (self.cycles - line["cycle"]) / self.cycles
+        w, delta, losses = line["candidates"][0], line["delta"], line["losses"]
+        best = line["candidates"][int(np.argmin(losses))]
+        if self.name == "best" or delta == 0 or not np.all(np.isfinite(losses)):
+            return best
+        slope = (losses[1] - losses[2]) / (2 * delta)
+        curvature = ((losses[1] - losses[0]) + (losses[2] - losses[0])) / delta**2
+        if self.name == "parabola":
+            step = np.clip(-slope / curvature, -2 * abs(delta), 2 * abs(delta)) if curvature > 0 else best - w
+            return w + (0.2 + 0.8 * left) * step
+        squares, weight = self.learnt.get(line["parameter"], (0, 0))
+        squares, weight = 0.99 * squares + 0.01 * slope**2, 0.99 * weight + 0.01
+        self.learnt[line["parameter"]] = squares, weight
+        typical = 0.5 * width * (0.1 + 0.9 * left)  # c · σ
+        if slope == 0:
+            return w
+        step = -slope / (max(0, curvature) + np.sqrt(squares / weight) / typical)
+        return w + np.clip(step, -3 * typical, 3 * typical)
+
+
+def width(key, shape):
+    """The σ of a tensor."""
+    if "bn" in key:
+        return 0.167
+    if key == "fc.weight":
+        return np.sqrt(2 / shape[1])
+    return np.sqrt(2 / (9 * shape[1]))
 
 
 # The forward pass. Images are [N, C, H, W].
@@ -158,8 +204,9 @@ def check_initial(name, paper, tensors, metadata, images):
     return len(found)
 
 
-def check_trace(name, paper, tensors, trace, images, labels, per_tensor):
-    """Recomputes the losses of some proposals of every tensor; returns their number and the largest difference."""
+def check_trace(name, paper, tensors, trace, images, labels, per_tensor, rule):
+    """Recomputes every decision, and the losses of some proposals of every tensor; returns the losses' number and the
+    largest difference."""
     weights = {key: value.astype(np.float64) for key, value in tensors.items()}
     singles = {key: value.copy() for key, value in tensors.items()}
     x = images / 255
@@ -167,7 +214,7 @@ def check_trace(name, paper, tensors, trace, images, labels, per_tensor):
     lines = [json.loads(line) for line in trace.read_text().splitlines()]
     check(lines, f"{name}: the trace is empty")
     counts, compared, largest, kept = {}, 0, 0.0, None
-    totals = {}
+    totals, pending = {}, []
     for line in lines:
         totals[line["parameter"]] = totals.get(line["parameter"], 0) + 1
     for line in lines:
@@ -181,16 +228,22 @@ def check_trace(name, paper, tensors, trace, images, labels, per_tensor):
         check(candidates == expected, f"{place}: the candidates of {w}")
         check(line["batch"] == 0, f"{place}: mini-batch {line['batch']} of one")
         check(line["choice"] == int(np.argmin(line["losses"])), f"{place}: the choice {line['choice']}")
+        value, own = np.float32(line["value"]), rule.value(line, width(key, tensors[key].shape))
+        if rule.name == "best":
+            check(value == candidates[line["choice"]], f"{place}: kept {value} of {candidates}")
+        else:
+            bound = 1e-6 * max(abs(float(decayed)), abs(own))
+            check(abs(value - own) <= bound, f"{place}: expected the value {own}, found {value}")
 
         step = max(totals[key] // per_tensor, 1)
         if turn % step == step // 2:
             first = paper.start(key) + 1
             # One mini-batch is the whole set: its order does not matter to a sum. What is kept lies below the swept
             # block, where no weight changes until the next block's turn.
-            if kept is None or kept[0] != (first, key):
+            if kept is None or kept[0] != (first, key, line["cycle"]):
                 _, statistics = forward(paper, weights, {-1: x}, 0, stop=first)
                 below, _ = forward(paper, weights, {-1: x}, 0, stop=first, running=statistics)
-                kept = (first, key), below
+                kept = (first, key, line["cycle"]), below
             for candidate, found in zip(candidates, line["losses"]):
                 weights[key].flat[index] = candidate
                 outputs, _ = forward(paper, weights, kept[1], first)
@@ -198,7 +251,14 @@ def check_trace(name, paper, tensors, trace, images, labels, per_tensor):
                 difference = abs(own - found) / own
                 check(difference < LOSS_BOUND, f"{place}: expected a loss of {own}, found {found}")
                 largest, compared = max(largest, difference), compared + 1
-        singles[key].flat[index] = weights[key].flat[index] = candidates[line["choice"]]
+            weights[key].flat[index] = w
+        pending.append((key, index, value))
+        # A round ends with the sweep, too.
+        done = turn % tensors[key].size + 1
+        if done % rule.round == 0 or done == tensors[key].size:
+            for key, index, value in pending:
+                singles[key].flat[index] = weights[key].flat[index] = value
+            pending = []
     return compared, largest, singles, totals
 
 
@@ -211,7 +271,7 @@ def train(rso, scratch, options, stop_early=False):
     initial, trace = scratch / "initial.safetensors", scratch / "trace.jsonl"
     command = [
         rso, "train", "--train-limit", str(SAMPLES), "--test-limit", "10", "--batch", str(SAMPLES),
-        "--cycles", "1", "--run", str(folder), "--save-initial", str(initial), "--trace", str(trace)]
+        "--run", str(folder), "--save-initial", str(initial), "--trace", str(trace)]
     process = subprocess.Popen(
         command + options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for line in process.stdout:
@@ -247,13 +307,14 @@ def write_cifar10(folder):
     return first[:, 1:].reshape(-1, 3, 32, 32).astype(np.float64), first[:, 0]
 
 
-def check_run(name, paper, rso, options, images, labels, per_tensor, stop_early=False):
+def check_run(name, paper, rso, options, images, labels, per_tensor, stop_early=False, rule=Rule()):
     with tempfile.TemporaryDirectory() as scratch:
-        folder, initial, trace = train(rso, pathlib.Path(scratch), options, stop_early)
+        folder, initial, trace = train(
+            rso, pathlib.Path(scratch), options + rule.options, stop_early)
         tensors, metadata = read_model(initial)
         norms = check_initial(name, paper, tensors, metadata, images)
         compared, largest, final, totals = check_trace(
-            name, paper, tensors, trace, images, labels, per_tensor)
+            name, paper, tensors, trace, images, labels, per_tensor, rule)
         if not stop_early:
             model, _ = read_model(folder / "checkpoint.safetensors")
             for key in totals:
@@ -266,6 +327,10 @@ def check_run(name, paper, rso, options, images, labels, per_tensor, stop_early=
 def main(rso, mnist):
     images, labels = read_mnist(pathlib.Path(mnist))
     check_run("MNIST", MNIST, rso, ["--layers", "6"], images, labels, 3)
+    upper = ["--layers", "6", "--sweeps", "conv0=0,conv1=0,conv2=0,conv3=0"]
+    for rule in [Rule("slope", 2), Rule("parabola", 2), Rule("best", 1, 144), Rule("slope", 2, 5)]:
+        check_run(
+            f"MNIST, {rule.name}, rounds of {rule.round}", MNIST, rso, upper, images, labels, 3, rule=rule)
     with tempfile.TemporaryDirectory() as folder:
         images, labels = write_cifar10(pathlib.Path(folder))
         data = ["--data-dir", folder, "--layers", "9"]

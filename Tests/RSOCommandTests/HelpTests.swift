@@ -12,7 +12,7 @@ struct HelpTests {
         "--weight-decay, --wd", "--data ", "--gpu", "--seed", "--threads", "--device",
         "--data-dir", "--network", "--train-limit", "--test-limit", "--run", "--resume", "--trace",
         "--save-initial", "--from", "--preset", "--sigma-scale", "--tensor-order",
-        "--element-order", "--sweeps", "--hold", "--only", "--quiet", "--json",
+        "--element-order", "--sweeps", "--hold", "--rule", "--round", "--only", "--quiet", "--json",
         "rso train --run runs/five --resume", "rso train --data C10 --layers 9 --epochs 500",
       ]
     ),

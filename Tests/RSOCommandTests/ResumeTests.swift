@@ -55,6 +55,25 @@ struct ResumeTests {
     }
   }
 
+  /// With a rule that learns, and rounds.
+  @Test(arguments: [
+    ["--rule", "slope", "--round", "1:1,channel"], ["--rule", "parabola", "--hold", "4"],
+  ])
+  func aKilledRunOfAnotherRule(options: [String]) throws {
+    try Workplace.with { place in
+      let all = Self.options + options
+      #expect(try place.train(all).code == 0)
+      let expected = try RunFiles(place, "r")
+      try FileManager.default.removeItem(at: place.file("r"))
+      let first = try Tool.Running(["train"] + Workplace.options + all, in: place.url)
+      wait(for: 9, first, place)
+      first.send(SIGKILL)
+      #expect(try first.wait().signal == SIGKILL)
+      try finish(place)
+      #expect(expected.differences(from: try RunFiles(place, "r")) == [])
+    }
+  }
+
   /// Killed between its first checkpoint and its first event, which takes luck: here the events are removed.
   @Test func aRunWithoutEventsBeginsThem() throws {
     try Workplace.with { place in
@@ -190,6 +209,8 @@ struct ResumeTests {
     (["--batch", "45"], "--batch: the run has 30, found 45"),
     (["--batch", "10:1,30"], "--batch: the run has 30, found 10:1,30"),
     (["--hold", "4"], "--hold: the run has 1, found 4"),
+    (["--rule", "slope"], "--rule: the run has best, found slope:c=0.5"),
+    (["--round", "1:2,channel"], "--round: the run has 1, found 1:2,channel"),
     (["--anneal", "0.2"], "--anneal: the run has 0.1, found 0.2"),
     (["--wd", "0"], "--weight-decay: the run has 0.0001, found 0.0"),
     (["--seed", "1"], "--seed: the run has 0, found 1"),

@@ -145,6 +145,7 @@ struct TrainTests {
           "--cycles", "1", "--batch", "45", "--anneal", "0.5", "--weight-decay", "0.25", "--run",
           "b", "--seed", "7", "--sigma-scale", "0.5", "--sweeps", "conv0=0,fc=2",
           "--tensor-order", "input-to-output", "--element-order", "shuffled", "--hold", "channel",
+          "--rule", "parabola:settle=0.5", "--round", "2:3,channel",
         ]
       for arguments in [theirs, ours] {
         let result = try place.run(arguments)
@@ -158,6 +159,8 @@ struct TrainTests {
       (expected.seed, expected.deviationScale, expected.sweeps) = (7, 0.5, ["conv0": 0, "fc": 2])
       (expected.tensorOrder, expected.elementOrder) = (.inputToOutput, .shuffled)
       expected.hold = .channel
+      expected.rule = .parabola(settle: .init(0.5))
+      (expected.firstRounds, expected.round) = ([.init(span: .elements(2), cycles: 3)], .channel)
       #expect(try place.settings("b") == expected)
       #expect(
         try place.metrics("b").map(\.parameter) == [

@@ -191,8 +191,8 @@ import Testing
     let kernels = NVRTC.kernels
     #expect(
       kernels.map(\.name) == [
-        "kernels.cu", "crso_cuda.h", "layers.cu", "tile.cu", "matrix.cu", "mix.cu", "lone.cu",
-        "weights.cu", "decide.cu",
+        "kernels.cu", "crso_cuda.h", "crso_rule.h", "layers.cu", "tile.cu", "matrix.cu", "mix.cu",
+        "lone.cu", "weights.cu", "decide.cu",
       ])
     for file in kernels.dropFirst() {
       #expect(kernels[0].text.contains("#include \"\(file.name)\""))

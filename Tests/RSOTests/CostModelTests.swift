@@ -120,6 +120,9 @@ import Testing
     let held = upkeep(16, hold: .channel)
     #expect(held == 16 * 31 * channel + (2304 - 16) * 49)
     #expect(upkeep(16, hold: .elements(144)) == held)
+    // In rounds of a channel nothing is made up for: the rest has moved on when its decisions come.
+    let turns = Turns(.channel, round: .channel, of: slot, batches: 16)
+    #expect(cost.upkeep(turns) == 16 * 31 * channel)
   }
 
   // MARK: Memory

@@ -33,6 +33,16 @@ import Testing
     #expect(comparison.compared > 3 * comparison.engines.count * comparison.tensors)
   }
 
+  /// Rounds of proposals: what an engine keeps for a mini-batch takes their decisions in together.
+  @Test(arguments: Sample.networks.indices, [SearchSettings.Span.elements(3), .channel])
+  func rounds(networkIndex: Int, round: SearchSettings.Span) throws {
+    let (name, make) = Sample.networks[networkIndex]
+    var comparison = try CandidateComparison(
+      network: make(), name: name, batchSize: 35, round: round)
+    try comparison.run(elementsPerTensor: 11)
+    #expect(comparison.compared > 3 * comparison.engines.count * comparison.tensors)
+  }
+
   /// Images of floats, with a value for each channel and a batch that is not full.
   @Test func imagesOfFloats() throws {
     let network = try Sample.networks[2].network()

@@ -9,7 +9,7 @@ struct RunFolderTests {
     var checkpoint: Checkpoint
   }
 
-  private static func start(trace: String? = nil) throws -> Start {
+  private static func start(trace: String? = nil, rule: Rule = .best) throws -> Start {
     let network = try Network(input: Shape(channels: 1, height: 4, width: 4)) {
       Node.globalMaxPool("pool")
       Node.batchNorm("bn")
@@ -18,6 +18,7 @@ struct RunFolderTests {
     let data = try Sample.dataset(network.input, classes: 3, train: 30)
     var settings = SearchSettings()
     (settings.cycles, settings.batchSize) = (2, 15)
+    settings.rule = rule
     var search = try RandomSearch(
       network: network, data: data, settings: settings, device: .reference)
     _ = try search.evaluate()
@@ -41,7 +42,8 @@ struct RunFolderTests {
       }
     }
     if let report {
-      try folder.record(report, model: search.model, position: search.position)
+      try folder.record(
+        report, model: search.model, position: search.position, ruleStates: search.ruleStates)
     }
   }
 
@@ -71,6 +73,37 @@ struct RunFolderTests {
       // The best model has no part in the trace.
       let best = try SafeTensors(contentsOf: url.appendingPathComponent("best.safetensors"))
       #expect(best.metadata["trace"] == nil && best.metadata["trace_bytes"] == nil)
+    }
+  }
+
+  /// What a rule has learnt comes back to the bit; a run of the paper's rule has nothing of it; nonsense is refused.
+  @Test func ruleStates() throws {
+    try withTemporaryFolder { folder in
+      for rule in [Rule.best, .slope()] {
+        var start = try Self.start(rule: rule)
+        let url = folder.appendingPathComponent("\(rule)")
+        var run: RunFolder? = try RunFolder(creating: url, start.checkpoint)
+        try run.map { try Self.step(&start.search, $0) }
+        run = nil
+        let found = try RunFolder(resuming: url).checkpoint
+        #expect(found.ruleStates == start.search.ruleStates)
+        #expect(found.configuration.settings.rule == rule)
+        let file = url.appendingPathComponent("checkpoint.safetensors")
+        var tensors = try SafeTensors(contentsOf: file)
+        #expect((tensors.metadata["rule_states"] == nil) == (rule == .best))
+        #expect(Array(found.ruleStates.keys) == (rule == .best ? [] : ["fc.weight"]))
+        for (text, words) in [
+          (#"{"conv9.weight":{"squares":1,"weight":0.5}}"#, "names of parameters, found 'conv9.w"),
+          (#"{"fc.weight":{"squares":-1,"weight":0.5}}"#, "sums of squares and weights"),
+          (#"{"fc.weight":{"squares":1,"weight":2}}"#, "sums of squares and weights"),
+          (#"{"fc.weight":1}"#, "rule_states"),
+        ] {
+          tensors.metadata["rule_states"] = text
+          try tensors.write(to: file)
+          let error = #expect(throws: RSOError.self) { try Checkpoint(contentsOf: file) }
+          #expect(error?.description.contains(words) == true, "\(String(describing: error))")
+        }
+      }
     }
   }
 
@@ -188,12 +221,13 @@ struct MetricsTests {
 
   @Test func aTraceHasEveryDigit() throws {
     let proposal = Proposal(element: 17, batch: 3, candidates: [0.5, 0.6, 0.4], delta: 0.1)
+    var rule = SweepRule.best
     let decision = try Decision(
-      losses: [1.0 / 3, .nan, 0.25], parameter: "conv5.weight", element: 17)
+      on: proposal, losses: [1.0 / 3, .nan, 0.25], by: &rule, parameter: "conv5.weight")
     #expect(
       Trace.line(proposal, decision, cycle: 0, parameter: "conv5.weight")
         == #"{"cycle":0,"parameter":"conv5.weight","index":17,"batch":3,"delta":0.10000000149011612,"#
         + #""candidates":[0.5,0.6000000238418579,0.4000000059604645],"#
-        + #""losses":[0.3333333333333333,null,0.25],"choice":2}"#)
+        + #""losses":[0.3333333333333333,null,0.25],"choice":2,"value":0.4000000059604645}"#)
   }
 }

@@ -169,6 +169,8 @@ import Testing
     var settings = SearchSettings()
     settings.hold = hold
     settings.firstBatches = [.init(size: 1000, cycles: 2)]
+    settings.rule = .parabola(reach: .init(1, 3))
+    (settings.round, settings.firstRounds) = (hold, [.init(span: .elements(2), cycles: 3)])
     let json = try JSONEncoder().encode(settings)
     #expect(try JSONDecoder().decode(SearchSettings.self, from: json) == settings)
     let text = String(decoding: json, as: UTF8.self)
@@ -185,7 +187,9 @@ import Testing
     settings.only = ["fc*"]
     let written = try JSONSerialization.jsonObject(with: JSONEncoder().encode(settings))
     var object = try #require(written as? [String: Any])
-    for key in ["firstBatches", "hold"] { #expect(object.removeValue(forKey: key) != nil) }
+    for key in ["firstBatches", "hold", "rule", "round", "firstRounds"] {
+      #expect(object.removeValue(forKey: key) != nil)
+    }
     let json = try JSONSerialization.data(withJSONObject: object)
     #expect(try JSONDecoder().decode(SearchSettings.self, from: json) == settings)
     object["cycles"] = nil
@@ -218,6 +222,20 @@ import Testing
       "--batch 10: expected 1 to 1,000,000 cycles, found 0"
     ),
     ({ $0.hold = .elements(0) }, "--hold: expected 1 or more elements, or channel, found 0"),
+    ({ $0.round = .elements(0) }, "--round: expected 1 or more elements, or channel, found 0"),
+    (
+      { $0.firstRounds = [.init(span: .elements(-1), cycles: 1)] },
+      "--round: expected 1 or more elements, or channel, found -1"
+    ),
+    (
+      { $0.firstRounds = [.init(span: .channel, cycles: 0)] },
+      "--round channel: expected 1 to 1,000,000 cycles, found 0"
+    ),
+    (
+      { $0.rule = .slope(c: 0) },
+      "--rule: expected best, slope:c=C with C in (0, 100], or parabola:reach=R,settle=S with R above 0 "
+        + "and S in (0, 1], found 'slope:c=0' (R and S may change over the cycles, as in settle=1..0.2)"
+    ),
     ({ $0.anneal = -0.1 }, "--anneal: expected a fraction from 0 to 1, found -0.1"),
     ({ $0.anneal = 1.5 }, "--anneal: expected a fraction from 0 to 1, found 1.5"),
     ({ $0.anneal = .nan }, "--anneal: expected a fraction from 0 to 1, found nan"),

@@ -141,6 +141,15 @@ import Testing
 
   // MARK: Decisions
 
+  /// By the paper's rule, on candidates 10, 11, 12, …
+  private static func decision(_ losses: [Double]) throws -> Decision {
+    var rule = SweepRule.best
+    let candidates = ShortList(losses.indices.map { Float(10 + $0) })
+    return try Decision(
+      on: Proposal(element: 7, batch: 0, candidates: candidates, delta: 1),
+      losses: ShortList(losses), by: &rule, parameter: "fc.weight")
+  }
+
   @Test(arguments: [
     ([3.0, 2, 1], 2, [3.0, 2, 1]), ([1, 2, 3], 0, [1, 2, 3]), ([2, 1, 3], 1, [2, 1, 3]),
     // Ties: the first.
@@ -154,15 +163,15 @@ import Testing
     ([4, 3, 2, 8, 9, 7, 1, 0.5], 7, [4, 3, 2, 8, 9, 7, 1, 0.5]),
   ])
   func decision(losses: [Double], choice: Int, comparable: [Double]) throws {
-    let decision = try Decision(
-      losses: ShortList(losses), parameter: "fc.weight", element: 7)
+    let decision = try Self.decision(losses)
     #expect(decision.choice == choice)
+    #expect(decision.value == Float(10 + choice))
     #expect(Array(decision.losses) == comparable)
   }
 
   @Test func aKeptValueWithoutALossIsAnError() throws {
     let error = #expect(throws: RSOError.self) {
-      try Decision(losses: [.nan, 1, 2], parameter: "fc.weight", element: 7)
+      try Self.decision([.nan, 1, 2])
     }
     let text =
       "fc.weight[7]: the loss of the value it has is NaN before any change "

@@ -26,7 +26,7 @@ RSO_KERNEL void start(rso_gpu_choose a) { begin(a); }
 static __device__ void decide(const rso_gpu_choose &a) {
   enum { each = rso_gpu_threads / rso_gpu_candidates };
   __shared__ double sums[rso_gpu_candidates][each];
-  __shared__ int isLast;
+  __shared__ int isLast, waiting;
   RSO_THREADS {
     if (threadIdx.x == 0) {
       __threadfence();
@@ -55,27 +55,42 @@ static __device__ void decide(const rso_gpu_choose &a) {
         sums[result][0] += sums[result][k];
   }
   __syncthreads();
-  // One thread, as Decision(losses:parameter:element:) in Swift.
   rso_gpu_progress *progress = a.progress;
-  if (threadIdx.x == 0 && !progress->failed && progress->turn < progress->count) {
-    double *losses = a.losses + (long long)progress->turn * rso_gpu_candidates;
-    double least = 0;
-    int choice = 0;
-    for (int result = 0; result < a.results; ++result) {
-      const double loss = sums[result][0];
-      losses[result] = loss;
-      // A kept value's NaN is less than nothing.
-      if (result == 0 || loss < least) {
-        least = loss;
-        choice = result;
+  RSO_THREADS {
+    if (threadIdx.x == 0) {
+      waiting = 0;
+      if (!progress->failed && progress->turn < progress->count) {
+        rso_gpu_outcome *outcome = a.outcomes + progress->turn;
+        double losses[rso_gpu_candidates];
+        for (int result = 0; result < a.results; ++result)
+          losses[result] = sums[result][0];
+        const rso_decision decision = rso_decide(&progress->rule, &progress->state, a.turn->candidates,
+                                                 a.turn->step, losses, a.results);
+        for (int result = 0; result < a.results; ++result)
+          outcome->losses[result] = losses[result];
+        outcome->state = progress->state;
+        outcome->value = decision.value;
+        outcome->choice = decision.choice;
+        if (losses[0] != losses[0]) {
+          progress->failed = 1;
+        } else {
+          const rso_gpu_pending own = {a.turn->element, decision.value};
+          if (a.turn->applies) {
+            a.parameters[own.element] = own.value;
+            waiting = a.turn->applies - 1;
+          } else {
+            a.pending[a.turn->place] = own;
+          }
+          ++progress->turn;
+        }
       }
     }
-    if (losses[0] != losses[0]) {
-      progress->failed = 1;
-    } else {
-      a.parameters[a.turn->element] = a.turn->candidates[choice];
-      ++progress->turn;
-    }
+  }
+  __syncthreads();
+  // The round's other decisions; the element that comes next is in none of them.
+  RSO_THREADS {
+    for (int i = threadIdx.x; i < waiting; i += blockDim.x)
+      a.parameters[a.pending[i].element] = a.pending[i].value;
   }
   __syncthreads();
   if (!((const volatile rso_gpu_progress *)progress)->failed)

@@ -5,13 +5,14 @@
 // Sums over samples run over fixed chunks in a fixed order, in double precision but for the few numbers that a thread of
 // a convolution has in registers.
 #define RSO_KERNELS
+#define RSO_INFINITY __int_as_float(0x7f800000)
+#include "crso_rule.h"
 #include "crso_cuda.h"
 
 // The tests have their own of these.
 #ifndef RSO_KERNEL
 #define RSO_KERNEL extern "C" __global__
 #endif
-#define RSO_INFINITY __int_as_float(0x7f800000)
 
 // The shared memory that a launch asks for.
 #ifndef RSO_SHARED

@@ -13,6 +13,8 @@
 #define RSO_ADDRESS(type) uint64_t
 #endif
 
+#include "crso_rule.h"
+
 enum {
   // Most values that one proposal may choose from.
   rso_gpu_candidates = 8,
@@ -42,6 +44,10 @@ typedef struct {
   int input, tap;
   // Changes to make up for, and lone channels to compute: where they begin in their lists.
   int first_change, changes, first_unit;
+  // Its number within its round, and how many decisions are applied after it: none, or the round's.
+  int place, applies;
+  // The Δ that was drawn.
+  float step;
   float candidates[rso_gpu_candidates];
   // The candidates less the value that the element has.
   float delta[rso_gpu_candidates];
@@ -54,7 +60,24 @@ typedef struct {
   int failed;
   // Blocks of the turn's last kernel that are done.
   int blocks;
+  rso_rule rule;
+  rso_rule_state state;
 } rso_gpu_progress;
+
+// What became of a proposal.
+typedef struct {
+  double losses[rso_gpu_candidates];
+  // After it.
+  rso_rule_state state;
+  float value;
+  int choice;
+} rso_gpu_outcome;
+
+// A value that waits for the end of its round.
+typedef struct {
+  int element;
+  float value;
+} rso_gpu_pending;
 
 // A lone channel with the weights of a time: added to the rest (+1), taken out of it (-1), or neither (0).
 typedef struct {
@@ -219,15 +242,17 @@ typedef struct {
   int samples, count, channels, area;
 } rso_gpu_load;
 
-// Sums the losses, takes the smallest, changes the parameter and goes on to the next turn.
+// Sums the losses, decides by the rule, changes the parameters at the end of a round and goes on to the next turn.
 typedef struct {
   RSO_ADDRESS(rso_gpu_turn) turn;
   RSO_ADDRESS(const rso_gpu_turn) turns;
   RSO_ADDRESS(rso_gpu_progress) progress;
   RSO_ADDRESS(float) parameters;
   RSO_ADDRESS(const double) partial;
-  // [turns][rso_gpu_candidates]
-  RSO_ADDRESS(double) losses;
+  // [turns]
+  RSO_ADDRESS(rso_gpu_outcome) outcomes;
+  // [elements of the swept tensor]
+  RSO_ADDRESS(rso_gpu_pending) pending;
   int results, blocks;
 } rso_gpu_choose;
 

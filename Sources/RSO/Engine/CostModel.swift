@@ -20,7 +20,8 @@ public struct CostModel: Hashable, Sendable {
     ///
     /// Summed over all elements, a cycle of MNIST has 1.84 G.
     public let perImage: Int
-    /// Candidates that are computed in the whole sweep: three for a proposal, two for a held one.
+    /// Candidates that are computed in the whole sweep: three for a proposal, two where one's loss is known
+    /// (`Proposal.isHeld`).
     public let candidates: Int
     /// Multiply-adds of all candidates: `candidates` · batch · `perImage`.
     public let judging: Int
@@ -60,7 +61,7 @@ public struct CostModel: Hashable, Sendable {
   public let memory: Int
 
   /// - Parameters:
-  ///   - settings: the cycle is one with mini-batches of `settings.batchSize`.
+  ///   - settings: the cycle is one with mini-batches of `settings.batchSize` and rounds of `settings.round`.
   ///   - train: training samples.
   ///   - test: test samples.
   ///   - pixelSize: bytes of one pixel of one channel: 1, or 4 for floats.
@@ -89,7 +90,8 @@ public struct CostModel: Hashable, Sendable {
         ? nil
         : philox.permutation(
           .elementOrder, cycle: 0, tensor: sweep.key(sweep.parameter), count: slot.count)
-      let turns = Turns(settings.hold, of: slot, batches: batches)
+      let turns = Turns(
+        settings.hold, round: settings.round, rule: settings.rule, of: slot, batches: batches)
       let perBatch = cost.upkeep(turns, order: order)
       let held = (0..<slot.count).count(where: turns.isHeld)
       let candidates = 3 * slot.count - held

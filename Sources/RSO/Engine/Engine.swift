@@ -20,13 +20,16 @@ package protocol Engine {
   /// cached. Draws nothing.
   mutating func beginSweep(of parameter: Int, order: SampleOrder) throws
 
-  /// Judges the proposals one after another: each sees the decisions before it.
+  /// Judges the proposals one after another: each sees the decisions of the rounds before its own. `rule` makes values of
+  /// the losses, and its state advances in the order of the proposals.
   ///
   /// An element is judged at most once per sweep; a second proposal for it is an error. What engines keep for every
   /// mini-batch is brought up to date from the values before the sweep and the order of elements (`SweepSchedule`).
   ///
-  /// `parameters` holds every chosen value afterwards. One decision for each proposal.
-  mutating func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision]
+  /// `parameters` holds the chosen values of every round that has ended; a round may span calls. One decision for each
+  /// proposal.
+  mutating func judge(_ proposals: ArraySlice<Proposal>, by rule: inout SweepRule) throws
+    -> [Decision]
 
   /// Proposals of the tensor in slot `parameter` to hand over at once: enough that an engine need not wait for the
   /// search, few enough to watch and to stop.
@@ -45,6 +48,20 @@ package protocol Engine {
 
 extension Engine {
   package func runLength(of parameter: Int) -> Int { 32 }
+
+  /// Judges by the paper's rule.
+  package mutating func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
+    var rule = SweepRule.best
+    return try judge(proposals, by: &rule)
+  }
+}
+
+extension Engine where Self: AnyObject {
+  /// Judges by the paper's rule.
+  package func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
+    var (engine, rule) = (self, SweepRule.best)
+    return try engine.judge(proposals, by: &rule)
+  }
 }
 
 /// Training samples whose batch statistics become batch norm's running statistics.

@@ -27,6 +27,8 @@ package struct ReferenceEngine: Engine {
     var cache: [[Double]]
     /// The elements judged so far.
     var judged: Set<Int> = []
+    /// What was decided in the round that is on: elements of the parameters, and their values.
+    var pending: [(element: Int, value: Float)] = []
   }
 
   package init(network: Network, data: Dataset, parameters: Parameters) {
@@ -44,7 +46,9 @@ package struct ReferenceEngine: Engine {
     sweep = SweepState(slot: slot, cachedValue: cachedValue, order: order, cache: cache)
   }
 
-  package mutating func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
+  package mutating func judge(
+    _ proposals: ArraySlice<Proposal>, by rule: inout SweepRule
+  ) throws -> [Decision] {
     guard var sweep else { throw RSOError("judge", "no sweep was begun") }
     defer { self.sweep = sweep }
     return try proposals.map { proposal in
@@ -64,8 +68,12 @@ package struct ReferenceEngine: Engine {
       // An error leaves the weights as they were.
       current.values[element] = old
       let decision = try Decision(
-        losses: ShortList(losses), parameter: sweep.slot.name, element: proposal.element)
-      current.values[element] = proposal.candidates[decision.choice]
+        on: proposal, losses: ShortList(losses), by: &rule, parameter: sweep.slot.name)
+      sweep.pending.append((element, decision.value))
+      if proposal.endsRound {
+        for (element, value) in sweep.pending { current.values[element] = value }
+        sweep.pending = []
+      }
       return decision
     }
   }

@@ -69,7 +69,9 @@ package struct SpeedMeasurement {
     let slot = Parameters(zerosFor: folded).slots[sweep.parameter]
     let cost = TensorCost(network: folded, slot: slot)
     let order = search.sampleOrder(sweep, cycle: 0)
-    var turns = Turns(search.settings.hold, of: slot, batches: order.batches)
+    let settings = search.settings
+    var turns = Turns(
+      settings.hold, round: settings.round, rule: settings.rule, of: slot, batches: order.batches)
     let proposals = search.proposals(sweep, cycle: 0, turns)
     let values = engine.parameters.values[slot.range]
 
@@ -84,7 +86,7 @@ package struct SpeedMeasurement {
     var whole = cost.schedule(batches: order.batches)
     for proposal in proposals {
       let next = try whole.next(element: proposal.element, batch: proposal.batch)
-      whole.endRound()
+      if proposal.endsRound { whole.endRound() }
       counts[Kind(next, cost, isHeld: proposal.isHeld), default: 0] += 1
     }
 
@@ -94,12 +96,13 @@ package struct SpeedMeasurement {
     // The first make room.
     let warmUp = min(3, (slot.count + 1) / 2)
     var (judged, before) = (0, [ProposalPart]())
-    func judge(_ element: Int, batch: Int, isHeld: Bool) throws {
+    func judge(_ element: Int, batch: Int, isHeld: Bool, endsRound: Bool) throws {
       let kind = try Kind(timed.next(element: element, batch: batch), cost, isHeld: isHeld)
-      timed.endRound()
+      if endsRound { timed.endRound() }
       let w = values[slot.offset + element]
       let proposal = Proposal(
-        element: element, batch: batch, candidates: [w, w, w], delta: 0, isHeld: isHeld)
+        element: element, batch: batch, candidates: [w, w, w], delta: 0, isHeld: isHeld,
+        endsRound: endsRound)
       let spent = try Self.seconds { _ = try engine.judge([proposal]) }
       times[kind, default: []].append(spent)
       total += spent
@@ -112,7 +115,8 @@ package struct SpeedMeasurement {
       let visited = turn / turns.hold
       if visited < turns.batches && visited >= 2 && total > seconds / 2 { turns.batches = visited }
       try judge(
-        proposals[turn].element, batch: turns.batch(turn), isHeld: turns.isHeld(turn))
+        proposals[turn].element, batch: turns.batch(turn), isHeld: turns.isHeld(turn),
+        endsRound: turns.endsRound(turn))
       turn += 1
     }
     // The next channel was perhaps not reached.
@@ -120,7 +124,7 @@ package struct SpeedMeasurement {
     if next + 3 <= slot.count, search.settings.elementOrder == .rowMajor {
       let seen = min(turns.batches, (turn + turns.hold - 1) / turns.hold)
       for step in 0..<3 where counts.keys.contains(where: { $0.isUpdate && times[$0] == nil }) {
-        try judge(next + step, batch: step % seen, isHeld: false)
+        try judge(next + step, batch: step % seen, isHeld: false, endsRound: true)
       }
     }
 

@@ -75,6 +75,8 @@ package struct Checkpoint: Sendable {
   /// The sweep that comes next.
   package var position = RandomSearch.Position()
   package var best: Best?
+  /// What the rule has learnt, by the name of the parameter.
+  package var ruleStates: [String: RuleState] = [:]
   /// The length of the trace so far.
   package var traceBytes = 0
 
@@ -95,6 +97,7 @@ extension Checkpoint {
     static let traceBytes = "trace_bytes"
     static let position = "position"
     static let best = "best"
+    static let ruleStates = "rule_states"
   }
 
   /// Replaces the file at `url` as a whole. It is a model's file with more metadata.
@@ -106,6 +109,9 @@ extension Checkpoint {
     tensors.metadata[Key.data] = try compactJSON(configuration.data)
     tensors.metadata[Key.position] = try compactJSON(position)
     tensors.metadata[Key.best] = try best.map(compactJSON)
+    if !ruleStates.isEmpty {
+      tensors.metadata[Key.ruleStates] = try compactJSON(ruleStates)
+    }
     if let trace = configuration.trace, !isBest {
       tensors.metadata[Key.trace] = trace
       tensors.metadata[Key.traceBytes] = "\(traceBytes)"
@@ -126,6 +132,7 @@ extension Checkpoint {
       trace: metadata[Key.trace])
     position = try decode(Key.position)
     best = metadata[Key.best] == nil ? nil : try decode(Key.best)
+    ruleStates = metadata[Key.ruleStates] == nil ? [:] : try decode(Key.ruleStates)
     traceBytes = metadata[Key.trace] == nil ? 0 : try decode(Key.traceBytes)
 
     let settings = configuration.settings
@@ -140,6 +147,16 @@ extension Checkpoint {
         url.path,
         "expected a position within \(settings.cycles) cycles of \(sweeps) sweeps, "
           + "found cycle \(position.cycle), sweep \(position.sweep)")
+    }
+    for (name, state) in ruleStates {
+      guard model.parameters.slot(named: name) != nil else {
+        throw RSOError(
+          url.path, "\(Key.ruleStates): expected names of parameters, found '\(name)'")
+      }
+      guard state.squares >= 0, state.squares.isFinite, 0..<1.001 ~= state.weight else {
+        throw RSOError(
+          url.path, "\(Key.ruleStates): expected sums of squares and weights, found \(state)")
+      }
     }
   }
 }

@@ -132,7 +132,8 @@ package final class RunFolder {
   ///
   /// - Throws: `RSOError` if a file cannot be written; the run can then be resumed before the tensor.
   package func record(
-    _ report: RandomSearch.SweepReport, model: Model, position: RandomSearch.Position
+    _ report: RandomSearch.SweepReport, model: Model, position: RandomSearch.Position,
+    ruleStates: [String: RuleState] = [:]
   ) throws {
     let accuracy = report.test.accuracy
     let isBest = checkpoint.best.map { accuracy > $0.accuracy } ?? true
@@ -143,6 +144,7 @@ package final class RunFolder {
     lastAccuracy = accuracy
     checkpoint.model = model
     checkpoint.position = position
+    checkpoint.ruleStates = ruleStates
     checkpoint.traceBytes = trace?.length ?? 0
     try trace?.synchronize()
     let line = Metrics(report, bestAccuracy: checkpoint.best?.accuracy ?? accuracy).line

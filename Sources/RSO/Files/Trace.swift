@@ -1,7 +1,7 @@
 /// The lines of a trace: one proposal and what became of it, for a check by an independent program.
 package enum Trace {
   /// JSON. `losses` are sums over the mini-batch in the order of `candidates`, which begin with the
-  /// decayed weight; a loss that is infinite or was NaN is `null`. All floats have full precision.
+  /// decayed weight; `value` is what the rule made of them; a loss that is infinite or was NaN is `null`. All floats have full precision.
   package static func line(
     _ proposal: Proposal, _ decision: Decision, cycle: Int, parameter: String
   ) -> String {
@@ -10,7 +10,8 @@ package enum Trace {
     return """
       {"cycle":\(cycle),"parameter":"\(parameter)","index":\(proposal.element),\
       "batch":\(proposal.batch),"delta":\(json(Double(proposal.delta))),\
-      "candidates":[\(candidates)],"losses":[\(losses)],"choice":\(decision.choice)}
+      "candidates":[\(candidates)],"losses":[\(losses)],"choice":\(decision.choice),\
+      "value":\(json(Double(decision.value)))}
       """
   }
 }

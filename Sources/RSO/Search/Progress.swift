@@ -21,9 +21,9 @@ extension RandomSearch {
       /// Elements of the tensor tested so far, and in all.
       public var done: Int
       public var count: Int
-      /// So far in this sweep: share of the proposals that changed the element by ±Δ.
+      /// So far in this sweep: share of the proposals that changed the element beyond its decay.
       public var keptShare: Double
-      /// So far in this sweep: loss of the chosen candidates per sample.
+      /// So far in this sweep: smallest loss of each proposal per sample.
       public var meanLoss: Double
     }
   }
@@ -39,9 +39,9 @@ extension RandomSearch {
     public var sweep: Int
     /// The swept tensor's name.
     public var parameter: String
-    /// Share of the proposals that changed the element by ±Δ.
+    /// Share of the proposals that changed the element beyond its decay.
     public var keptShare: Double
-    /// Loss of the chosen candidates per sample, on the mini-batches they were tested on.
+    /// Smallest loss of each proposal per sample, on the mini-batches they were tested on.
     public var meanLoss: Double
     /// On the test set, after the sweep.
     public var test: Evaluation

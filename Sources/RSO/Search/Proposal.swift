@@ -13,6 +13,8 @@ public struct Proposal: Hashable, Sendable {
   /// On the mini-batch of the proposal before, with the value as it is for the first candidate: that one's
   /// loss is the one that the decision before ended with. An engine need not compute it again.
   public var isHeld = false
+  /// Its decision is applied together with those before it that end no round.
+  public var endsRound = true
 }
 
 /// What became of a proposal.
@@ -21,19 +23,30 @@ public struct Decision: Hashable, Sendable {
   public var losses: ShortList<Double>
   /// The index of the smallest loss, the first of equals.
   public var choice: Int
+  /// What the element becomes: in the paper the candidate of that index.
+  public var value: Float
+
+  package init(losses: ShortList<Double>, choice: Int, value: Float) {
+    self.losses = losses
+    self.choice = choice
+    self.value = value
+  }
 
   /// - Throws: `RSOError` when the kept value's own loss is no number: nothing can be compared then.
-  package init(losses: ShortList<Double>, parameter: String, element: Int) throws {
+  package init(
+    on proposal: Proposal, losses: ShortList<Double>, by rule: inout SweepRule, parameter: String
+  ) throws {
+    self = rule.decide(proposal, losses)
+    try check(parameter, proposal)
+  }
+
+  /// - Throws: `RSOError` when the kept value's own loss is no number.
+  func check(_ parameter: String, _ proposal: Proposal) throws {
     guard !losses[0].isNaN else {
       throw RSOError(
-        "\(parameter)[\(element)]", "the loss of the value it has is NaN before any change",
+        "\(parameter)[\(proposal.element)]",
+        "the loss of the value it has is NaN before any change",
         hint: "the weights or the data hold infinities or NaN; start from a sound model")
-    }
-    self.losses = losses
-    choice = 0
-    for index in losses.indices {
-      if losses[index].isNaN { self.losses[index] = .infinity }
-      if self.losses[index] < self.losses[choice] { choice = index }
     }
   }
 }

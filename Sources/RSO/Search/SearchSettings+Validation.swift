@@ -20,9 +20,16 @@ extension SearchSettings {
         (1...1_000_000).contains(step.cycles), "--batch \(step.size)", "1 to 1,000,000 cycles",
         step.cycles)
     }
-    if case .elements(let count) = hold {
-      try require(count >= 1, "--hold", "1 or more elements, or channel", count)
+    try require(hold.isValid, "--hold", "1 or more elements, or channel", hold)
+    for span in firstRounds.map(\.span) + [round] {
+      try require(span.isValid, "--round", "1 or more elements, or channel", span)
     }
+    for step in firstRounds {
+      try require(
+        (1...1_000_000).contains(step.cycles), "--round \(step.span)", "1 to 1,000,000 cycles",
+        step.cycles)
+    }
+    try rule.validate()
     try require((0...1).contains(anneal), "--anneal", "a fraction from 0 to 1", anneal)
     try require(
       weightDecay >= 0 && weightDecay < 1, "--weight-decay", "0 or more and less than 1",

@@ -9,6 +9,13 @@ public struct SearchSettings: Hashable, Codable, Sendable {
   /// How many elements in a row are tested on the same mini-batch. Not in the paper, where every proposal
   /// has the next one.
   public var hold = Hold.elements(1)
+  /// What becomes of the candidates' losses.
+  public var rule = Rule.best
+  /// How many proposals in a row are judged from the same weights and decided together. Not in the paper, where a
+  /// decision is applied before the next proposal is judged.
+  public var round = Span.elements(1)
+  /// Rounds of another length in the first cycles, one step after another. Not in the paper.
+  public var firstRounds: [RoundStep] = []
   /// The fraction α of σ that proposals have shrunk to at the end.
   public var anneal = 0.1
   /// What every element loses, as a fraction of itself, when it is tested.
@@ -39,17 +46,6 @@ public struct SearchSettings: Hashable, Codable, Sendable {
       self.size = size
       self.cycles = cycles
     }
-  }
-
-  /// Elements in a row that share a mini-batch.
-  ///
-  /// From the second on, the loss of the value as it is is known from the decision before, and two candidates
-  /// are left to compute. That loss belongs to the value undecayed: a held element decays only when it changes.
-  public enum Hold: Hashable, Sendable {
-    /// That many.
-    case elements(Int)
-    /// As many as an output channel of the tensor has.
-    case channel
   }
 
   /// Orders of layers within a cycle.
@@ -100,16 +96,6 @@ public struct SearchSettings: Hashable, Codable, Sendable {
   }
 }
 
-extension SearchSettings.Hold: CustomStringConvertible {
-  /// As on the command line.
-  public var description: String {
-    switch self {
-    case .elements(let count): "\(count)"
-    case .channel: "channel"
-    }
-  }
-}
-
 extension SearchSettings {
   /// As they are written. Files from before an option was there mean its default.
   public init(from decoder: any Decoder) throws {
@@ -127,29 +113,9 @@ extension SearchSettings {
     firstBatches =
       try container.decodeIfPresent([BatchStep].self, forKey: .firstBatches) ?? firstBatches
     hold = try container.decodeIfPresent(Hold.self, forKey: .hold) ?? hold
-  }
-}
-
-extension SearchSettings.Hold: Codable {
-  /// A number of elements, or `"channel"`.
-  public init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    if let count = try? container.decode(Int.self) {
-      self = .elements(count)
-    } else if try container.decode(String.self) == "channel" {
-      self = .channel
-    } else {
-      throw DecodingError.dataCorruptedError(
-        in: container, debugDescription: "expected a number or \"channel\"")
-    }
-  }
-
-  /// As it is read.
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    switch self {
-    case .elements(let count): try container.encode(count)
-    case .channel: try container.encode("channel")
-    }
+    rule = try container.decodeIfPresent(Rule.self, forKey: .rule) ?? rule
+    round = try container.decodeIfPresent(Span.self, forKey: .round) ?? round
+    firstRounds =
+      try container.decodeIfPresent([RoundStep].self, forKey: .firstRounds) ?? firstRounds
   }
 }

@@ -21,6 +21,13 @@ where Number.SIMD8Storage: Sendable {
     numbers[count] = number
     count += 1
   }
+
+  /// Calls C with the numbers.
+  mutating func withUnsafeNumbers<R>(_ body: (UnsafeMutablePointer<Number>) -> R) -> R {
+    withUnsafeMutablePointer(to: &numbers) {
+      $0.withMemoryRebound(to: Number.self, capacity: Self.capacity, body)
+    }
+  }
 }
 
 extension ShortList: RandomAccessCollection, MutableCollection, ExpressibleByArrayLiteral {

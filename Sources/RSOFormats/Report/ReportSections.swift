@@ -25,6 +25,8 @@ extension Report {
       ("cycles", { "\($0.record.checkpoint.position.cycle) of \($0.settings.cycles)" }),
       ("batch", { $0.settings.batchWords }),
       ("weights on a mini-batch", { "\($0.settings.hold)" }),
+      ("rule", { "\($0.settings.rule)" }),
+      ("weights decided together", { $0.settings.roundWords }),
       ("annealing α", { "\($0.settings.anneal)" }),
       ("weight decay", { "\($0.settings.weightDecay)" }),
       ("σ times", { "\($0.settings.deviationScale)" }),

@@ -18,14 +18,20 @@ struct CandidateComparison {
   private var reference: ReferenceEngine
   private let samples: Int
   private let hold: Int
+  private let round: SearchSettings.Span
 
   var tensors: Int { reference.parameters.slots.count }
 
   /// - Parameters:
   ///   - name: what failures call the network.
   ///   - hold: elements in a row on one mini-batch; the engines may take over a loss, the reference does not.
-  init(network: Network, name: String, batchSize: Int, hold: Int = 1) throws {
+  ///   - round: proposals that are decided together.
+  init(
+    network: Network, name: String, batchSize: Int, hold: Int = 1,
+    round: SearchSettings.Span = .elements(1)
+  ) throws {
     self.hold = hold
+    self.round = round
     self.network = network
     self.name = name
     self.batchSize = batchSize
@@ -80,10 +86,12 @@ struct CandidateComparison {
     try reference.beginSweep(of: index, order: order)
     for e in engines.indices { try engines[e].engine.beginSweep(of: index, order: order) }
     let elements = Self.elements(of: slot, tensor: index, atMost: most)
+    let turns = Turns(.elements(hold), round: round, of: slot, batches: order.batches)
     for (turn, element) in elements.enumerated() {
-      let proposal = Self.proposal(
+      var proposal = Self.proposal(
         element, slot, tensor: index, batch: turn / hold % order.batches,
         isHeld: turn % hold != 0, reference.parameters)
+      proposal.endsRound = turns.endsRound(turn)
       let bound = LossBound.absolute(
         network, logits: reference.logits(ofBatch: proposal.batch), updates: turn)
       let expected = try reference.judge([proposal])[0]

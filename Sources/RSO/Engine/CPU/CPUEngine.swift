@@ -94,11 +94,13 @@ package final class CPUEngine: Engine {
       workers: workers)
   }
 
-  package func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
+  package func judge(
+    _ proposals: ArraySlice<Proposal>, by rule: inout SweepRule
+  ) throws -> [Decision] {
     guard let sweep else { throw RSOError("judge", "no sweep was begun") }
     // Whatever throws ends the sweep; the weights decided so far stay.
     self.sweep = nil
-    let decisions = try proposals.map { try sweep.judge($0, &current) }
+    let decisions = try proposals.map { try sweep.judge($0, by: &rule, &current) }
     self.sweep = sweep
     return decisions
   }

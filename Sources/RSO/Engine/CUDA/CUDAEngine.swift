@@ -43,6 +43,8 @@ final class CUDAEngine: Engine {
     var order: SampleOrder
     var parameter: Int
     var turns: CUDATurnGraphs
+    /// What was decided in the round that is on.
+    var pending: [(element: Int, value: Float)] = []
   }
 
   /// - Parameter image: the kernels, compiled for the card.
@@ -131,7 +133,7 @@ final class CUDAEngine: Engine {
       turns: try CUDATurnGraphs(module, sweep.judgeLaunches))
   }
 
-  func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
+  func judge(_ proposals: ArraySlice<Proposal>, by rule: inout SweepRule) throws -> [Decision] {
     guard var active = sweep else { throw RSOError("judge", "no sweep was begun") }
     guard let first = proposals.first else { return [] }
     try context.enter()
@@ -157,7 +159,7 @@ final class CUDAEngine: Engine {
     var decisions: [Decision] = []
     var rest = proposals
     while !rest.isEmpty {
-      let count = try run(rest, &active, &decisions)
+      let count = try run(rest, &active, &rule, &decisions)
       rest = rest.dropFirst(count)
     }
     sweep = active
@@ -166,7 +168,8 @@ final class CUDAEngine: Engine {
 
   /// Judges as many of the proposals as the lists on the card hold, and says how many.
   private func run(
-    _ proposals: ArraySlice<Proposal>, _ active: inout Active, _ decisions: inout [Decision]
+    _ proposals: ArraySlice<Proposal>, _ active: inout Active, _ rule: inout SweepRule,
+    _ decisions: inout [Decision]
   ) throws -> Int {
     let slot = active.sweep.slot
     var plan = CUDARun()
@@ -179,7 +182,7 @@ final class CUDAEngine: Engine {
       try plan.append(proposal, &active.schedule, of: slot, order: active.order)
     }
     let count = plan.turns.count
-    try memory.upload(plan, decided: active.schedule.judgedAt)
+    try memory.upload(plan, decided: active.schedule.judgedAt, rule: rule)
 
     try module.launch(active.sweep.start)
     var visits = plan.visits[...]
@@ -191,15 +194,15 @@ final class CUDAEngine: Engine {
       try active.turns.launch(turns)
       visits = visits.dropFirst(turns)
     }
-    let candidates = active.sweep.candidates
-    let losses = try memory.losses.values(count * rso_gpu_candidates)
-    for (turn, proposal) in proposals.prefix(count).enumerated() {
-      let first = turn * rso_gpu_candidates
-      let decision = try Decision(
-        losses: ShortList(losses[first..<first + candidates]), parameter: slot.name,
-        element: proposal.element)
-      current.values[slot.offset + proposal.element] = proposal.candidates[decision.choice]
+    for (proposal, outcome) in zip(proposals, try memory.outcomes.values(count)) {
+      let decision = Decision(outcome, candidates: active.sweep.candidates)
+      try decision.check(slot.name, proposal)
+      rule.state = outcome.state
       decisions.append(decision)
+      active.pending.append((slot.offset + proposal.element, decision.value))
+      guard proposal.endsRound else { continue }
+      for (element, value) in active.pending { current.values[element] = value }
+      active.pending.removeAll(keepingCapacity: true)
     }
     return count
   }
@@ -208,6 +211,16 @@ final class CUDAEngine: Engine {
     try context.enter()
     try renewStatistics()
     return try evaluate(split, with: statistics)
+  }
+}
+
+extension Decision {
+  /// As a card made it.
+  fileprivate init(_ outcome: rso_gpu_outcome, candidates: Int) {
+    let losses = withUnsafeBytes(of: outcome.losses) { bytes in
+      ShortList((0..<candidates).map { bytes.load(fromByteOffset: 8 * $0, as: Double.self) })
+    }
+    self.init(losses: losses, choice: Int(outcome.choice), value: outcome.value)
   }
 }
 

@@ -71,7 +71,8 @@ package struct SweepSchedule {
   package private(set) var judgedAt: [Int32]
   /// Per lone channel: the elements judged so far and their times.
   private var judged: [(elements: [Int32], times: [Int])]
-  private var round: [Int32] = []
+  /// The elements of the round that is on.
+  package private(set) var round: [Int32] = []
   /// Per mini-batch: its rest holds all channels but `channel`, as they were at `time`.
   private var kept: [(channel: Int, time: Int)?]
 

@@ -60,7 +60,7 @@ package struct TensorCost {
       // A permutation has no element twice.
       guard let next = try? schedule.next(element: element, batch: turns.batch(turn)) else { break }
       sum += upkeep(next)
-      schedule.endRound()
+      if turns.endsRound(turn) { schedule.endRound() }
     }
     return sum
   }

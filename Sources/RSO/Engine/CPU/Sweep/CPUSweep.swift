@@ -26,8 +26,10 @@ final class CPUSweep {
   /// Done there so far, for one image: what `TensorCost.upkeep` estimates.
   private(set) var upkeepMultiplyAdds = 0
   private let replays: Replays
-  /// The loss that the last decision ended with.
+  /// The loss of the weights as they are, where the last decision kept a candidate.
   private var lastLoss: Double?
+  /// What was decided in the round that is on.
+  private var pending: [(element: Int, value: Float)] = []
 
   init(
     network: Network, plan: SweepPlan, slot: Parameters.Slot, parameters: Parameters,
@@ -74,8 +76,10 @@ final class CPUSweep {
     }
   }
 
-  /// Judges one proposal and takes its decision into `parameters`.
-  func judge(_ proposal: Proposal, _ parameters: inout Parameters) throws -> Decision {
+  /// Judges one proposal; with the last of a round, takes the round's decisions into `parameters`.
+  func judge(
+    _ proposal: Proposal, by rule: inout SweepRule, _ parameters: inout Parameters
+  ) throws -> Decision {
     let slot = history.slot
     let batch = proposal.batch
     let turn = try schedule.next(element: proposal.element, batch: batch)
@@ -102,12 +106,21 @@ final class CPUSweep {
     var losses = ShortList<Double>()
     if let known { losses.append(known) }
     for loss in computed { losses.append(loss) }
-    let decision = try Decision(
-      losses: losses, parameter: slot.name, element: proposal.element)
-    lastLoss = decision.losses[decision.choice]
-    parameters.values[slot.offset + proposal.element] = proposal.candidates[decision.choice]
-    schedule.endRound()
+    let decision = try Decision(on: proposal, losses: losses, by: &rule, parameter: slot.name)
+    pending.append((proposal.element, decision.value))
+    let isAlone = proposal.endsRound && pending.count == 1
+    let isCandidate = decision.value == proposal.candidates[decision.choice]
+    lastLoss = isAlone && isCandidate ? decision.losses[decision.choice] : nil
+    if proposal.endsRound { endRound(&parameters) }
     return decision
+  }
+
+  private func endRound(_ parameters: inout Parameters) {
+    for (element, value) in pending {
+      parameters.values[history.slot.offset + element] = value
+    }
+    schedule.endRound()
+    pending.removeAll(keepingCapacity: true)
   }
 
   /// What the proposals so far have cost, in parts: the upkeep, whose multiply-adds differ from one to the

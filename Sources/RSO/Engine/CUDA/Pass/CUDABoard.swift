@@ -4,7 +4,9 @@ struct CUDABoard {
   var turn: UInt64 = 0
   var turns: UInt64 = 0
   var progress: UInt64 = 0
-  var losses: UInt64 = 0
+  var outcomes: UInt64 = 0
+  /// Values that wait for the end of their round.
+  var pending: UInt64 = 0
   var changes: UInt64 = 0
   var units: UInt64 = 0
   var parameters: UInt64 = 0

@@ -78,7 +78,7 @@ extension CUDAPass {
   func choose(partial: UInt64 = 0, blocks: Int = 0) -> rso_gpu_choose {
     rso_gpu_choose(
       turn: board.turn, turns: board.turns, progress: board.progress,
-      parameters: board.parameters, partial: partial, losses: board.losses,
-      results: Int32(candidates), blocks: Int32(blocks))
+      parameters: board.parameters, partial: partial, outcomes: board.outcomes,
+      pending: board.pending, results: Int32(candidates), blocks: Int32(blocks))
   }
 }

@@ -7,11 +7,12 @@ final class CUDABoardMemory {
   let parameters: DeviceMemory<Float>
   let start: DeviceMemory<Float>
   let order: DeviceMemory<Int32>
-  let losses: DeviceMemory<Double>
+  let outcomes: DeviceMemory<rso_gpu_outcome>
   let partial: DeviceMemory<Double>
   let predicted: DeviceMemory<Int32>
   private let turns: DeviceMemory<rso_gpu_turn>
   private let progress: DeviceMemory<rso_gpu_progress>
+  private let pending: DeviceMemory<rso_gpu_pending>
   private let changes: DeviceMemory<Int32>
   private let units: DeviceMemory<rso_gpu_unit>
   private let decided: DeviceMemory<Int32>
@@ -36,7 +37,8 @@ final class CUDABoardMemory {
     turn = try DeviceMemory(context, count: 1)
     turns = try DeviceMemory(context, count: turnCapacity)
     progress = try DeviceMemory(context, count: 1)
-    losses = try DeviceMemory(context, count: turnCapacity * rso_gpu_candidates)
+    outcomes = try DeviceMemory(context, count: turnCapacity)
+    pending = try DeviceMemory(context, count: largest)
     changes = try DeviceMemory(context, count: changeCapacity)
     units = try DeviceMemory(context, count: unitCapacity)
     self.parameters = try DeviceMemory(context, parameters.values)
@@ -72,8 +74,9 @@ final class CUDABoardMemory {
       return images
     }
     var board = CUDABoard(
-      turn: turn.address, turns: turns.address, progress: progress.address, losses: losses.address,
-      changes: changes.address, units: units.address, parameters: self.parameters.address,
+      turn: turn.address, turns: turns.address, progress: progress.address,
+      outcomes: outcomes.address, pending: pending.address, changes: changes.address,
+      units: units.address, parameters: self.parameters.address,
       start: start.address, decided: decided.address, statistics: moments.address,
       order: order.address, everything: everything.address, partial: partial.address,
       predicted: predicted.address)
@@ -85,13 +88,15 @@ final class CUDABoardMemory {
   }
 
   /// Hands a run over.
-  func upload(_ run: CUDARun, decided: [Int32]) throws {
+  func upload(_ run: CUDARun, decided: [Int32], rule: SweepRule) throws {
     try turns.set(run.turns)
     try changes.set(run.changes)
     try units.set(run.units)
     try self.decided.set(decided)
     try progress.set([
-      rso_gpu_progress(turn: 0, count: Int32(run.turns.count), failed: 0, blocks: 0)
+      rso_gpu_progress(
+        turn: 0, count: Int32(run.turns.count), failed: 0, blocks: 0, rule: rule.rule,
+        state: rule.state)
     ])
   }
 

@@ -33,6 +33,9 @@ struct CUDARun {
     turn.row = Int32(row)
     turn.input = Int32(row / taps)
     turn.tap = Int32(row % taps)
+    turn.place = Int32(schedule.round.count - 1)
+    turn.applies = proposal.endsRound ? Int32(schedule.round.count) : 0
+    turn.step = proposal.delta
     turn.first_change = Int32(changes.count)
     turn.changes = Int32(planned.changes.count)
     turn.first_unit = Int32(units.count)
@@ -47,6 +50,6 @@ struct CUDARun {
     }
     turns.append(turn)
     visits.append(Visit(isFirst: planned.isFirst, refresh: planned.refresh?.shape))
-    schedule.endRound()
+    if proposal.endsRound { schedule.endRound() }
   }
 }

@@ -1,0 +1,89 @@
+// What becomes of the candidates' losses: the one place where it is decided, compiled for the CPU and for a card.
+#ifndef CRSO_RULE_H
+#define CRSO_RULE_H
+
+// kernels.cu defines RSO_INFINITY itself and has no headers of C.
+#ifdef RSO_KERNELS
+#define RSO_BOTH static __device__ inline
+#else
+#include <math.h>
+#define RSO_BOTH static inline
+#define RSO_INFINITY INFINITY
+#endif
+
+typedef enum {
+  // The candidate with the smallest loss: the paper.
+  rso_best,
+  // The vertex of the parabola through the three losses.
+  rso_parabola,
+  // A step against the slope between the two outer losses.
+  rso_slope,
+} rso_rule_kind;
+
+// A rule as it is in one sweep.
+typedef struct {
+  // rso_rule_kind
+  int kind;
+  // The standard deviation σ that the proposals are drawn with.
+  double width;
+  // Parabola: how far the vertex may be, in |Δ|, and the fraction of the way that is gone.
+  double reach, settle;
+  // Slope: the length of a typical step, in σ, and what the mean of squared slopes keeps of itself.
+  double c, decay;
+} rso_rule;
+
+// What a rule knows of a tensor: a running mean of squared slopes, and the sum of its weights, which corrects its bias.
+typedef struct {
+  double squares, weight;
+} rso_rule_state;
+
+typedef struct {
+  float value;
+  // The index of the smallest loss, the first of equals.
+  int choice;
+} rso_decision;
+
+RSO_BOTH int rso_is_finite(double x) { return x - x == 0; }
+
+RSO_BOTH double rso_clamp(double x, double most) { return x > most ? most : x < -most ? -most : x; }
+
+// The new value of an element. candidates, losses: [count]. A NaN among the losses becomes infinite, but for the first:
+// there the caller has an error to report.
+// All rules but `best` need the losses of w, w + delta, w - delta. Where delta is 0 or one of them is not finite, they
+// take the best candidate and leave the state as it is.
+RSO_BOTH rso_decision rso_decide(const rso_rule *rule, rso_rule_state *state, const float *candidates, float delta,
+                                 double *losses, int count) {
+  int choice = 0;
+  for (int i = 1; i < count; ++i) {
+    if (losses[i] != losses[i])
+      losses[i] = RSO_INFINITY;
+    if (losses[i] < losses[choice])
+      choice = i;
+  }
+  rso_decision best = {candidates[choice], choice};
+  if (rule->kind == rso_best || count != 3 || delta == 0)
+    return best;
+
+  const double w = candidates[0], d = delta;
+  // Of the losses: the slope times 2 d, and the curvature times d².
+  const double rise = losses[1] - losses[2], bend = (losses[1] - losses[0]) + (losses[2] - losses[0]);
+  const double slope = rise / (2 * d), square = slope * slope;
+  if (!rso_is_finite(bend) || !rso_is_finite(square))
+    return best;
+
+  double step;
+  if (rule->kind == rso_parabola) {
+    const double most = rule->reach * (d < 0 ? -d : d);
+    step = rule->settle * (bend > 0 ? rso_clamp(-d * rise / (2 * bend), most) : candidates[choice] - w);
+  } else {
+    state->squares = rule->decay * state->squares + (1 - rule->decay) * square;
+    state->weight = rule->decay * state->weight + (1 - rule->decay);
+    const double typical = sqrt(state->squares / state->weight), length = rule->c * rule->width;
+    const double curvature = bend > 0 ? bend / (d * d) : 0;
+    step = slope == 0 ? 0 : rso_clamp(-slope / (curvature + typical / length), 3 * length);
+  }
+  best.value = (float)(w + step);
+  return best;
+}
+
+#endif

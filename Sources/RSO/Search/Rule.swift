@@ -1,0 +1,205 @@
+import CRSO
+
+/// What becomes of the losses of w, w + Δ and w − Δ. docs/method.md has the formulas.
+public enum Rule: Hashable, Sendable {
+  /// The candidate with the smallest loss, the first of equals: the paper.
+  case best
+  /// The vertex of the parabola through the three losses, at most `reach` · |Δ| away, and `settle` of the way there.
+  /// Where the parabola opens downwards, `settle` of the way to the best candidate. Not in the paper.
+  case parabola(reach: Ramp = Ramp(2), settle: Ramp = Ramp(1, 0.2))
+  /// A step against the slope, in proportion to it: a typical slope of the tensor's moves a weight by `c` · σ.
+  /// Not in the paper.
+  case slope(c: Double = 0.5)
+
+  /// A number that changes linearly over the cycles, as σ does.
+  public struct Ramp: Hashable, Sendable {
+    /// In the first cycle.
+    public var first: Double
+    /// Where it would arrive in the cycle behind the last one.
+    public var last: Double
+    /// - Parameter last: the same number throughout unless told.
+    public init(_ first: Double, _ last: Double? = nil) {
+      self.first = first
+      self.last = last ?? first
+    }
+    /// In a cycle counted from 0.
+    public func value(cycle: Int, of cycles: Int) -> Double {
+      last + (first - last) * Double(cycles - cycle) / Double(cycles)
+    }
+  }
+}
+
+/// What a rule has learnt of a tensor.
+public struct RuleState: Hashable, Codable, Sendable {
+  /// Running mean of the squared slopes, from 0 on.
+  public var squares = 0.0
+  /// Sum of the weights in that mean: `squares / weight` has no bias.
+  public var weight = 0.0
+  /// Nothing yet.
+  public init() {}
+}
+
+// MARK: In a sweep
+
+/// A rule in one sweep: its parameters as they are in this cycle, and what it has learnt of the tensor so far.
+package struct SweepRule {
+  let rule: rso_rule
+  var state: rso_rule_state
+
+  /// The paper's.
+  package static let best = SweepRule(.best, width: 1, cycle: 0, of: 1)
+
+  /// - Parameters:
+  ///   - width: the deviation σ of this cycle's proposals.
+  ///   - state: what the sweep before left.
+  package init(
+    _ rule: Rule, width: Double, cycle: Int, of cycles: Int, state: RuleState = RuleState()
+  ) {
+    var parameters = rso_rule()
+    parameters.width = width
+    // A memory of about a hundred proposals.
+    parameters.decay = 0.99
+    switch rule {
+    case .best: parameters.kind = Int32(rso_best.rawValue)
+    case .parabola(let reach, let settle):
+      parameters.kind = Int32(rso_parabola.rawValue)
+      parameters.reach = reach.value(cycle: cycle, of: cycles)
+      parameters.settle = settle.value(cycle: cycle, of: cycles)
+    case .slope(let c):
+      parameters.kind = Int32(rso_slope.rawValue)
+      parameters.c = c
+    }
+    self.rule = parameters
+    self.state = rso_rule_state(squares: state.squares, weight: state.weight)
+  }
+
+  /// What to hand on to the next sweep of the tensor; `nil`: the rule has learnt nothing.
+  package var learnt: RuleState? {
+    guard state.weight > 0 else { return nil }
+    var learnt = RuleState()
+    (learnt.squares, learnt.weight) = (state.squares, state.weight)
+    return learnt
+  }
+
+  /// Decides on the losses of a proposal's candidates.
+  mutating func decide(_ proposal: Proposal, _ losses: ShortList<Double>) -> Decision {
+    var (rule, candidates, losses) = (rule, proposal.candidates, losses)
+    let count = Int32(losses.count)
+    let decision = candidates.withUnsafeNumbers { candidates in
+      losses.withUnsafeNumbers { losses in
+        rso_decide(&rule, &state, candidates, proposal.delta, losses, count)
+      }
+    }
+    return Decision(losses: losses, choice: Int(decision.choice), value: decision.value)
+  }
+}
+
+// MARK: As text
+
+extension Rule: CustomStringConvertible {
+  /// As on the command line: `best`, `slope:c=0.5`, `parabola:reach=2,settle=1..0.2`.
+  public var description: String {
+    switch self {
+    case .best: "best"
+    case .parabola(let reach, let settle): "parabola:reach=\(reach),settle=\(settle)"
+    case .slope(let c): "slope:c=\(short(c))"
+    }
+  }
+
+  /// Reads `best`, `slope`, `slope:c=1`, `parabola:settle=1..0.2` and so on; what is not given has its default.
+  ///
+  /// - Throws: `RSOError` that names the rules, their parameters and ranges.
+  public init(_ text: String) throws {
+    let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    var values: [Substring: Ramp] = [:]
+    if parts.count == 2 {
+      for entry in parts[1].split(separator: ",", omittingEmptySubsequences: false) {
+        let pair = entry.split(separator: "=", omittingEmptySubsequences: false)
+        guard pair.count == 2, values[pair[0]] == nil, let ramp = Ramp(pair[1]) else {
+          throw Self.error(text)
+        }
+        values[pair[0]] = ramp
+      }
+    }
+    func take(_ name: Substring, _ standard: Ramp) -> Ramp {
+      values.removeValue(forKey: name) ?? standard
+    }
+    switch parts[0] {
+    case "best": self = .best
+    case "slope":
+      let c = take("c", Ramp(0.5))
+      guard c.first == c.last else { throw Self.error(text) }
+      self = .slope(c: c.first)
+    case "parabola":
+      self = .parabola(reach: take("reach", Ramp(2)), settle: take("settle", Ramp(1, 0.2)))
+    default: throw Self.error(text)
+    }
+    guard values.isEmpty else { throw Self.error(text) }
+    try validate()
+  }
+
+  /// - Throws: `RSOError` if a parameter is out of its range.
+  func validate() throws {
+    let isValid =
+      switch self {
+      case .best: true
+      case .parabola(let reach, let settle):
+        reach.isWithin { $0 > 0 && $0.isFinite } && settle.isWithin { $0 > 0 && $0 <= 1 }
+      case .slope(let c): c > 0 && c <= 100
+      }
+    guard isValid else { throw Self.error("\(self)") }
+  }
+
+  private static func error(_ found: String) -> RSOError {
+    RSOError(
+      "--rule",
+      "expected best, slope:c=C with C in (0, 100], or parabola:reach=R,settle=S with R above 0 and S in (0, 1], "
+        + "found '\(found)'",
+      hint: "R and S may change over the cycles, as in settle=1..0.2")
+  }
+}
+
+extension Rule.Ramp: CustomStringConvertible {
+  /// As in `2` or `1..0.2`.
+  public var description: String {
+    first == last ? short(first) : "\(short(first))..\(short(last))"
+  }
+
+  fileprivate init?(_ text: Substring) {
+    if let dots = text.firstRange(of: "..") {
+      guard let first = Double(text[..<dots.lowerBound]),
+        let last = Double(text[dots.upperBound...])
+      else { return nil }
+      self.init(first, last)
+    } else {
+      guard let value = Double(text) else { return nil }
+      self.init(value)
+    }
+  }
+
+  fileprivate func isWithin(_ range: (Double) -> Bool) -> Bool { range(first) && range(last) }
+}
+
+/// Without a fraction of zero.
+private func short(_ x: Double) -> String {
+  let text = "\(x)"
+  return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+}
+
+extension Rule: Codable {
+  /// From its text.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    do {
+      try self.init(container.decode(String.self))
+    } catch let error as RSOError {
+      throw DecodingError.dataCorruptedError(in: container, debugDescription: error.problem)
+    }
+  }
+
+  /// As its text.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+}

@@ -1,0 +1,216 @@
+import CRSO
+import Foundation
+import Testing
+
+@testable import RSO
+
+/// What a rule makes of losses, against the formulas of docs/method.md written once more.
+@Suite struct RuleTests {
+  /// Three losses around a weight.
+  struct Case {
+    var w: Float
+    var delta: Float
+    var losses: [Double]
+    var proposal: Proposal {
+      Proposal(element: 0, batch: 0, candidates: [w, w + delta, w - delta], delta: delta)
+    }
+    /// The first of the smallest, and what counts as infinite.
+    var choice: Int {
+      losses.indices.reduce(0) { losses[$1] < losses[$0] ? $1 : $0 }
+    }
+    var best: Float { proposal.candidates[choice] }
+    var isUsable: Bool { delta != 0 && losses.allSatisfy(\.isFinite) }
+    /// dL/dw and d²L/dw².
+    var slope: Double { (losses[1] - losses[2]) / (2 * Double(delta)) }
+    var curvature: Double {
+      (losses[1] + losses[2] - 2 * losses[0]) / (Double(delta) * Double(delta))
+    }
+  }
+
+  /// Convex, not convex, sloped, flat, with ties, NaN, infinity, negative Δ and Δ = 0.
+  static let cases: [Case] = {
+    var generator = Generator(state: 7)
+    var cases: [Case] = []
+    for index in 0..<4000 {
+      func random(_ range: ClosedRange<Double>) -> Double {
+        Double.random(in: range, using: &generator)
+      }
+      let delta = index % 50 == 0 ? 0 : Float(random(-0.5...0.5))
+      let middle = random(1...5)
+      var losses = [middle, middle + random(-1...1), middle + random(-1...1)]
+      if index % 7 == 0 { losses[2] = losses[1] }
+      if index % 11 == 0 { losses[1] = losses[0] }
+      if index % 13 == 0 { losses = [middle, middle, middle] }
+      if index % 17 == 0 { losses[1 + index % 2] = .nan }
+      if index % 19 == 0 { losses[index % 3] = .infinity }
+      cases.append(Case(w: Float(random(-1...1)), delta: delta, losses: losses))
+    }
+    return cases
+  }()
+
+  struct Generator: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return state ^ state >> 33
+    }
+  }
+
+  private func decide(_ example: Case, _ rule: inout SweepRule) throws -> Decision {
+    try Decision(
+      on: example.proposal, losses: ShortList(example.losses), by: &rule, parameter: "p")
+  }
+
+  /// To the rounding of one addition in single precision.
+  private func expectNear(_ found: Float, _ expected: Double, _ example: Case) {
+    let bound = 1e-6 * max(abs(expected), abs(Double(example.w)))
+    #expect(abs(Double(found) - expected) <= bound, "\(example): \(found), \(expected)")
+  }
+
+  @Test func best() throws {
+    for example in Self.cases {
+      var rule = SweepRule.best
+      let decision = try decide(example, &rule)
+      #expect(decision.choice == example.choice)
+      #expect(decision.value.bitPattern == example.best.bitPattern)
+      #expect(rule.learnt == nil)
+      for (found, loss) in zip(decision.losses, example.losses) {
+        #expect(found == (loss.isNaN ? .infinity : loss))
+      }
+    }
+  }
+
+  @Test(arguments: [(2.0, 1.0), (1, 0.2), (0.5, 0.5), (4, 0.1)])
+  func parabola(reach: Double, settle: Double) throws {
+    var (vertices, ends, concave) = (0, 0, 0)
+    for example in Self.cases {
+      var rule = SweepRule(
+        .parabola(reach: .init(reach), settle: .init(settle)), width: 0.1, cycle: 3, of: 7)
+      let decision = try decide(example, &rule)
+      #expect(decision.choice == example.choice)
+      #expect(rule.learnt == nil)
+      guard example.isUsable else {
+        #expect(decision.value.bitPattern == example.best.bitPattern)
+        continue
+      }
+      let (w, delta) = (Double(example.w), Double(abs(example.delta)))
+      // What is as good as straight may be taken either way.
+      if abs(example.curvature) * delta * delta < 1e-13, example.slope != 0 { continue }
+      if example.curvature > 0 {
+        let vertex = -example.slope / example.curvature
+        let most = reach * delta
+        expectNear(decision.value, w + settle * min(max(vertex, -most), most), example)
+        if abs(vertex) < most { vertices += 1 } else { ends += 1 }
+      } else {
+        expectNear(decision.value, w + settle * (Double(example.best) - w), example)
+        concave += 1
+      }
+    }
+    #expect(vertices > 100 && ends > 50 && concave > 500)
+  }
+
+  @Test(arguments: [0.25, 0.5, 2])
+  func slope(c: Double) throws {
+    let σ = 0.3
+    var rule = SweepRule(.slope(c: c), width: σ, cycle: 0, of: 1)
+    var slopes: [Double] = []
+    var (free, ends) = (0, 0)
+    for example in Self.cases.prefix(600) {
+      let before = rule.learnt
+      let decision = try decide(example, &rule)
+      #expect(decision.choice == example.choice)
+      guard example.isUsable else {
+        #expect(decision.value.bitPattern == example.best.bitPattern)
+        #expect(rule.learnt == before)
+        continue
+      }
+      slopes.append(example.slope)
+      // The weights of the mean, from the newest slope backwards: 0.01, 0.01 · 0.99, …
+      let weights = slopes.indices.map { 0.01 * pow(0.99, Double(slopes.count - 1 - $0)) }
+      let squares = zip(weights, slopes).reduce(0) { $0 + $1.0 * $1.1 * $1.1 }
+      let rms = (squares / weights.reduce(0, +)).squareRoot()
+      let (h, λ) = (max(0, example.curvature), rms / (c * σ))
+      let step = example.slope == 0 ? 0 : -example.slope / (h + λ)
+      let most = 3 * c * σ
+      expectNear(decision.value, Double(example.w) + min(max(step, -most), most), example)
+      if abs(step) < most { free += 1 } else { ends += 1 }
+    }
+    #expect(free > 300 && ends > 3)
+    #expect(rule.learnt?.weight ?? 0 > 0.9)
+  }
+
+  /// Other numbers of candidates than three, and a slope that no number holds.
+  @Test func whatTheRulesAreNotMadeFor() throws {
+    for kind in [Rule.slope(), .parabola()] {
+      var rule = SweepRule(kind, width: 0.1, cycle: 0, of: 1)
+      for losses in [[3.0], [3, 2], [3, 2, 1, 4]] {
+        let candidates = ShortList(losses.indices.map { Float($0) })
+        let decision = try Decision(
+          on: Proposal(element: 0, batch: 0, candidates: candidates, delta: 1),
+          losses: ShortList(losses), by: &rule, parameter: "p")
+        #expect(decision.value == Float(min(losses.count - 1, 2)))
+      }
+      let steep = Case(w: 1, delta: .leastNonzeroMagnitude, losses: [1e200, 2e200, 1e300])
+      #expect(try decide(steep, &rule).value == 1)
+      let unknown = Case(w: 1, delta: .nan, losses: [1, 2, 3])
+      #expect(try decide(unknown, &rule).value == 1)
+      #expect(rule.learnt == nil)
+    }
+  }
+
+  // MARK: Parameters
+
+  @Test func ramps() {
+    let ramp = Rule.Ramp(1, 0.2)
+    #expect(ramp.value(cycle: 0, of: 4) == 1)
+    #expect(abs(ramp.value(cycle: 1, of: 4) - 0.8) < 1e-15)
+    #expect(abs(ramp.value(cycle: 3, of: 4) - 0.4) < 1e-15)
+    #expect(Rule.Ramp(2).value(cycle: 3, of: 4) == 2)
+    let rule = SweepRule(.parabola(), width: 0.1, cycle: 1, of: 4).rule
+    #expect(rule.reach == 2 && abs(rule.settle - 0.8) < 1e-15 && rule.width == 0.1)
+  }
+
+  static let texts: [(text: String, rule: Rule, description: String)] = [
+    ("best", .best, "best"), ("slope", .slope(), "slope:c=0.5"),
+    ("slope:c=1", .slope(c: 1), "slope:c=1"),
+    ("slope:c=0.25", .slope(c: 0.25), "slope:c=0.25"),
+    ("parabola", .parabola(), "parabola:reach=2,settle=1..0.2"),
+    (
+      "parabola:settle=0.5", .parabola(settle: .init(0.5)), "parabola:reach=2,settle=0.5"
+    ),
+    (
+      "parabola:settle=1..0.1,reach=1..4",
+      .parabola(reach: .init(1, 4), settle: .init(1, 0.1)), "parabola:reach=1..4,settle=1..0.1"
+    ),
+  ]
+
+  @Test(arguments: texts.indices)
+  func text(index: Int) throws {
+    let (text, rule, description) = Self.texts[index]
+    #expect(try Rule(text) == rule)
+    #expect("\(rule)" == description)
+    #expect(try Rule(description) == rule)
+    let json = try JSONEncoder().encode([rule])
+    #expect(String(decoding: json, as: UTF8.self) == "[\"\(description)\"]")
+    #expect(try JSONDecoder().decode([Rule].self, from: json) == [rule])
+  }
+
+  @Test(arguments: [
+    "", "worst", "best:", "best:c=1", "slope:", "slope:c", "slope:c=", "slope:c=x", "slope:c=0",
+    "slope:c=-1", "slope:c=101", "slope:c=nan", "slope:c=inf", "slope:c=1..2", "slope:reach=1",
+    "slope:c=1,c=1", "parabola:reach=0", "parabola:reach=inf", "parabola:settle=0",
+    "parabola:settle=1.1", "parabola:settle=1..0", "parabola:reach=1,", "parabola:c=1",
+    "parabola:reach=1..", "Best", "slope c=1",
+  ])
+  func wrongText(text: String) throws {
+    let error = #expect(throws: RSOError.self) { try Rule(text) }
+    #expect(error?.subject == "--rule")
+    #expect(
+      error?.problem.hasPrefix(
+        "expected best, slope:c=C with C in (0, 100], or parabola:reach=R,settle=S with R above 0 and "
+          + "S in (0, 1], found '") == true)
+    #expect(throws: DecodingError.self) {
+      try JSONDecoder().decode([Rule].self, from: JSONEncoder().encode([text]))
+    }
+  }
+}
