@@ -145,7 +145,8 @@ extension ReferenceEngine {
       let shape = network.shapes[network.inputs[node][0]]
       let output = network.shapes[node + 1]
       let weights = weights(of: node)
-      switch network.nodes[node].layer {
+      let layer = network.nodes[node].layer
+      switch layer {
       case .batchNorm(let epsilon):
         let moments =
           norm == .running ? statistics.moments[node] : Self.moments(inputs[0], shape)
@@ -159,7 +160,8 @@ extension ReferenceEngine {
           }
         }
       case .add: values[node + 1] = zip(inputs[0], inputs[1]).map { zip($0, $1).map { $0 + $1 } }
-      case let layer:
+      case .conv2d, .linear, .activation, .averagePool, .maxPool, .globalMaxPool,
+        .globalAveragePool, .flatten:
         values[node + 1] = inputs[0].map { x in
           Self.apply(layer, x, shape, output, weights.weight, weights.bias)
         }

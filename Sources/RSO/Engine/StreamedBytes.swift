@@ -18,9 +18,7 @@ extension TensorCost {
   package func streamedBytes(batch: Int, candidates: Int = 3) -> Int {
     let (network, roles) = (lone.network, lone.plan.roles)
     func norms(_ role: SweepPlan.Role) -> Int {
-      network.nodes.indices.count {
-        if case .batchNorm = network.nodes[$0].layer { roles[$0] == role } else { false }
-      }
+      network.nodes.indices.count { network.nodes[$0].layer.takesStatistics && roles[$0] == role }
     }
     let rests =
       lone.mixing.map { network.shapes[$0 + 1].count }

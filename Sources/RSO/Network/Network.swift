@@ -113,13 +113,7 @@ public struct Network: Hashable, Sendable {
   /// Multiply-adds of convolutions and linear layers of one forward pass of one sample, per node.
   public var multiplyAdds: [Int] {
     nodes.indices.map { index in
-      let output = shapes[index + 1]
-      let channels = shapes[inputs[index][0]].channels
-      return switch nodes[index].layer {
-      case .conv2d(_, let kernel, _, _, _): output.count * channels * kernel * kernel
-      case .linear: output.count * channels
-      default: 0
-      }
+      nodes[index].layer.multiplyAdds(from: shapes[inputs[index][0]], to: shapes[index + 1])
     }
   }
 }

@@ -56,8 +56,6 @@ struct MemoryModel {
     guard network.nodes[node].layer.mixesChannels,
       network.multiplyAdds[node] > 16 * network.shapes[node + 1].count
     else { return false }
-    return network.nodes.indices.dropFirst(node + 1).contains {
-      if case .batchNorm = network.nodes[$0].layer { true } else { false }
-    }
+    return network.nodes.dropFirst(node + 1).contains(where: \.layer.takesStatistics)
   }
 }

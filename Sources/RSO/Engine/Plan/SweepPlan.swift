@@ -79,18 +79,3 @@ public struct SweepPlan: Hashable, Sendable {
     return index
   }
 }
-
-extension Layer {
-  /// Whether every output channel depends on every input channel.
-  var mixesChannels: Bool {
-    switch self {
-    case .conv2d, .linear: true
-    case .batchNorm, .activation, .averagePool, .maxPool, .globalMaxPool, .globalAveragePool,
-      .flatten, .add:
-      false
-    }
-  }
-
-  /// Whether it makes one number of every image.
-  var poolsImages: Bool { self == .globalMaxPool || self == .globalAveragePool }
-}
