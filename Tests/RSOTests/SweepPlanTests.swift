@@ -157,7 +157,7 @@ import Testing
           #expect(below.allSatisfy { $0 == nil || $0 == .fixed }, "\(name)")
         case .oneChannel:
           #expect(inputs.allSatisfy { $0 >= plan.cachedValue }, "\(name)")
-          if node != plan.group && node != plan.node {
+          if node != plan.root && node != plan.node {
             #expect(below.contains(.oneChannel), "\(name)")
             #expect(!network.nodes[node].layer.mixesChannels, "\(name)")
           }
@@ -256,7 +256,12 @@ import Testing
       Node.globalMaxPool("pool")
     }
     let swapped = try Self.plan(other, sweeping: "bn")
+    // a's channel comes to it mixed as well, so the lone channel is one of the sum's: γ and β of others stay.
     #expect(swapped.group == 0)
-    #expect(Self.roles(swapped) == "1mWWW")
+    #expect(swapped.root == nil)
+    #expect(Self.cached(swapped, other) == "input")
+    #expect(Self.roles(swapped) == "fff11")
+    let lone = LoneChannel(network: other, plan: swapped)
+    #expect(lone.channels == 4 && lone.nodes == [3, 4] && lone.fixed == [3])
   }
 }

@@ -30,7 +30,7 @@ extension TensorCost {
       channels = lone.shape(root + 1).count
       if isWeight { channels += network.shapes[network.inputs[root][0]].area }
     } else {
-      channels = network.shapes[lone.plan.cachedValue].count / lone.channels
+      channels = lone.shape(network.inputs[lone.plan.node][0]).count
     }
     let stored = network.nodes.indices.reduce(0) {
       roles[$1] == .whole && MemoryModel.isKept($1, in: network)

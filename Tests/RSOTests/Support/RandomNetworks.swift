@@ -108,5 +108,21 @@ enum Sample {
         }
       }
     ),
+    (
+      // The first layers below `bn` make a channel that reaches it mixed as well.
+      "parameters behind an add of what was mixed",
+      {
+        try Network(input: Shape(channels: 2, height: 6, width: 5)) {
+          Node.conv2d("a", channels: 4, kernel: 3, padding: 1)
+          Node.conv2d("b", channels: 4, kernel: 3, padding: 1)
+          Node.add("sum", "b", input: "a")
+          Node.batchNorm("bn")
+          Node.relu("relu")
+          Node.conv2d("c", channels: 3, kernel: 3)
+          Node.batchNorm("bn_c")
+          Node.globalMaxPool("pool")
+        }
+      }
+    ),
   ]
 }
