@@ -160,7 +160,7 @@ extension ReferenceEngine {
           }
         }
       case .add: values[node + 1] = zip(inputs[0], inputs[1]).map { zip($0, $1).map { $0 + $1 } }
-      case .conv2d, .linear, .activation, .averagePool, .maxPool, .globalMaxPool,
+      case .conv2d, .depthwiseConv2d, .linear, .activation, .averagePool, .maxPool, .globalMaxPool,
         .globalAveragePool, .flatten:
         values[node + 1] = inputs[0].map { x in
           Self.apply(layer, x, shape, output, weights.weight, weights.bias)
@@ -225,6 +225,14 @@ extension ReferenceEngine {
             y[o * output.area + row * output.width + column] +=
               w * x[c * shape.area + above * shape.width + left]
           }
+        }
+      }
+    case .depthwiseConv2d(let kernel, let stride, let padding, _):
+      for i in y.indices {
+        let c = i / output.area
+        if !bias.isEmpty { y[i] = bias[c] }
+        window(i % output.area, kernel, stride, padding) { j, tap in
+          y[i] += weight[c * kernel * kernel + tap] * x[c * shape.area + j]
         }
       }
     case .linear:

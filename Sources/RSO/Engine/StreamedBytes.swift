@@ -28,7 +28,7 @@ extension TensorCost {
     var channels = 0
     if let root = lone.root {
       channels = lone.shape(root + 1).count
-      if isWeight { channels += network.shapes[network.inputs[root][0]].area }
+      if isTap { channels += network.shapes[network.inputs[root][0]].area }
     } else {
       channels = lone.shape(network.inputs[lone.plan.node][0]).count
     }

@@ -17,6 +17,7 @@ extension Layer {
   var window: Window {
     switch self {
     case .conv2d(_, let kernel, let stride, let padding, _),
+      .depthwiseConv2d(let kernel, let stride, let padding, _),
       .averagePool(let kernel, let stride, let padding),
       .maxPool(let kernel, let stride, let padding):
       Window(kernel: kernel, stride: stride, padding: padding)
@@ -35,6 +36,8 @@ extension Layer {
         throw RSOError(name, "expected 1 or more channels, found \(channels)")
       }
       return try window.output(of: input, channels: channels, name: name)
+    case .depthwiseConv2d:
+      return try window.output(of: input, channels: input.channels, name: name)
     case .linear(let features, _):
       guard features > 0 else {
         throw RSOError(name, "expected 1 or more features, found \(features)")
@@ -76,7 +79,8 @@ extension Layer {
   var mixesChannels: Bool {
     switch self {
     case .conv2d, .linear: true
-    case .batchNorm, .activation, .averagePool, .maxPool, .globalMaxPool, .globalAveragePool,
+    case .depthwiseConv2d, .batchNorm, .activation, .averagePool, .maxPool, .globalMaxPool,
+      .globalAveragePool,
       .flatten, .add:
       false
     }
@@ -86,7 +90,9 @@ extension Layer {
   var poolsImages: Bool {
     switch self {
     case .globalMaxPool, .globalAveragePool: true
-    case .conv2d, .linear, .batchNorm, .activation, .averagePool, .maxPool, .flatten, .add: false
+    case .conv2d, .depthwiseConv2d, .linear, .batchNorm, .activation, .averagePool, .maxPool,
+      .flatten, .add:
+      false
     }
   }
 
@@ -94,7 +100,7 @@ extension Layer {
   package var takesStatistics: Bool {
     switch self {
     case .batchNorm: true
-    case .conv2d, .linear, .activation, .averagePool, .maxPool, .globalMaxPool,
+    case .conv2d, .depthwiseConv2d, .linear, .activation, .averagePool, .maxPool, .globalMaxPool,
       .globalAveragePool, .flatten, .add:
       false
     }
@@ -119,6 +125,8 @@ extension Layer {
     switch self {
     case .conv2d(let outputs, let kernel, _, _, let bias):
       Self.weights([outputs, channels, kernel, kernel], bias: bias)
+    case .depthwiseConv2d(let kernel, _, _, let bias):
+      Self.weights([channels, 1, kernel, kernel], bias: bias)
     case .linear(let features, let bias): Self.weights([features, channels], bias: bias)
     case .batchNorm:
       [
@@ -151,6 +159,7 @@ extension Layer {
   func multiplyAdds(from input: Shape, to output: Shape) -> Int {
     switch self {
     case .conv2d(_, let kernel, _, _, _): output.count * input.channels * kernel * kernel
+    case .depthwiseConv2d(let kernel, _, _, _): output.count * kernel * kernel
     case .linear: output.count * input.channels
     case .batchNorm, .activation, .averagePool, .maxPool, .globalMaxPool, .globalAveragePool,
       .flatten, .add:
@@ -171,6 +180,7 @@ extension Layer {
     switch self {
     case .conv2d(let channels, let kernel, _, _, _):
       .mixing(inputs: input.channels, outputs: channels, kernel: kernel)
+    case .depthwiseConv2d(let kernel, _, _, _): .operations(kernel * kernel + 1)
     case .linear: .mixing(inputs: input.channels, outputs: 1, kernel: 1)
     // Per sample the sums run over the area in single precision; then four operations.
     case .batchNorm: .operations(input.area + 4)

@@ -3,14 +3,15 @@ extension Layer {
   /// The words of all kinds but activations, which go by their own names; in the order in which an error lists
   /// them.
   enum Kind: String, CaseIterable {
-    case conv2d, linear, batchNorm, averagePool, maxPool, globalMaxPool, globalAveragePool, flatten
-    case add
+    case conv2d, depthwiseConv2d, linear, batchNorm, averagePool, maxPool, globalMaxPool
+    case globalAveragePool, flatten, add
   }
 
   /// The word for this kind of layer in JSON and in messages.
   public var kind: String {
     switch self {
     case .conv2d: Kind.conv2d.rawValue
+    case .depthwiseConv2d: Kind.depthwiseConv2d.rawValue
     case .linear: Kind.linear.rawValue
     case .batchNorm: Kind.batchNorm.rawValue
     case .activation(let activation): activation.rawValue
@@ -44,6 +45,8 @@ extension Layer {
     return switch kind {
     case .conv2d:
       [.channels, .kernel, .stride, .padding, .bias, .initialDeviation, .proposalDeviation]
+    case .depthwiseConv2d:
+      [.kernel, .stride, .padding, .bias, .initialDeviation, .proposalDeviation]
     case .linear: [.features, .bias, .initialDeviation, .proposalDeviation]
     case .batchNorm: [.epsilon]
     case .averagePool, .maxPool: [.kernel, .stride, .padding]
@@ -77,6 +80,10 @@ extension Layer {
       self = try .conv2d(
         channels: integer(.channels), kernel: integer(.kernel), stride: integer(.stride, 1),
         padding: integer(.padding, 0), bias: bias())
+    case .depthwiseConv2d:
+      self = try .depthwiseConv2d(
+        kernel: integer(.kernel), stride: integer(.stride, 1), padding: integer(.padding, 0),
+        bias: bias())
     case .linear: self = try .linear(features: integer(.features), bias: bias())
     case .batchNorm:
       self = try .batchNorm(
@@ -104,6 +111,9 @@ extension Layer {
     switch self {
     case .conv2d(let channels, _, _, _, let bias):
       try container.encode(channels, forKey: .channels)
+      try encode(window)
+      try container.encode(bias, forKey: .bias)
+    case .depthwiseConv2d(_, _, _, let bias):
       try encode(window)
       try container.encode(bias, forKey: .bias)
     case .linear(let features, let bias):

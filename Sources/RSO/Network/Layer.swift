@@ -6,6 +6,9 @@
 public enum Layer: Hashable, Sendable {
   /// Cross-correlation with weights `[channels, C, kernel, kernel]`, zero padding, optional bias.
   case conv2d(channels: Int, kernel: Int, stride: Int = 1, padding: Int = 0, bias: Bool = false)
+  /// Cross-correlation of every channel with weights of its own, `[C, 1, kernel, kernel]`, zero padding, optional
+  /// bias. In PyTorch: `Conv2d` with as many groups as channels.
+  case depthwiseConv2d(kernel: Int, stride: Int = 1, padding: Int = 0, bias: Bool = false)
   /// `[features, C]` weights on `[C, 1, 1]`, optional bias.
   case linear(features: Int, bias: Bool = false)
   /// Per-channel normalisation with biased variance, then scale (`weight`) and shift (`bias`).

@@ -150,6 +150,15 @@ extension Network.Node {
       .conv2d(channels: channels, kernel: kernel, stride: stride, padding: padding, bias: bias),
       input: input)
   }
+  /// `[C, H, W]` to `[C, H', W']`, every channel with weights of its own.
+  public static func depthwiseConv2d(
+    _ name: String, kernel: Int, stride: Int = 1, padding: Int = 0, bias: Bool = false,
+    input: String? = nil
+  ) -> Self {
+    Self(
+      name, .depthwiseConv2d(kernel: kernel, stride: stride, padding: padding, bias: bias),
+      input: input)
+  }
   /// `[C, 1, 1]` to `[features, 1, 1]`.
   public static func linear(
     _ name: String, features: Int, bias: Bool = false, input: String? = nil

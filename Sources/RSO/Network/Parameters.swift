@@ -1,7 +1,7 @@
 /// All weights of a network: one flat buffer and named slots, in the order of the layers.
 ///
 /// Names are those of a PyTorch `state_dict`: `conv3.weight` `[out, in, rows, columns]`,
-/// `fc.weight` `[out, in]`, `bn3.weight` (scale γ) and `bn3.bias` (shift β) `[channels]`.
+/// `fc.weight` `[out, in]`, `depth3.weight` `[channels, 1, rows, columns]`, `bn3.weight` (scale γ) and `bn3.bias` (shift β) `[channels]`.
 public struct Parameters: Hashable, Sendable {
   /// What a slot is to its layer.
   public enum Role: String, Sendable {

@@ -1,8 +1,8 @@
 /// What must be computed, and how little, while the elements of one tensor are tested: a pure function
 /// of the network and the swept tensor.
 ///
-/// A changed element of `conv3.weight[o, i, y, x]` reaches one channel. Pooling, batch norm,
-/// activations and `add` keep it alone; the next convolution or linear layer mixes it into all.
+/// A changed element of `conv3.weight[o, i, y, x]` reaches one channel. Pooling, batch norm, depthwise
+/// convolutions, activations and `add` keep it alone; the next convolution or linear layer mixes it into all.
 public struct SweepPlan: Hashable, Sendable {
   /// What the tests of one tensor's elements do to a node.
   public enum Role: Hashable, Sendable {
@@ -21,7 +21,7 @@ public struct SweepPlan: Hashable, Sendable {
   /// The swept tensor's layer.
   public let node: Int
   /// The convolution or linear layer whose cache and order of samples this sweep shares: the swept layer itself
-  /// or, for a batch norm, the nearest one below it. `nil`: it reads the images.
+  /// or, for a batch norm or depthwise convolution, the nearest one below it. `nil`: it reads the images.
   public let group: Int?
   /// The convolution or linear layer that makes the lone channel: the group. `nil`: the lone channel starts at the
   /// swept layer, one channel of what that reads. So it does where there is no group, and where a layer in between
@@ -78,7 +78,7 @@ public struct SweepPlan: Hashable, Sendable {
 
   /// The convolution or linear layer that a layer with parameters shares its cache with.
   ///
-  /// A batch norm belongs to the nearest one below it along first inputs.
+  /// A batch norm or a depthwise convolution belongs to the nearest one below it along first inputs.
   public static func group(of node: Int, in network: Network) -> Int? {
     var index = node
     while !network.nodes[index].layer.mixesChannels {

@@ -13,6 +13,12 @@ final class NetworkPass {
   private var wholeNorms: [Norm] = []
   /// Norms of lone channels; whoever builds the pass fills in γ and β.
   private(set) var loneNorms: [Norm] = []
+  /// Depthwise convolutions of all channels, which take their weights from the parameters.
+  private var wholeDepthwise: [DepthwiseWeights] = []
+  /// Those of lone channels; whoever builds the pass fills in their weights.
+  private(set) var loneDepthwise: [DepthwiseWeights] = []
+  /// The layer on a lone channel whose parameters differ between candidates.
+  var swept: Int?
   /// The nodes that read each value.
   private let readers: [[Int]]
 
@@ -59,6 +65,8 @@ final class NetworkPass {
     let y: Pass.ValueID
     switch network.nodes[node].layer {
     case .conv2d, .linear: y = try convolution(node, x, window)
+    case .depthwiseConv2d:
+      y = pass.append(try depthwise(node, x, window, alone: alone), x, shape: spatial)
     case .batchNorm(let epsilon):
       let norm = try self.norm(node, x, epsilon, alone: alone)
       let reader = readers[node + 1].count == 1 ? readers[node + 1][0] : nil
@@ -128,6 +136,19 @@ final class NetworkPass {
     return (operation, weights.set)
   }
 
+  private func depthwise(
+    _ node: Int, _ x: Pass.ValueID, _ window: rso_window, alone: Bool
+  ) throws -> Pass.Operation {
+    let weights = try DepthwiseWeights(
+      node: node, channels: pass.values[x].shape.channels,
+      taps: Int(window.kernel * window.kernel),
+      results: alone && node == swept ? pass.results : 1)
+    if alone { loneDepthwise.append(weights) } else { wholeDepthwise.append(weights) }
+    return .depthwise(
+      window, weights: UnsafePointer(pass.own(weights.weights)),
+      bias: UnsafePointer(pass.own(weights.bias)), results: weights.results)
+  }
+
   private func norm(
     _ node: Int, _ x: Pass.ValueID, _ epsilon: Double, alone: Bool
   ) throws -> Int {
@@ -152,6 +173,12 @@ final class NetworkPass {
       }
       if let slot = parameters.slot(node: node, .bias) {
         bias.set(parameters.values[slot.range])
+      }
+    }
+    for weights in wholeDepthwise {
+      for role in [Parameters.Role.weight, .bias] {
+        guard let slot = parameters.slot(node: weights.node, role) else { continue }
+        weights.set(role, parameters.values[slot.range])
       }
     }
     for norm in wholeNorms {

@@ -30,6 +30,8 @@ extension Pass.Instruction {
     case .convolution(let window, _, _, let inputs), .winograd(let window, _, _, let inputs):
       let (area, taps) = (window.out_height * window.out_width, window.kernel * window.kernel)
       return mixed + Int(area * taps) * inputs * outputs
+    case .depthwise(let window, _, _, _):
+      return Int(window.out_height * window.out_width * window.kernel * window.kernel) * outputs
     case .mix(let weights):
       return 9 * Int(weights.window.out_height * weights.window.out_width) * outputs
     case .shift: return shape.area
@@ -55,6 +57,7 @@ extension Pass.Operation {
     switch self {
     case .load: "load"
     case .convolution(let window, _, _, _): "\(window.kernel)×\(window.kernel)"
+    case .depthwise(let window, _, _, _): "depthwise \(window.kernel)×\(window.kernel)"
     case .winograd(let window, _, _, _): window.stride == 1 ? "Winograd" : "Winograd of stride 2"
     case .mix: "mix"
     case .shift: "shift"

@@ -101,6 +101,7 @@ final class CUDAPass {
       return convolution(
         x, to: output, slide, weightsOf: node,
         bias: board.parameter(parameters.slot(node: node, .bias)), needsSums: isNormed(node))
+    case .depthwiseConv2d: return depthwise(node, x, to: spatial, slide, channels)
     case .batchNorm(let epsilon): return norm(node, plain(x), epsilon, channels)
     case .activation(let activation):
       var y = x.activation == rso_identity ? x : plain(x)
