@@ -47,6 +47,10 @@ def random_network(rng):
             channels = rng.randint(2, 20)
             add(type="conv2d", channels=channels, bias=rng.random() < 0.5, **options)
             shape = (channels, h, w)
+        if rng.random() < 0.4:
+            options, h, w = window(1, 5)
+            add(type="depthwiseConv2d", bias=rng.random() < 0.5, **options)
+            shape = (shape[0], h, w)
         if layers and rng.random() < 0.4:
             source = layers[-1]["name"]
             branch = add(type="conv2d", channels=shape[0], kernel=1)
@@ -103,7 +107,10 @@ def check(rso, model, images_file, images, folder, is_random=False):
     tied = (ordered[:, -1] - ordered[:, -2]) < 1e-5 * scale
     other = (ours.argmax(axis=1) != theirs.argmax(axis=1)) & ~tied
     assert not other.any(), f"{other.sum()} images of another class"
-    kinds = sorted({node.op_type for node in proto.graph.node})
+    kinds = {node.op_type for node in proto.graph.node}
+    if any(a.name == "group" and a.i > 1 for node in proto.graph.node for a in node.attribute):
+        kinds.add("groups")
+    kinds = sorted(kinds)
     print(f"{pathlib.Path(model).name}: {len(images)} images, the same classes ({tied.sum()} ties), "
           f"logits to {difference:.1e}; {' '.join(kinds)}")
     return set(kinds)
@@ -135,7 +142,7 @@ def main():
     if options.random >= 20:
         missing = {"Conv", "Gemm", "BatchNormalization", "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Where",
                    "AveragePool", "MaxPool", "GlobalMaxPool", "GlobalAveragePool", "Flatten", "Add",
-                   "Unsqueeze"} - seen
+                   "Unsqueeze", "groups"} - seen
         assert not missing, f"no random network had {missing}"
 
 

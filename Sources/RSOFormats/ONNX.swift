@@ -111,6 +111,12 @@ private struct ONNXBuilder {
         "Conv", [spatial(inputs[0])] + weights(index, [.weight, .bias]), name,
         window(kernel, stride, padding))
       isFlat = false
+    case .depthwiseConv2d(let kernel, let stride, let padding, _):
+      let groups = network.shapes[inputs[0]].channels
+      node(
+        "Conv", [spatial(inputs[0])] + weights(index, [.weight, .bias]), name,
+        window(kernel, stride, padding) + [.int("group", groups)])
+      isFlat = false
     case .linear:
       node(
         "Gemm", [flat(inputs[0])] + weights(index, [.weight, .bias]), name, [.int("transB", 1)])

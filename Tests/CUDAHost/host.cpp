@@ -87,6 +87,7 @@ const Kernel kernels[] = {
     KERNEL(matrix7_box_tf32, rso_gpu_convolve, true),
     KERNEL(matrix8_box_tf32, rso_gpu_convolve, true),
     KERNEL(mix7, rso_gpu_convolve, true),          KERNEL(mix4, rso_gpu_convolve, true),
+    KERNEL(depthwise, rso_gpu_depthwise, false),
     KERNEL(pool, rso_gpu_pool, false),             KERNEL(pool_images, rso_gpu_pool, true),
                KERNEL(moments, rso_gpu_moments, true),
     KERNEL(settle, rso_gpu_settle, true),          KERNEL(add, rso_gpu_add, false),

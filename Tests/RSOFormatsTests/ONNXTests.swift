@@ -64,6 +64,31 @@ struct ONNXTests {
     #expect(made.contains("logits"))
   }
 
+  /// A convolution of as many groups as channels, also behind a flatten, where ONNX wants its dimensions back.
+  @Test func depthwise() throws {
+    let network = try Network(input: Shape(channels: 1, height: 8, width: 6)) {
+      Node.conv2d("conv", channels: 3, kernel: 3)
+      Node.depthwiseConv2d("depth", kernel: 3, stride: 2, padding: 1, bias: true)
+      Node.flatten("flat")
+      Node.depthwiseConv2d("scale", kernel: 1)
+      Node.linear("fc", features: 2)
+    }
+    let graph = try ONNXModel(serializedBytes: try Self.model(network).onnx()).graph
+    func node(_ name: String) throws -> ONNXNode {
+      try #require(graph.node.first { $0.name == name })
+    }
+    for (name, groups) in [("depth", 3), ("scale", 3 * 3 * 2)] {
+      let node = try node(name)
+      #expect(node.opType == "Conv")
+      #expect(node.attribute.first { $0.name == "group" }?.i == Int64(groups))
+      let weight = try #require(graph.initializer.first { $0.name == "\(name).weight" })
+      #expect(weight.dims == [Int64(groups), 1] + (name == "depth" ? [3, 3] : [1, 1]))
+    }
+    #expect(try node("depth").input.dropFirst() == ["depth.weight", "depth.bias"])
+    #expect(try node("scale").input == ["flat:spatial", "scale.weight"])
+    #expect(try node("conv").attribute.allSatisfy { $0.name != "group" })
+  }
+
   @Test func attributesAndWeightsAreTheNetworks() throws {
     let model = Self.model(try Self.network())
     let graph = try Self.file().graph

@@ -11,6 +11,10 @@ import Testing
       Node(
         "conv_all", .conv2d(channels: 4, kernel: 5, stride: 2, padding: 2, bias: true),
         input: "input", initialDeviation: 0.25, proposalDeviation: 0.125),
+      Node("depth", .depthwiseConv2d(kernel: 1)),
+      Node(
+        "depth_all", .depthwiseConv2d(kernel: 3, stride: 1, padding: 1, bias: true),
+        initialDeviation: 0.5, proposalDeviation: 0.25),
       Node("bn", .batchNorm(epsilon: 1e-5)),
       Node("average", .averagePool(kernel: 3, stride: 2, padding: 1)),
       Node("max", .maxPool(kernel: 2, stride: 1, padding: 1), input: "bn"),
@@ -74,12 +78,14 @@ import Testing
     let network = try Self.network(
       """
       {"name": "a", "type": "conv2d", "channels": 2, "kernel": 3},
+      {"name": "a2", "type": "depthwiseConv2d", "kernel": 1},
       {"name": "b", "type": "batchNorm"}, {"name": "c", "type": "averagePool", "kernel": 2},
       {"name": "d", "type": "maxPool", "kernel": 3}, {"name": "e", "type": "linear", "features": 2}
       """)
     #expect(
       network.nodes.map(\.layer) == [
         .conv2d(channels: 2, kernel: 3, stride: 1, padding: 0, bias: false),
+        .depthwiseConv2d(kernel: 1, stride: 1, padding: 0, bias: false),
         .batchNorm(epsilon: 1e-3), .averagePool(kernel: 2, stride: 2, padding: 0),
         .maxPool(kernel: 3, stride: 3, padding: 0), .linear(features: 2, bias: false),
       ])
@@ -96,14 +102,19 @@ import Testing
   @Test(arguments: [
     (
       #"{"name": "a", "type": "dropout"}"#,
-      "net.json, layer a: unknown type 'dropout' (known: conv2d, linear, batchNorm, averagePool, "
-        + "maxPool, globalMaxPool, globalAveragePool, flatten, add, relu, leakyReLU, sigmoid, tanh, "
+      "net.json, layer a: unknown type 'dropout' (known: conv2d, depthwiseConv2d, linear, batchNorm, "
+        + "averagePool, maxPool, globalMaxPool, globalAveragePool, flatten, add, relu, leakyReLU, sigmoid, tanh, "
         + "sign)"
     ),
     (
       #"{"name": "a", "type": "conv2d", "channels": 2, "kernel": 3, "strides": 2}"#,
       "net.json, layer a: a conv2d has no 'strides' (it has bias, channels, initialDeviation, "
         + "input, kernel, name, padding, proposalDeviation, stride, type)"
+    ),
+    (
+      #"{"name": "a", "type": "depthwiseConv2d", "channels": 2, "kernel": 3}"#,
+      "net.json, layer a: a depthwiseConv2d has no 'channels' (it has bias, initialDeviation, input, "
+        + "kernel, name, padding, proposalDeviation, stride, type)"
     ),
     (
       #"{"name": "a", "type": "relu", "kernel": 2}"#,

@@ -70,7 +70,7 @@ struct NetworkSchemaTests {
     #expect(types.sorted() == listed.sorted())
   }
 
-  @Test(arguments: ["perceptron", "shortcuts", "small"])
+  @Test(arguments: ["perceptron", "separable", "shortcuts", "small"])
   func examplesAreNetworks(name: String) throws {
     let file = Self.root.appendingPathComponent("Examples/\(name).json")
     let network = try Network(json: Data(contentsOf: file), name: file.path)
@@ -78,6 +78,6 @@ struct NetworkSchemaTests {
     #expect(network.classes == 10)
     #expect(
       network.nodes.count { $0.layer.kind == "add" }
-        == ["perceptron": 0, "shortcuts": 3, "small": 1][name])
+        == ["perceptron": 0, "separable": 0, "shortcuts": 3, "small": 1][name])
   }
 }

@@ -32,7 +32,7 @@ import Testing
     #expect(try NetworkGenerator.network(seed: 4, index: 3) == networks[3])
     let kinds = Set(networks.flatMap { $0.nodes.map(\.layer.kind) })
     let all = [
-      "conv2d", "linear", "batchNorm", "averagePool", "maxPool", "globalMaxPool",
+      "conv2d", "depthwiseConv2d", "linear", "batchNorm", "averagePool", "maxPool", "globalMaxPool",
       "globalAveragePool", "flatten", "add", "relu", "leakyReLU", "sigmoid", "tanh",
     ]
     #expect(kinds == Set(all))
@@ -46,5 +46,14 @@ import Testing
       if case .conv2d(_, let kernel, _, _, _) = $0.layer { kernel } else { nil }
     }
     #expect(Set(kernels) == [1, 3, 5, 7])
+    /// The depthwise convolutions of a network, and the kinds of the layers before them.
+    func before(_ network: Network) -> [String] {
+      network.nodes.indices.filter { network.nodes[$0].layer.kind == "depthwiseConv2d" }.map {
+        let read = network.inputs[$0][0]
+        return read == 0 ? "input" : network.nodes[read - 1].layer.kind
+      }
+    }
+    let readers = networks.flatMap(before)
+    #expect(readers.contains("input") && readers.contains("flatten"), "\(readers)")
   }
 }

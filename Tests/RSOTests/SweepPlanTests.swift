@@ -157,7 +157,7 @@ import Testing
           #expect(below.allSatisfy { $0 == nil || $0 == .fixed }, "\(name)")
         case .oneChannel:
           #expect(inputs.allSatisfy { $0 >= plan.cachedValue }, "\(name)")
-          if node != plan.group && node != plan.node {
+          if node != plan.root && node != plan.node {
             #expect(below.contains(.oneChannel), "\(name)")
             #expect(!network.nodes[node].layer.mixesChannels, "\(name)")
           }
@@ -256,7 +256,43 @@ import Testing
       Node.globalMaxPool("pool")
     }
     let swapped = try Self.plan(other, sweeping: "bn")
+    // a's channel comes to it mixed as well, so the lone channel is one of the sum's: γ and β of others stay.
     #expect(swapped.group == 0)
-    #expect(Self.roles(swapped) == "1mWWW")
+    #expect(swapped.root == nil)
+    #expect(Self.cached(swapped, other) == "input")
+    #expect(Self.roles(swapped) == "fff11")
+    let lone = LoneChannel(network: other, plan: swapped)
+    #expect(lone.channels == 4 && lone.nodes == [3, 4] && lone.fixed == [3])
+  }
+
+  /// A depthwise convolution keeps a channel alone, and shares the cache of the nearest mixing layer below it.
+  @Test func depthwise() throws {
+    let network = try Network(input: Shape(channels: 2, height: 6, width: 6)) {
+      Node.depthwiseConv2d("depth0", kernel: 3, padding: 1)
+      Node.conv2d("conv1", channels: 4, kernel: 3, padding: 1)
+      Node.batchNorm("bn1")
+      Node.depthwiseConv2d("depth1", kernel: 3, padding: 1)
+      Node.flatten("flat")
+      Node.depthwiseConv2d("scale", kernel: 1)
+      Node.linear("fc", features: 2)
+    }
+    let first = try Self.plan(network, sweeping: "depth0")
+    #expect(first.group == nil && first.root == nil)
+    #expect(Self.roles(first) == "1mWWWWW")
+    for layer in ["conv1", "bn1", "depth1", "scale"] {
+      let plan = try Self.plan(network, sweeping: layer)
+      #expect(plan.group == 1 && plan.root == 1)
+      #expect(Self.cached(plan, network) == "depth0")
+      #expect(Self.roles(plan) == ".11111m", "\(layer)")
+    }
+    let lone = LoneChannel(network: network, plan: try Self.plan(network, sweeping: "scale"))
+    #expect(lone.channels == 4 && lone.unit(6) == 36)
+    let settings = SearchSettings()
+    let parameters = Parameters(zerosFor: network)
+    #expect(
+      settings.sweeps(of: parameters, in: network).map { parameters.slots[$0.parameter].name } == [
+        "fc.weight", "conv1.weight", "bn1.bias", "bn1.weight", "depth1.weight", "scale.weight",
+        "depth0.weight",
+      ])
   }
 }

@@ -93,6 +93,38 @@ CONVOLVE(convolve16_1, 16, 1)
 CONVOLVE(convolve16, 16, 0)
 CONVOLVE(convolve4, 4, 0)
 
+// A thread: four samples of one place of one channel.
+RSO_KERNEL void depthwise(rso_gpu_depthwise a) {
+  int n = sample(), p = place();
+  const rso_gpu_slide w = a.window;
+  if (n >= a.samples || p >= w.out_height * w.out_width)
+    return;
+  const rso_gpu_turn *turn = a.turn;
+  int result = blockIdx.z / a.channels, c = blockIdx.z % a.channels;
+  int taps = w.kernel_height * w.kernel_width;
+  Map m = map(a.x, result, c);
+  const float *x = data(a.x, turn, result) + (long long)c * w.height * w.width * a.samples + n;
+  const float *weights = a.weights + ((long long)a.unit * turn->channel + c) * taps;
+  float start = a.bias ? a.bias[a.unit * turn->channel + c] : 0;
+  if (a.swept == 2 && c == turn->row)
+    start = turn->candidates[result];
+  // The tap that is swept; negative: none of this channel's.
+  int swept = a.swept == 1 && c == turn->row / taps ? turn->row % taps : -1;
+  Lanes y = {{start, start, start, start}};
+  for (int tap = 0; tap < taps; ++tap) {
+    int q = under(w, p, tap);
+    if (q < 0)
+      continue;
+    Lanes v = load(m, x + (long long)q * a.samples);
+    float weight = tap == swept ? turn->candidates[result] : weights[tap];
+    for (int k = 0; k < rso_gpu_lanes; ++k)
+      y.v[k] += weight * v.v[k];
+  }
+  store(data(a.y, turn, result) +
+            ((long long)c * w.out_height * w.out_width + p) * a.samples + n,
+        y);
+}
+
 static __device__ float poolStart(int maximum) { return maximum ? -RSO_INFINITY : 0; }
 static __device__ float pooled(int maximum, float y, float x) {
   return !maximum ? y + x : x >= y ? x : y;

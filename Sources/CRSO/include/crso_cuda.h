@@ -130,6 +130,20 @@ typedef struct {
   RSO_ADDRESS(double) partial;
 } rso_gpu_convolve;
 
+// y[c] = bias[c] + sum over taps of w[c, tap] x[c, shifted by tap], for every channel.
+typedef struct {
+  RSO_ADDRESS(const rso_gpu_turn) turn;
+  rso_gpu_operand x;
+  // [channels][taps], those of the turn's channel behind `unit` times its number.
+  RSO_ADDRESS(const float) weights;
+  // [channels], likewise; NULL: zero.
+  RSO_ADDRESS(const float) bias;
+  rso_gpu_target y;
+  rso_gpu_slide window;
+  // `swept`: 1: the candidates are the weights' of the turn's row, 2: the bias's, 0: neither.
+  int samples, channels, unit, swept;
+} rso_gpu_depthwise;
+
 // y = a window's mean or maximum, for every channel.
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;

@@ -13,10 +13,10 @@ public struct CostModel: Hashable, Sendable {
     public let slot: Int
     /// One for every element.
     public let proposals: Int
-    /// Multiply-adds of one candidate on one image: the changed tap over its channel, the mixing layers
-    /// for one input channel, and every layer above them whole:
+    /// Multiply-adds of one candidate on one image: the changed tap over its channel, depthwise convolutions
+    /// of that channel, the mixing layers for one input channel, and every layer above them whole:
     ///
-    ///     area + Σ mixing (multiply-adds / channels) + Σ whole multiply-adds
+    ///     area + Σ (depthwise, mixing) (multiply-adds / channels) + Σ whole multiply-adds
     ///
     /// Summed over all elements, a cycle of MNIST has 1.84 G.
     public let perImage: Int

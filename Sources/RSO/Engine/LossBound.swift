@@ -43,18 +43,10 @@ enum LossBound {
     var terms = Double(network.classes + 20)
     for (node, inputs) in zip(network.nodes, network.inputs) {
       let shape = network.shapes[inputs[0]]
-      switch node.layer {
-      case .conv2d(let channels, let kernel, _, _, _):
-        terms += products(shape.channels, channels, kernel: kernel, updates: updates)
-      case .linear: terms += products(shape.channels, 1, kernel: 1, updates: updates)
-      // Per sample the sums run over the area in single precision; then four operations.
-      case .batchNorm: terms += Double(shape.area + 4)
-      case .averagePool(let kernel, _, _): terms += Double(kernel * kernel + 1)
-      case .globalAveragePool: terms += Double(shape.area + 1)
-      // The argument's reduction, a polynomial of degree 7 and a division.
-      case .activation(.sigmoid), .activation(.tanh): terms += 12
-      case .add: terms += 1
-      case .activation, .maxPool, .globalMaxPool, .flatten: break
+      switch node.layer.rounding(reading: shape) {
+      case .mixing(let channels, let outputs, let kernel):
+        terms += products(channels, outputs, kernel: kernel, updates: updates)
+      case .operations(let count): terms += Double(count)
       }
     }
     return terms
@@ -69,9 +61,7 @@ enum LossBound {
     _ network: Network, logits: [[Double]], statistics: Int? = nil, updates: Int = 0
   ) -> Double {
     let terms = terms(network, updates: updates)
-    let norms = network.nodes.reduce(0.0) {
-      if case .batchNorm = $1.layer { $0 + 1 } else { $0 }
-    }
+    let norms = Double(network.nodes.count { $0.layer.takesStatistics })
     let samples = Double(logits.count)
     let own = samples * terms
     let shared =

@@ -161,7 +161,8 @@ extension ReferenceEngine {
       let shape = network.shapes[network.inputs[node][0]]
       let output = network.shapes[node + 1]
       let weights = weights(of: node)
-      switch network.nodes[node].layer {
+      let layer = network.nodes[node].layer
+      switch layer {
       case .batchNorm(let epsilon):
         let moments =
           norm == .running ? statistics.moments[node] : Self.moments(inputs[0], shape)
@@ -175,7 +176,8 @@ extension ReferenceEngine {
           }
         }
       case .add: values[node + 1] = zip(inputs[0], inputs[1]).map { zip($0, $1).map { $0 + $1 } }
-      case let layer:
+      case .conv2d, .depthwiseConv2d, .linear, .activation, .averagePool, .maxPool, .globalMaxPool,
+        .globalAveragePool, .flatten:
         values[node + 1] = inputs[0].map { x in
           Self.apply(layer, x, shape, output, weights.weight, weights.bias)
         }
@@ -239,6 +241,14 @@ extension ReferenceEngine {
             y[o * output.area + row * output.width + column] +=
               w * x[c * shape.area + above * shape.width + left]
           }
+        }
+      }
+    case .depthwiseConv2d(let kernel, let stride, let padding, _):
+      for i in y.indices {
+        let c = i / output.area
+        if !bias.isEmpty { y[i] = bias[c] }
+        window(i % output.area, kernel, stride, padding) { j, tap in
+          y[i] += weight[c * kernel * kernel + tap] * x[c * shape.area + j]
         }
       }
     case .linear:

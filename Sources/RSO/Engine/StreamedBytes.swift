@@ -18,9 +18,7 @@ extension TensorCost {
   package func streamedBytes(batch: Int, candidates: Int = 3) -> Int {
     let (network, roles) = (lone.network, lone.plan.roles)
     func norms(_ role: SweepPlan.Role) -> Int {
-      network.nodes.indices.count {
-        if case .batchNorm = network.nodes[$0].layer { roles[$0] == role } else { false }
-      }
+      network.nodes.indices.count { network.nodes[$0].layer.takesStatistics && roles[$0] == role }
     }
     let rests =
       lone.mixing.map { network.shapes[$0 + 1].count }
@@ -30,9 +28,9 @@ extension TensorCost {
     var channels = 0
     if let root = lone.root {
       channels = lone.shape(root + 1).count
-      if isWeight { channels += network.shapes[network.inputs[root][0]].area }
+      if isTap { channels += network.shapes[network.inputs[root][0]].area }
     } else {
-      channels = network.shapes[lone.plan.cachedValue].count / lone.channels
+      channels = lone.shape(network.inputs[lone.plan.node][0]).count
     }
     let stored = network.nodes.indices.reduce(0) {
       roles[$1] == .whole && CPUMemory.isKept($1, in: network)

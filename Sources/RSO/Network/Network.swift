@@ -113,13 +113,7 @@ public struct Network: Hashable, Sendable {
   /// Multiply-adds of convolutions and linear layers of one forward pass of one sample, per node.
   public var multiplyAdds: [Int] {
     nodes.indices.map { index in
-      let output = shapes[index + 1]
-      let channels = shapes[inputs[index][0]].channels
-      return switch nodes[index].layer {
-      case .conv2d(_, let kernel, _, _, _): output.count * channels * kernel * kernel
-      case .linear: output.count * channels
-      default: 0
-      }
+      nodes[index].layer.multiplyAdds(from: shapes[inputs[index][0]], to: shapes[index + 1])
     }
   }
 }
@@ -154,6 +148,15 @@ extension Network.Node {
     Self(
       name,
       .conv2d(channels: channels, kernel: kernel, stride: stride, padding: padding, bias: bias),
+      input: input)
+  }
+  /// `[C, H, W]` to `[C, H', W']`, every channel with weights of its own.
+  public static func depthwiseConv2d(
+    _ name: String, kernel: Int, stride: Int = 1, padding: Int = 0, bias: Bool = false,
+    input: String? = nil
+  ) -> Self {
+    Self(
+      name, .depthwiseConv2d(kernel: kernel, stride: stride, padding: padding, bias: bias),
       input: input)
   }
   /// `[C, 1, 1]` to `[features, 1, 1]`.

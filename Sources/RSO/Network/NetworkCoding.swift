@@ -45,11 +45,6 @@ extension Network: Codable {
 }
 
 extension Network.Node: Codable {
-  private enum Keys: String, CodingKey, CaseIterable {
-    case name, type, input, channels, features, kernel, stride, padding, bias, epsilon, of
-    case initialDeviation, proposalDeviation
-  }
-
   private struct AnyKey: CodingKey {
     var stringValue: String
     var intValue: Int? { nil }
@@ -57,76 +52,32 @@ extension Network.Node: Codable {
     init?(intValue: Int) { nil }
   }
 
-  /// The keys of each kind of layer beside `name`, `type` and `input`.
-  private static func keys(of type: String) -> [Keys]? {
-    switch type {
-    case "conv2d":
-      [.channels, .kernel, .stride, .padding, .bias, .initialDeviation, .proposalDeviation]
-    case "linear": [.features, .bias, .initialDeviation, .proposalDeviation]
-    case "batchNorm": [.epsilon]
-    case "averagePool", "maxPool": [.kernel, .stride, .padding]
-    case "add": [.of]
-    case "globalMaxPool", "globalAveragePool", "flatten": []
-    default: Activation(rawValue: type) == nil ? nil : []
-    }
-  }
-
   /// - Throws: `RSOError` for an unknown type or key, or `DecodingError`.
   public init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: Keys.self)
+    let container = try decoder.container(keyedBy: Layer.Key.self)
     name = try container.decode(String.self, forKey: .name)
     let type = try container.decode(String.self, forKey: .type)
-    guard let own = Self.keys(of: type) else {
-      let known = [
-        "conv2d", "linear", "batchNorm", "averagePool", "maxPool", "globalMaxPool",
-        "globalAveragePool", "flatten", "add",
-      ]
+    if let own = Layer.keys(of: type) {
+      let allowed = Set((own + Layer.Key.common).map(\.rawValue))
+      for key in try decoder.container(keyedBy: AnyKey.self).allKeys
+      where !allowed.contains(key.stringValue) {
+        throw RSOError(
+          name, "a \(type) has no '\(key.stringValue)'",
+          hint: "it has " + allowed.sorted().joined(separator: ", "))
+      }
+    }
+    guard let layer = try Layer(type, from: container) else {
       throw RSOError(
-        name, "unknown type '\(type)'",
-        hint: "known: " + (known + Activation.allCases.map(\.rawValue)).joined(separator: ", "))
+        name, "unknown type '\(type)'", hint: "known: " + Layer.kinds.joined(separator: ", "))
     }
-    let allowed = Set((own + [.name, .type, .input]).map(\.rawValue))
-    for key in try decoder.container(keyedBy: AnyKey.self).allKeys
-    where !allowed.contains(key.stringValue) {
-      throw RSOError(
-        name, "a \(type) has no '\(key.stringValue)'",
-        hint: "it has " + allowed.sorted().joined(separator: ", "))
-    }
-    func integer(_ key: Keys, _ other: Int? = nil) throws -> Int {
-      if let other { return try container.decodeIfPresent(Int.self, forKey: key) ?? other }
-      return try container.decode(Int.self, forKey: key)
-    }
-    let bias = try container.decodeIfPresent(Bool.self, forKey: .bias) ?? false
-    switch type {
-    case "conv2d":
-      layer = try .conv2d(
-        channels: integer(.channels), kernel: integer(.kernel), stride: integer(.stride, 1),
-        padding: integer(.padding, 0), bias: bias)
-    case "linear": layer = try .linear(features: integer(.features), bias: bias)
-    case "batchNorm":
-      layer = try .batchNorm(
-        epsilon: container.decodeIfPresent(Double.self, forKey: .epsilon) ?? 1e-3)
-    case "averagePool", "maxPool":
-      let kernel = try integer(.kernel)
-      let stride = try integer(.stride, kernel)
-      let padding = try integer(.padding, 0)
-      layer =
-        type == "maxPool"
-        ? .maxPool(kernel: kernel, stride: stride, padding: padding)
-        : .averagePool(kernel: kernel, stride: stride, padding: padding)
-    case "globalMaxPool": layer = .globalMaxPool
-    case "globalAveragePool": layer = .globalAveragePool
-    case "flatten": layer = .flatten
-    case "add": layer = try .add(container.decode(String.self, forKey: .of))
-    default: layer = .activation(Activation(rawValue: type) ?? .relu)
-    }
+    self.layer = layer
     input = try container.decodeIfPresent(String.self, forKey: .input)
     initialDeviation = try Self.deviation(container, .initialDeviation, name)
     proposalDeviation = try Self.deviation(container, .proposalDeviation, name)
   }
 
   private static func deviation(
-    _ container: KeyedDecodingContainer<Keys>, _ key: Keys, _ name: String
+    _ container: KeyedDecodingContainer<Layer.Key>, _ key: Layer.Key, _ name: String
   ) throws -> Double? {
     guard let value = try container.decodeIfPresent(Double.self, forKey: key) else { return nil }
     guard value > 0, value.isFinite else {
@@ -137,31 +88,13 @@ extension Network.Node: Codable {
 
   /// Writes what `init(from:)` reads.
   public func encode(to encoder: any Encoder) throws {
-    var container = encoder.container(keyedBy: Keys.self)
+    var container = encoder.container(keyedBy: Layer.Key.self)
     try container.encode(name, forKey: .name)
     try container.encode(layer.kind, forKey: .type)
     try container.encodeIfPresent(input, forKey: .input)
     try container.encodeIfPresent(initialDeviation, forKey: .initialDeviation)
     try container.encodeIfPresent(proposalDeviation, forKey: .proposalDeviation)
-    switch layer {
-    case .conv2d(let channels, let kernel, let stride, let padding, let bias):
-      try container.encode(channels, forKey: .channels)
-      try container.encode(kernel, forKey: .kernel)
-      try container.encode(stride, forKey: .stride)
-      try container.encode(padding, forKey: .padding)
-      try container.encode(bias, forKey: .bias)
-    case .linear(let features, let bias):
-      try container.encode(features, forKey: .features)
-      try container.encode(bias, forKey: .bias)
-    case .batchNorm(let epsilon): try container.encode(epsilon, forKey: .epsilon)
-    case .averagePool(let kernel, let stride, let padding),
-      .maxPool(let kernel, let stride, let padding):
-      try container.encode(kernel, forKey: .kernel)
-      try container.encode(stride, forKey: .stride)
-      try container.encode(padding, forKey: .padding)
-    case .add(let other): try container.encode(other, forKey: .of)
-    case .activation, .globalMaxPool, .globalAveragePool, .flatten: break
-    }
+    try layer.encode(to: &container)
   }
 }
 

@@ -1,7 +1,7 @@
 /// All weights of a network: one flat buffer and named slots, in the order of the layers.
 ///
 /// Names are those of a PyTorch `state_dict`: `conv3.weight` `[out, in, rows, columns]`,
-/// `fc.weight` `[out, in]`, `bn3.weight` (scale γ) and `bn3.bias` (shift β) `[channels]`.
+/// `fc.weight` `[out, in]`, `depth3.weight` `[channels, 1, rows, columns]`, `bn3.weight` (scale γ) and `bn3.bias` (shift β) `[channels]`.
 public struct Parameters: Hashable, Sendable {
   /// What a slot is to its layer.
   public enum Role: String, Sendable {
@@ -13,6 +13,14 @@ public struct Parameters: Hashable, Sendable {
     case scale
     /// Batch norm's summand β.
     case shift
+
+    /// What follows the layer's name in that of the tensor.
+    var suffix: String {
+      switch self {
+      case .weight, .scale: "weight"
+      case .bias, .shift: "bias"
+      }
+    }
   }
 
   /// One tensor's place in the buffer.
@@ -51,41 +59,20 @@ public struct Parameters: Hashable, Sendable {
   public init(zerosFor network: Network) {
     var slots: [Slot] = []
     var offset = 0
-    func add(
-      _ suffix: String, _ role: Role, _ node: Int, _ shape: [Int], initial: Double, mean: Float = 0,
-      proposal: Double
-    ) {
-      let count = shape.reduce(1, *)
-      slots.append(
-        Slot(
-          name: "\(network.nodes[node].name).\(suffix)", shape: shape, role: role, node: node,
-          offset: offset, count: count, initialDeviation: initial, initialMean: mean,
-          proposalDeviation: proposal))
-      offset += count
-    }
-    // The paper's width for γ and β; the paper has no biases, and they do what β does.
-    let shiftDeviation = 0.167
     for (index, node) in network.nodes.enumerated() {
       let channels = network.shapes[network.inputs[index][0]].channels
-      func weights(_ shape: [Int], bias: Bool) {
-        let he = (2 / Double(shape.dropFirst().reduce(1, *))).squareRoot()
-        add(
-          "weight", .weight, index, shape, initial: node.initialDeviation ?? he,
-          proposal: node.proposalDeviation ?? he)
-        if bias {
-          add("bias", .bias, index, [shape[0]], initial: 0, proposal: shiftDeviation)
-        }
-      }
-      switch node.layer {
-      case .conv2d(let outputs, let kernel, _, _, let bias):
-        weights([outputs, channels, kernel, kernel], bias: bias)
-      case .linear(let features, let bias): weights([features, channels], bias: bias)
-      case .batchNorm:
-        add(
-          "weight", .scale, index, [channels], initial: 0, mean: 1, proposal: shiftDeviation)
-        add("bias", .shift, index, [channels], initial: 0, proposal: shiftDeviation)
-      case .activation, .averagePool, .maxPool, .globalMaxPool, .globalAveragePool, .flatten, .add:
-        break
+      for tensor in node.layer.tensors(reading: channels) {
+        let (initial, proposal) =
+          tensor.role == .weight
+          ? (node.initialDeviation, node.proposalDeviation) : (nil, nil)
+        let count = tensor.shape.reduce(1, *)
+        slots.append(
+          Slot(
+            name: "\(node.name).\(tensor.role.suffix)", shape: tensor.shape, role: tensor.role,
+            node: index, offset: offset, count: count,
+            initialDeviation: initial ?? tensor.initialDeviation, initialMean: tensor.initialMean,
+            proposalDeviation: proposal ?? tensor.proposalDeviation))
+        offset += count
       }
     }
     self.slots = slots

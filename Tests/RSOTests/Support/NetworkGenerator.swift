@@ -54,6 +54,7 @@ struct NetworkGenerator {
       channels: integer(1...4), height: integer(5...11), width: integer(5...11))
     values = [("input", input)]
     if happens(20) { try norm() }
+    if happens(15) { try depthwise() }
     if happens(80) {
       for _ in 0..<integer(2...4) { try block() }
     }
@@ -61,7 +62,9 @@ struct NetworkGenerator {
       switch integer(0...2) {
       case 0: try add("max", .globalMaxPool)
       case 1: try add("mean", .globalAveragePool)
-      default: try add("flat", .flatten)
+      default:
+        try add("flat", .flatten)
+        if happens(40) { try depthwise() }
       }
     }
     for _ in 0..<integer(0...2) {
@@ -89,6 +92,21 @@ struct NetworkGenerator {
     if happens(65) { try norm() }
     if happens(70) { try activation() }
     if !isEarly, happens(75) { try shortcut() }
+    if happens(25) {
+      try depthwise()
+      if happens(30) { try shortcut() }
+      if happens(40) { try norm() }
+      if happens(60) { try activation() }
+    }
+  }
+
+  private mutating func depthwise() throws {
+    let kernel = shape.area == 1 ? 1 : one(of: [1, 3, 3, 5])
+    let padding = min(shape.height, shape.width) < kernel || happens(80) ? kernel / 2 : 0
+    try add(
+      "depth",
+      .depthwiseConv2d(
+        kernel: kernel, stride: happens(25) ? 2 : 1, padding: padding, bias: happens(40)))
   }
 
   private mutating func norm() throws {

@@ -108,5 +108,64 @@ enum Sample {
         }
       }
     ),
+    (
+      "depthwise separable",
+      {
+        try Network(input: Shape(channels: 3, height: 9, width: 12)) {
+          Node.conv2d("conv0", channels: 6, kernel: 3, stride: 2, padding: 1)
+          Node.batchNorm("bn0")
+          Node.relu("relu0")
+          Node.depthwiseConv2d("depth1", kernel: 3, padding: 1)
+          Node.batchNorm("depth_bn1")
+          Node.relu("depth_relu1")
+          Node.conv2d("point1", channels: 8, kernel: 1)
+          Node.batchNorm("bn1")
+          Node.activation("sigmoid1", .sigmoid)
+          Node.depthwiseConv2d("depth2", kernel: 5, stride: 2, padding: 2, bias: true)
+          Node.activation("leaky2", .leakyReLU)
+          Node.conv2d("point2", channels: 5, kernel: 1, bias: true)
+          Node.flatten("flat")
+          Node.depthwiseConv2d("scale", kernel: 1, bias: true)
+          Node.linear("fc", features: 4)
+        }
+      }
+    ),
+    (
+      "depthwise on the images, a shortcut over another",
+      {
+        try Network(input: Shape(channels: 3, height: 7, width: 6)) {
+          Node.depthwiseConv2d("depth0", kernel: 3, padding: 1, bias: true)
+          Node.batchNorm("bn0")
+          Node.activation("tanh0", .tanh)
+          Node.conv2d("conv1", channels: 4, kernel: 3, padding: 1)
+          Node.batchNorm("bn1")
+          Node.depthwiseConv2d("depth1", kernel: 3, padding: 1)
+          Node.add("add1", "bn1")
+          Node.relu("relu1")
+          Node.averagePool("pool1", kernel: 2, stride: 1)
+          Node.conv2d("conv2", channels: 7, kernel: 3, padding: 1)
+          Node.globalAveragePool("mean")
+          Node.depthwiseConv2d("scale", kernel: 3, padding: 1)
+          Node.linear("fc", features: 3)
+        }
+      }
+    ),
+    (
+      // The first layers below `bn` and `depth` make a channel that reaches them mixed as well.
+      "parameters behind an add of what was mixed",
+      {
+        try Network(input: Shape(channels: 2, height: 6, width: 5)) {
+          Node.conv2d("a", channels: 4, kernel: 3, padding: 1)
+          Node.conv2d("b", channels: 4, kernel: 3, padding: 1)
+          Node.add("sum", "b", input: "a")
+          Node.batchNorm("bn")
+          Node.relu("relu")
+          Node.depthwiseConv2d("depth", kernel: 3, padding: 1, bias: true)
+          Node.conv2d("c", channels: 3, kernel: 3)
+          Node.batchNorm("bn_c")
+          Node.globalMaxPool("pool")
+        }
+      }
+    ),
   ]
 }

@@ -45,11 +45,12 @@ struct CPUMemory {
   /// Whether a layer's output is kept from one batch norm to the next: it is dear, and a batch norm
   /// follows.
   static func isKept(_ node: Int, in network: Network) -> Bool {
-    guard network.nodes[node].layer.mixesChannels,
-      network.multiplyAdds[node] > 16 * network.shapes[node + 1].count
-    else { return false }
-    return network.nodes.indices.dropFirst(node + 1).contains {
-      if case .batchNorm = network.nodes[$0].layer { true } else { false }
-    }
+    let own = network.multiplyAdds[node]
+    // A depthwise layer has few multiply-adds, but needs its input again.
+    let isCostly =
+      network.nodes[node].layer.mixesChannels
+      ? own > 16 * network.shapes[node + 1].count : own > 0 && network.inputs[node][0] != 0
+    guard isCostly else { return false }
+    return network.nodes.dropFirst(node + 1).contains(where: \.layer.takesStatistics)
   }
 }

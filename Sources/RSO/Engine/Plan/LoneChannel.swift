@@ -3,9 +3,9 @@
 package struct LoneChannel {
   let network: Network
   let plan: SweepPlan
-  /// The convolution or linear layer that makes the lone channel; `nil` for a batch norm that reads the
-  /// images, whose channels are what it reads.
-  var root: Int? { plan.group }
+  /// The convolution or linear layer that makes the lone channel; `nil`: the lone channels are those of what the
+  /// swept layer reads.
+  var root: Int? { plan.root }
   /// Lone channels; in values behind a flatten each is a group of several channels.
   let channels: Int
   /// Nodes with one changed channel above the root, in order.
@@ -22,7 +22,7 @@ package struct LoneChannel {
   init(network: Network, plan: SweepPlan) {
     self.network = network
     self.plan = plan
-    channels = network.shapes[plan.group.map { $0 + 1 } ?? network.inputs[plan.node][0]].channels
+    channels = network.shapes[plan.root.map { $0 + 1 } ?? network.inputs[plan.node][0]].channels
     let alone = Set(network.nodes.indices.filter { plan.roles[$0] == .oneChannel })
     var placed = Set<Int>()
     var fixed = Set<Int>()
@@ -35,7 +35,7 @@ package struct LoneChannel {
       }
     }
     if alone.contains(network.nodes.count - 1) { placed.insert(network.nodes.count) }
-    nodes = alone.subtracting(plan.group.map { [$0] } ?? []).sorted()
+    nodes = alone.subtracting(plan.root.map { [$0] } ?? []).sorted()
     mixing = network.nodes.indices.filter { plan.roles[$0] == .mixing }
     self.placed = placed.sorted()
     self.fixed = fixed.sorted()

@@ -4,10 +4,11 @@ package struct TensorCost {
   private let slot: Parameters.Slot
   /// Of one candidate.
   package let perImage: Int
-  /// Computing one lone channel at the bottom, and mixing it into the rests.
+  /// Computing one lone channel, and mixing it into the rests.
   private let perChannel: (own: Int, mixing: Int)
-  /// Whether it is a convolution's or linear layer's weights that are swept.
-  var isWeight: Bool { slot.role == .weight }
+  /// Whether the swept element is a weight of the layer that makes the lone channel: one tap, which shifts a channel
+  /// of that layer's input.
+  let isTap: Bool
   /// What is the same for the whole sweep, once per mini-batch.
   private let fixed: Int
   /// Making up for one change of the channel under test.
@@ -21,11 +22,15 @@ package struct TensorCost {
       network.nodes.indices.reduce(0) { $0 + (plan.roles[$1] == role ? layers[$1] : 0) }
     }
     let mixing = sum(.mixing) / lone.channels
-    let own = lone.root.map { layers[$0] / lone.channels } ?? 0
-    let area = slot.role == .weight ? network.shapes[slot.node + 1].area : 0
+    // Depthwise convolutions on the lone channel.
+    let alone = lone.nodes.reduce(0) { $0 + layers[$1] } / lone.channels
+    let own = (lone.root.map { layers[$0] / lone.channels } ?? 0) + alone
+    let isTap = slot.role == .weight && slot.node == lone.root
+    let area = isTap ? network.shapes[slot.node + 1].area : 0
     self.lone = lone
     self.slot = slot
-    perImage = area + mixing + sum(.whole)
+    self.isTap = isTap
+    perImage = area + alone + mixing + sum(.whole)
     perChannel = (own, mixing)
     fixed = sum(.fixed)
     perChange = area

@@ -10,12 +10,11 @@ extension rso_window {
 }
 
 extension Network {
-  /// Kernel, stride and padding of a convolution; 1, 1, 0 for a linear layer.
+  /// Kernel, stride and padding of a layer's window; 1, 1, 0 for a layer without one.
   func window(of node: Int) -> rso_window {
     let (input, output) = (shapes[inputs[node][0]], shapes[node + 1])
-    if case .conv2d(_, let kernel, let stride, let padding, _) = nodes[node].layer {
-      return rso_window(input, output, kernel: kernel, stride: stride, padding: padding)
-    }
-    return rso_window(input, output)
+    let window = nodes[node].layer.window
+    return rso_window(
+      input, output, kernel: window.kernel, stride: window.stride, padding: window.padding)
   }
 }

@@ -13,6 +13,12 @@ final class NetworkPass {
   private var wholeNorms: [Norm] = []
   /// Norms of lone channels; whoever builds the pass fills in γ and β.
   private(set) var loneNorms: [Norm] = []
+  /// Depthwise convolutions of all channels, which take their weights from the parameters.
+  private var wholeDepthwise: [DepthwiseWeights] = []
+  /// Those of lone channels; whoever builds the pass fills in their weights.
+  private(set) var loneDepthwise: [DepthwiseWeights] = []
+  /// The layer on a lone channel whose parameters differ between candidates.
+  var swept: Int?
   /// The nodes that read each value.
   private let readers: [[Int]]
 
@@ -52,37 +58,33 @@ final class NetworkPass {
     guard !covered.contains(node) else { return }
     let shape = pass.values[x].shape
     let output = network.shapes[node + 1]
-    func window(_ kernel: Int, _ stride: Int, _ padding: Int) -> rso_window {
-      rso_window(shape, output, kernel: kernel, stride: stride, padding: padding)
-    }
+    let window = network.window(of: node)
     let spatial = Shape(channels: shape.channels, height: output.height, width: output.width)
     let flat = Shape(channels: shape.channels)
     var last = node
     let y: Pass.ValueID
     switch network.nodes[node].layer {
-    case .conv2d(_, let kernel, let stride, let padding, _):
-      y = try convolution(node, x, window(kernel, stride, padding))
-    case .linear: y = try convolution(node, x, window(1, 1, 0))
+    case .conv2d, .linear: y = try convolution(node, x, window)
+    case .depthwiseConv2d:
+      y = pass.append(try depthwise(node, x, window, alone: alone), x, shape: spatial)
     case .batchNorm(let epsilon):
       let norm = try self.norm(node, x, epsilon, alone: alone)
       let reader = readers[node + 1].count == 1 ? readers[node + 1][0] : nil
-      switch reader.map({ network.nodes[$0].layer }) {
-      case .activation(let activation):
-        last = reader ?? node
+      if let reader, case .activation(let activation) = network.nodes[reader].layer {
+        last = reader
         y = pass.append(.normalize(norm: norm, activation.kernel), x, shape: shape)
-      case .globalMaxPool:
+      } else if let reader, network.nodes[reader].layer == .globalMaxPool {
         // The map is monotone, so the largest or the smallest value before it decides.
-        last = reader ?? node
+        last = reader
         let extremes = pass.append(.extremes, x, shape: Shape(channels: 2 * shape.channels))
         y = pass.append(.normalizeExtremes(norm: norm), extremes, shape: flat)
-      default: y = pass.append(.normalize(norm: norm, rso_identity), x, shape: shape)
+      } else {
+        y = pass.append(.normalize(norm: norm, rso_identity), x, shape: shape)
       }
     case .activation(let activation):
       y = pass.append(.activate(activation.kernel), x, shape: shape)
-    case .averagePool(let kernel, let stride, let padding):
-      y = pass.append(.averagePool(window(kernel, stride, padding)), x, shape: spatial)
-    case .maxPool(let kernel, let stride, let padding):
-      y = pass.append(.maxPool(window(kernel, stride, padding)), x, shape: spatial)
+    case .averagePool: y = pass.append(.averagePool(window), x, shape: spatial)
+    case .maxPool: y = pass.append(.maxPool(window), x, shape: spatial)
     case .globalMaxPool: y = pass.append(.globalMax, x, shape: flat)
     case .globalAveragePool: y = pass.append(.globalAverage, x, shape: flat)
     case .flatten:
@@ -134,6 +136,19 @@ final class NetworkPass {
     return (operation, weights.set)
   }
 
+  private func depthwise(
+    _ node: Int, _ x: Pass.ValueID, _ window: rso_window, alone: Bool
+  ) throws -> Pass.Operation {
+    let weights = try DepthwiseWeights(
+      node: node, channels: pass.values[x].shape.channels,
+      taps: Int(window.kernel * window.kernel),
+      results: alone && node == swept ? pass.results : 1)
+    if alone { loneDepthwise.append(weights) } else { wholeDepthwise.append(weights) }
+    return .depthwise(
+      window, weights: UnsafePointer(pass.own(weights.weights)),
+      bias: UnsafePointer(pass.own(weights.bias)), results: weights.results)
+  }
+
   private func norm(
     _ node: Int, _ x: Pass.ValueID, _ epsilon: Double, alone: Bool
   ) throws -> Int {
@@ -158,6 +173,12 @@ final class NetworkPass {
       }
       if let slot = parameters.slot(node: node, .bias) {
         bias.set(parameters.values[slot.range])
+      }
+    }
+    for weights in wholeDepthwise {
+      for role in [Parameters.Role.weight, .bias] {
+        guard let slot = parameters.slot(node: weights.node, role) else { continue }
+        weights.set(role, parameters.values[slot.range])
       }
     }
     for norm in wholeNorms {

@@ -152,7 +152,8 @@ extension Pass {
       Double(inputs) * Double(window.kernel * window.kernel)
     case .mix: 9
     case .shift, .normalize: 2
-    case .averagePool(let window), .maxPool(let window): Double(window.kernel * window.kernel)
+    case .averagePool(let window), .maxPool(let window), .depthwise(let window, _, _, _):
+      Double(window.kernel * window.kernel)
     default: 1
     }
   }

@@ -139,6 +139,23 @@ extension Pass {
           x_lane: xLane, y_lane: yLane, init_lane: bLane, next_x: 0, next_init: 0, window: window,
           lanes: Int32(place.lanes), in_channels: Int32(inputs), out_channels: Int32(i.outputs))
         kernels.convolution(&convolution)
+      case .depthwise(let window, let weights, let bias, let results):
+        let size = Int(window.kernel * window.kernel) * Int(rso_tile)
+        let outArea = Int(window.out_height * window.out_width)
+        // Lanes that have the same weights go together.
+        let together = results == 1 ? place.lanes : 1
+        guard let x, let y else { return }
+        for lane in Swift.stride(from: 0, to: place.lanes, by: together) {
+          for c in 0..<i.outputs {
+            let own = lane * i.outputs + c
+            var convolution = rso_convolution(
+              x: x + lane * xLane + c * area * block, w: weights + own * size, bias: bias + own,
+              init: nil, y: y + lane * yLane + c * outArea * block, x_lane: xLane, y_lane: yLane,
+              init_lane: 0, next_x: 0, next_init: 0, window: window, lanes: Int32(together),
+              in_channels: 1, out_channels: 1)
+            kernels.convolution(&convolution)
+          }
+        }
       case .mix(let weights):
         let next = place.next > 0 && i.b.value >= 0 ? values[i.b.value].blockStride : 0
         var convolution = rso_convolution(

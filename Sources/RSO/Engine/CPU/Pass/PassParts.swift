@@ -30,6 +30,9 @@ extension Pass {
       case .convolution(let window, _, _, let inputs), .winograd(let window, _, _, let inputs):
         let (area, taps) = (window.out_height * window.out_width, window.kernel * window.kernel)
         return sum + Int(area * taps) * inputs * (step.y.map { values[$0].shape.channels } ?? 0)
+      case .depthwise(let window, _, _, _):
+        let (area, taps) = (window.out_height * window.out_width, window.kernel * window.kernel)
+        return sum + Int(area * taps) * (step.y.map { values[$0].shape.channels } ?? 0)
       default: return sum
       }
     }
@@ -44,6 +47,8 @@ extension Pass.Instruction {
     case .convolution(let window, _, _, let inputs), .winograd(let window, _, _, let inputs):
       let (area, taps) = (window.out_height * window.out_width, window.kernel * window.kernel)
       return mixed + Int(area * taps) * inputs * outputs
+    case .depthwise(let window, _, _, _):
+      return Int(window.out_height * window.out_width * window.kernel * window.kernel) * outputs
     case .mix(let weights):
       return 9 * Int(weights.window.out_height * weights.window.out_width) * outputs
     case .shift: return shape.area
@@ -69,6 +74,7 @@ extension Pass.Operation {
     switch self {
     case .load: "load"
     case .convolution(let window, _, _, _): "\(window.kernel)×\(window.kernel)"
+    case .depthwise(let window, _, _, _): "depthwise \(window.kernel)×\(window.kernel)"
     case .winograd(let window, _, _, _): window.stride == 1 ? "Winograd" : "Winograd of stride 2"
     case .mix: "mix"
     case .shift: "shift"

@@ -9,6 +9,10 @@ extension Pass {
     /// From `b` where there is one, else from the bias. Reads the first `inputs` channels of `x`.
     case convolution(
       rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, inputs: Int)
+    /// A convolution of every channel with its own weights, packed as `DepthwiseWeights`: so many sets of them, one
+    /// for each lane unless it is one for all.
+    case depthwise(
+      rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>, results: Int)
     /// A 3×3 convolution by Winograd's algorithm, with `WinogradWeights`, of the first `inputs` channels.
     case winograd(
       rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>, inputs: Int)

@@ -34,6 +34,7 @@ final class JudgePass {
     let network = lone.network
     built = NetworkPass(
       network, lanes: .candidates(candidates), kernels: kernels, blockCapacity: blocks)
+    built.swept = swept.node
     let pass = built.pass
     delta = try Buffer(candidates)
     tap = try Buffer(1)
@@ -127,6 +128,14 @@ final class JudgePass {
       let size = lone.unit(lone.network.inputs[node][0])
       set(slot.shape[0], parameters.columns([(channel, 1)], size: size, of: slot)[...])
     }
+    for weights in built.loneDepthwise {
+      for role in [Parameters.Role.weight, .bias] {
+        guard let slot = parameters.slot(node: weights.node, role) else { continue }
+        let count = slot.count / lone.channels
+        let first = slot.offset + channel * count
+        weights.set(role, parameters.values[first..<first + count])
+      }
+    }
     for norm in built.loneNorms {
       let range = channel * norm.channels..<(channel + 1) * norm.channels
       for (role, buffer) in [(Parameters.Role.scale, norm.gamma), (.shift, norm.beta)] {
@@ -149,6 +158,11 @@ final class JudgePass {
     let index = element % perChannel
     if swept.shape.count == 4 {
       tap.pointer[0] = Int32(index % (swept.shape[2] * swept.shape[3]))
+    }
+    for weights in built.loneDepthwise where weights.node == swept.node {
+      for (result, candidate) in values.enumerated() {
+        weights.set(swept.role, index, candidate, result: result)
+      }
     }
     for norm in built.loneNorms where norm.node == swept.node {
       let buffer = swept.role == .scale ? norm.gamma : norm.beta

@@ -14,7 +14,7 @@ enum CUDAKernel: String, CaseIterable {
   case matrix8TF32 = "matrix8_tf32"
   case matrix7BoxTF32 = "matrix7_box_tf32"
   case matrix8BoxTF32 = "matrix8_box_tf32"
-  case pool, moments, settle, add, copy, shift, pack, rows, start, classify
+  case depthwise, pool, moments, settle, add, copy, shift, pack, rows, start, classify
   case poolImages = "pool_images"
   case loadImages = "load_images"
   case crossEntropy = "cross_entropy"

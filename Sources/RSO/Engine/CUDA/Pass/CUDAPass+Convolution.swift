@@ -86,6 +86,43 @@ extension CUDAPass {
     return y
   }
 
+  /// A convolution of every channel with its own weights.
+  func depthwise(
+    _ node: Int, _ x: DeviceValue, to output: Shape, _ slide: rso_gpu_slide, _ channels: Channels
+  ) -> DeviceValue {
+    let weight = parameters.slot(node: node, .weight)
+    let bias = parameters.slot(node: node, .bias)
+    let count = x.shape.channels
+    // These cost more than the multiply-adds of the taps that would each compute them anew.
+    let isCostly = [rso_sigmoid, rso_tanh].contains(x.activation) && slide.kernel_width > 1
+    let x = isCostly ? plain(x) : x
+    var arguments = rso_gpu_depthwise()
+    arguments.turn = board.turn
+    arguments.x = x.operand
+    arguments.weights = board.parameter(weight)
+    arguments.bias = board.parameter(bias)
+    arguments.window = slide
+    arguments.samples = Int32(samples)
+    arguments.channels = Int32(count)
+    switch channels {
+    case .all: break
+    case .lone:
+      arguments.unit = Int32(count)
+      if let swept, swept.node == node { arguments.swept = swept.role == .weight ? 1 : 2 }
+    case .units(let units):
+      let taps = Int(slide.kernel_height * slide.kernel_width)
+      arguments.weights = rows(of: weight, units: units, width: count / units * taps)
+      arguments.bias = rows(of: bias, units: units, width: count / units)
+    }
+    let results = arguments.swept == 0 ? x.results : candidates
+    let y = value(output, results: results)
+    arguments.y = y.target
+    append(
+      .overPlaces(
+        .depthwise, samples: samples, area: output.area, planes: count * results, arguments))
+    return y
+  }
+
   /// The map written out, averages left to the reader.
   private func mapped(_ x: DeviceValue) -> DeviceValue {
     guard let box = x.box else { return plain(x) }

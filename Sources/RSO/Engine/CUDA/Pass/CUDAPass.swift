@@ -95,17 +95,13 @@ final class CUDAPass {
     let output = network.shapes[node + 1]
     let x = network.nodes[node].layer.mixesChannels ? x : unboxed(x)
     let spatial = Shape(channels: x.shape.channels, height: output.height, width: output.width)
-    func pooled(_ slide: rso_gpu_slide, maximum: Bool) -> DeviceValue {
-      pool(x, to: spatial, slide, maximum: maximum)
-    }
-    func slide(_ kernel: Int, _ stride: Int, _ padding: Int) -> rso_gpu_slide {
-      rso_gpu_slide(x.shape, output, kernel: kernel, stride: stride, padding: padding)
-    }
+    let slide = network.slide(of: node)
     switch network.nodes[node].layer {
     case .conv2d, .linear:
       return convolution(
-        x, to: output, network.slide(of: node), weightsOf: node,
+        x, to: output, slide, weightsOf: node,
         bias: board.parameter(parameters.slot(node: node, .bias)), needsSums: isNormed(node))
+    case .depthwiseConv2d: return depthwise(node, x, to: spatial, slide, channels)
     case .batchNorm(let epsilon): return norm(node, plain(x), epsilon, channels)
     case .activation(let activation):
       var y = x.activation == rso_identity ? x : plain(x)
@@ -120,9 +116,8 @@ final class CUDAPass {
         y.sums = nil
         return y
       }
-      return pooled(slide(kernel, stride, padding), maximum: false)
-    case .maxPool(let kernel, let stride, let padding):
-      return pooled(slide(kernel, stride, padding), maximum: true)
+      return pool(x, to: spatial, slide, maximum: false)
+    case .maxPool: return pool(x, to: spatial, slide, maximum: true)
     case .globalMaxPool: return poolImages(x, maximum: true)
     case .globalAveragePool: return poolImages(x, maximum: false)
     case .flatten:
@@ -136,9 +131,7 @@ final class CUDAPass {
   /// Whether a batch norm on the samples' own statistics reads what a node makes.
   func isNormed(_ node: Int) -> Bool {
     guard !usesRunningStatistics else { return false }
-    return readers(of: node + 1).contains {
-      if case .batchNorm = network.nodes[$0].layer { true } else { false }
-    }
+    return readers(of: node + 1).contains { network.nodes[$0].layer.takesStatistics }
   }
 
   func readers(of value: Int) -> [Int] {

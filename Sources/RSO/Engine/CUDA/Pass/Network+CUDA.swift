@@ -10,19 +10,18 @@ extension rso_gpu_slide {
 }
 
 extension Network {
-  /// The window of a convolution; one place of one for a linear layer.
+  /// A layer's window; one place of one for a layer without one.
   func slide(of node: Int) -> rso_gpu_slide {
     let (input, output) = (shapes[inputs[node][0]], shapes[node + 1])
-    if case .conv2d(_, let kernel, let stride, let padding, _) = nodes[node].layer {
-      return rso_gpu_slide(input, output, kernel: kernel, stride: stride, padding: padding)
-    }
-    return rso_gpu_slide(input, output)
+    let window = nodes[node].layer.window
+    return rso_gpu_slide(
+      input, output, kernel: window.kernel, stride: window.stride, padding: window.padding)
   }
 
   /// Where a batch norm's running mean is, counted in numbers; the variance follows it.
   func statisticsOffset(of node: Int) -> Int {
     nodes.indices.prefix(node).reduce(0) {
-      if case .batchNorm = nodes[$1].layer { $0 + 2 * shapes[$1 + 1].channels } else { $0 }
+      nodes[$1].layer.takesStatistics ? $0 + 2 * shapes[$1 + 1].channels : $0
     }
   }
 }

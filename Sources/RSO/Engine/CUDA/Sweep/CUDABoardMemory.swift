@@ -112,8 +112,7 @@ final class CUDABoardMemory {
   func statistics(_ network: Network) throws -> BatchNormStatistics {
     let values = try moments.values()
     var statistics = BatchNormStatistics()
-    for (index, node) in network.nodes.enumerated() {
-      guard case .batchNorm = node.layer else { continue }
+    for (index, node) in network.nodes.enumerated() where node.layer.takesStatistics {
       let (first, count) = (network.statisticsOffset(of: index), network.shapes[index + 1].channels)
       statistics.moments[index] = .init(
         mean: Array(values[first..<first + count]),
