@@ -22,7 +22,7 @@ static __device__ void begin(const rso_gpu_choose &a) {
 // Goes to the first turn; the host has set the progress. One block, of a warp.
 RSO_KERNEL void start(rso_gpu_choose a) { begin(a); }
 
-// The last block of all to come here adds up what they left, in a fixed order, and decides.
+// The last block of all to come here adds up what they left and decides.
 static __device__ void decide(const rso_gpu_choose &a) {
   enum { each = rso_gpu_threads / rso_gpu_candidates };
   __shared__ double sums[rso_gpu_candidates][each];
@@ -41,18 +41,15 @@ static __device__ void decide(const rso_gpu_choose &a) {
   __threadfence();
   RSO_THREADS {
     int result = threadIdx.x / each;
-    double sum = 0;
     if (result < a.results)
-      for (int block = threadIdx.x % each; block < a.blocks; block += each)
-        sum += ((const volatile double *)a.partial)[result * a.blocks + block];
-    sums[result][threadIdx.x % each] = sum;
+      sums[result][threadIdx.x % each] =
+          branch(a.partial + result * a.blocks, 1, a.blocks, threadIdx.x % each, each);
   }
   __syncthreads();
   RSO_THREADS {
     int result = threadIdx.x;
     if (result < a.results)
-      for (int k = 1; k < each; ++k)
-        sums[result][0] += sums[result][k];
+      sums[result][0] = Tree<each, 1>::sum(sums[result]);
   }
   __syncthreads();
   rso_gpu_progress *progress = a.progress;

@@ -2,7 +2,7 @@
 //
 // Threads of a warp have neighbouring samples, so that reads and writes are whole cache lines and all look at the same
 // place of their images: whether a tap lies outside is the same for all of them.
-// Sums over samples run over fixed chunks in a fixed order, in double precision but for the few numbers that a thread of
+// Sums over samples run over fixed chunks in a fixed tree, in double precision but for the few numbers that a thread of
 // a convolution has in registers.
 #define RSO_KERNELS
 #define RSO_INFINITY __int_as_float(0x7f800000)
@@ -141,30 +141,56 @@ struct Threads {
 #define RSO_SELF 0
 #endif
 
-// Adds up rows of numbers, of a thread one in each, in a fixed order: sums[row][0] is a row's sum. All threads of a block
-// of rso_gpu_threads must call, and no more than that many rows.
+// Chunks of samples are added up in a binary tree over their numbers, as Reduction in Swift has it: the sum of chunks
+// [i * 2^k, (i + 1) * 2^k) is that of the first half plus that of the second. A half that has no chunks counts zero.
+
+// The tree over COUNT numbers, a power of two, STRIDE apart.
+template <int COUNT, int STRIDE> struct Tree {
+  static __device__ double sum(const double *x) {
+    return Tree<COUNT / 2, STRIDE>::sum(x) + Tree<COUNT / 2, STRIDE>::sum(x + COUNT / 2 * STRIDE);
+  }
+};
+template <int STRIDE> struct Tree<1, STRIDE> {
+  static __device__ double sum(const double *x) { return *x; }
+};
+
+// One thread's node of the tree over `count` chunks, `stride` apart, where each of `threads` has a node of the same size.
+static __device__ double branch(const volatile double *x, int stride, int count, int thread, int threads) {
+  int each = 1;
+  while (each * threads < count)
+    each *= 2;
+  // Nodes that wait for their second half, the largest first: one for each 1 in the number of chunks so far.
+  double sums[32];
+  int depth = 0;
+  for (int i = 0; i < each && thread * each + i < count; ++i) {
+    sums[depth++] = x[(long long)(thread * each + i) * stride];
+    for (int n = i; n & 1; n >>= 1) {
+      --depth;
+      sums[depth - 1] += sums[depth];
+    }
+  }
+  double sum = depth ? sums[--depth] : 0;
+  while (depth)
+    sum = sums[--depth] + sum;
+  return sum;
+}
+
+// Adds up rows of numbers, of a thread one in each, in the tree: sums[row][0] is a row's sum. All threads of a block of
+// rso_gpu_threads must call, and no more than that many rows.
 static __device__ void addUp(double (*sums)[rso_gpu_threads], int rows) {
-  enum { parts = 32 };
+  enum { parts = 32, each = rso_gpu_threads / parts };
   __syncthreads();
   RSO_THREADS {
     for (int i = threadIdx.x; i < rows * parts; i += rso_gpu_threads) {
-      double sum = 0;
-      for (int k = i % parts; k < rso_gpu_threads; k += parts)
-        sum += sums[i / parts][k];
-      sums[i / parts][i % parts] = sum;
+      double *own = sums[i / parts] + i % parts * each;
+      *own = Tree<each, 1>::sum(own);
     }
   }
   __syncthreads();
   RSO_THREADS {
     int row = threadIdx.x;
-    if (row < rows) {
-      double sum = 0;
-      // From another one on in each row, since rows lie in the same banks.
-#pragma unroll 8
-      for (int k = 0; k < parts; ++k)
-        sum += sums[row][(k + row) % parts];
-      sums[row][0] = sum;
-    }
+    if (row < rows)
+      sums[row][0] = Tree<parts, each>::sum(sums[row]);
   }
   __syncthreads();
 }

@@ -248,13 +248,8 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) settle(rso_gpu_settle a) {
     int from = a.partial_results > 1 ? result : 0;
     const double *partial = a.partial + ((long long)from * a.channels + c) * a.chunks * 2;
     RSO_THREADS {
-      double sum = 0, square = 0;
-      for (int i = threadIdx.x; i < a.chunks; i += rso_gpu_threads) {
-        sum += partial[2 * i];
-        square += partial[2 * i + 1];
-      }
-      sums[0][threadIdx.x] = sum;
-      sums[1][threadIdx.x] = square;
+      sums[0][threadIdx.x] = branch(partial, 2, a.chunks, threadIdx.x, rso_gpu_threads);
+      sums[1][threadIdx.x] = branch(partial + 1, 2, a.chunks, threadIdx.x, rso_gpu_threads);
     }
     addUp(sums, 2);
     mean = sums[0][0] / a.values;

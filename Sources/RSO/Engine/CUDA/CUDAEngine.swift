@@ -1,6 +1,6 @@
 import CRSO
 
-/// Executes a `SweepPlan` on a card, in single precision, with sums over samples in double precision and in a fixed order.
+/// Executes a `SweepPlan` on a card, in single precision, with sums over samples in double precision and in a fixed tree.
 ///
 /// A run of proposals is judged without the host: it works out beforehand which lone channels a mini-batch's rest takes
 /// in or gives up, since that depends on what was tested and not on what was decided, and asks for all kernels; the
@@ -239,6 +239,7 @@ extension CUDAEngine {
       count: samples.count, loss: 0,
       confusion: Array(
         repeating: Array(repeating: 0, count: network.classes), count: network.classes))
+    var losses: [Double] = []
     for first in stride(from: 0, to: samples.count, by: statisticsSamples) {
       let count = min(statisticsSamples, samples.count - first)
       let work = try room(
@@ -246,11 +247,12 @@ extension CUDAEngine {
       let pass = CUDAWholePass(
         network, current, memory.board, .loss(split), count: count, work: work)
       try run(pass, first: first)
-      result.loss += try memory.partial.values(pass.blocks).reduce(0, +)
+      losses += try memory.partial.values(pass.blocks)
       for (index, predicted) in try memory.predicted.values(count).enumerated() {
         result.confusion[Int(samples.labels[first + index])][Int(predicted)] += 1
       }
     }
+    result.loss = try Reduction.alone.sum(losses)
     return result
   }
 

@@ -74,6 +74,16 @@ package struct Reduction: Sendable {
     for (i, sum) in (rows[0] ?? []).enumerated() { partial[i] = sum }
   }
 
+  /// Adds up the partial sums of this rank's chunks, over all ranks.
+  package func sum(_ chunks: [Double]) throws -> Double {
+    var sums = chunks.isEmpty ? [0] : chunks
+    try sums.withUnsafeMutableBufferPointer {
+      guard let first = $0.baseAddress else { return }
+      try sum(first, chunks: total([chunks.count])[0], width: 1)
+    }
+    return sums[0]
+  }
+
   /// Adds up whole numbers of all ranks, which any order does exactly.
   package func total(_ counts: [Int]) throws -> [Int] {
     guard let gather else { return counts }
