@@ -48,7 +48,7 @@ static rso_layer layer(int size, int box, const float *mixed) {
                  .offset = offset, .x_lane = mixed ? 0 : stride(channels, size),
                  .mixed_lane = stride(1, size), .norm_lane = 32, .mixing = mixing, .relu = 1,
                  .lanes = lanes, .channels = channels, .height = size, .width = size},
-      .u = u, .shift = offset, .valid = valid, .sums = sums, .y = y, .y_lane = stride(channels, out),
+      .u = u, .origin = offset, .valid = valid, .sums = sums, .y = y, .y_lane = stride(channels, out),
       .sums_lane = 64, .factor = 1, .stride = box ? 2 : 1, .padding = 1, .box = box,
       .out_channels = channels, .out_height = out, .out_width = out};
   a.workspace = a.source.workspace = workspace;

@@ -50,7 +50,7 @@ static rso_layer layer(int size, int box, const float *mixed) {
                  .scale = scale, .offset = offset, .x_lane = mixed ? 0 : stride(16, size),
                  .mixed_lane = stride(1, size), .norm_lane = 32, .mixing = window(size, 3, 1, 1),
                  .relu = 1, .lanes = 3, .channels = 16, .height = size, .width = size},
-      .u = u, .shift = offset, .valid = valid, .sums = sums, .y = y, .y_lane = stride(16, out),
+      .u = u, .origin = offset, .valid = valid, .sums = sums, .y = y, .y_lane = stride(16, out),
       .sums_lane = 64, .factor = 1, .stride = box ? 2 : 1, .padding = 1, .box = box,
       .out_channels = 16, .out_height = out, .out_width = out};
   a.workspace = a.source.workspace = workspace;
@@ -108,7 +108,7 @@ static double elements(const rso_map *a) {
 
 #define SHIFT(what, number)                                                                      \
   do {                                                                                           \
-    const rso_shift a = {.x = x, .z = b, .delta = delta, .y = y, .y_lane = stride(1, 28),        \
+    const rso_shift_add a = {.x = x, .z = b, .delta = delta, .y = y, .y_lane = stride(1, 28),        \
                          .window = taps, .lanes = 3, .tap = number};                             \
     COUNT("shift_add, " what " tap", "element", 3.0 * 28 * 28 * rso_block, k->shift_add(&a));    \
   } while (0)

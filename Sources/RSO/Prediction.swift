@@ -70,7 +70,7 @@ public final class Predictor {
   public init(_ model: Model, threads: Int? = nil) throws {
     let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
     guard (1...1024).contains(threads) else {
-      throw RSOError("--threads", "expected 1 to 1024, found \(threads)")
+      throw RSOError("`threads`", "expected 1 to 1024, found \(threads)")
     }
     let network = model.network.foldingAveragePools()
     shape = network.input
@@ -141,7 +141,7 @@ public final class Predictor {
     let batches = try Batches(
       (0..<Int32(count)).map { $0 }, size: count,
       labels: [Int32](repeating: 0, count: count))
-    var input = try batches.input(0, results: 1)
+    var input = try batches.input(0, candidates: 1)
     input.images = images
     _ = try built.pass.run(input, workers)
     let stride = Pass.stride(Shape(channels: classes))

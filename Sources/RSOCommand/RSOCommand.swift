@@ -32,6 +32,7 @@ struct RSOCommand: ParsableCommand {
       var command = try parseAsRoot()
       try command.run()
     } catch let error as RSOError {
+      let error = error.inOptions
       Console.error("\(error)")
       exit(withError: ExitCode(error.subject.hasPrefix("--") ? 64 : 1))
     } catch {

@@ -113,7 +113,7 @@ struct TrainingSession {
       }
     } catch let error as RSOError {
       display.clear()
-      Console.error("\(error)")
+      Console.error("\(error.inOptions)")
       Console.write(
         "rso: the run is saved up to its last finished tensor; go on with: \(resumeCommand)\n",
         to: STDERR_FILENO)

@@ -154,7 +154,7 @@ static void layer(const rso_kernels *k, layer_case c, int lanes) {
       .source = {.x = x, .x_lane = c.mixing && !bare ? 0 : stride(c.inputs, c.height, c.width),
                  .scale = bare ? NULL : scale, .offset = offset, .norm_lane = most_channels, .relu = !bare,
                  .lanes = lanes, .channels = c.inputs, .height = c.height, .width = c.width},
-      .u = u, .bias = bare ? NULL : offset, .shift = bare ? NULL : b, .valid = valid,
+      .u = u, .bias = bare ? NULL : offset, .origin = bare ? NULL : b, .valid = valid,
       .sums = bare ? NULL : sums, .sums_lane = 2 * most_channels, .next = bare ? x : NULL, .next_size = 4096,
       .y = y, .y_is_far = bare, .factor = c.box ? 0.25f : 1, .stride = c.stride, .padding = c.padding,
       .box = c.box, .out_channels = c.outputs, .out_height = (c.height + border - 3) / c.stride + 1,
@@ -211,7 +211,7 @@ static void layers(const rso_kernels *k, int lanes) {
 
 #define SHIFT(name, ...)                                                                                \
   do {                                                                                                  \
-    const rso_shift a = {.x = x, .delta = delta, .y = y, .y_lane = shift_lane, .window = win,           \
+    const rso_shift_add a = {.x = x, .delta = delta, .y = y, .y_lane = shift_lane, .window = win,           \
                          .lanes = lanes, .tap = tap, __VA_ARGS__};                                      \
     CALL("shift_add %s, stride %d, tap %d, %d lanes", name, stride_of, tap, lanes);                     \
     k->shift_add(&a);                                                                                   \

@@ -91,7 +91,7 @@ const Kernel kernels[] = {
     KERNEL(pool, rso_gpu_pool, false),             KERNEL(pool_images, rso_gpu_pool, true),
                KERNEL(moments, rso_gpu_moments, true),
     KERNEL(settle, rso_gpu_settle, true),          KERNEL(add, rso_gpu_add, false),
-    KERNEL(copy, rso_gpu_copy, false),             KERNEL(shift, rso_gpu_shift, true),
+    KERNEL(copy, rso_gpu_copy, false),             KERNEL(shift_add, rso_gpu_shift_add, true),
     KERNEL(load_images, rso_gpu_load, false),      KERNEL(pack, rso_gpu_pack, false),
     KERNEL(rows, rso_gpu_rows, false),             KERNEL(start, rso_gpu_choose, true),
     KERNEL(cross_entropy, rso_gpu_loss, true),     KERNEL(classify, rso_gpu_loss, true),

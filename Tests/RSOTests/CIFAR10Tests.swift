@@ -92,7 +92,7 @@ struct CIFAR10Tests {
       #expect(data.mean == means)
       #expect(
         errorText { _ = try Dataset.folder(root, trainLimit: 50_001) }
-          == "--train-limit: expected 1 to 50000, found 50001 "
+          == "`trainLimit`: expected 1 to 50000, found 50001 "
           + "(data_batch_*.bin holds 50000 images)")
     }
   }

@@ -85,7 +85,7 @@ import Testing
     fake.version = 12040
     fake.capability = (6, 1)
     #expect(
-      open() == "cuda:0: expected compute capability 8.0 or more, found 6.1 (a) (use --device cpu)")
+      open() == "cuda:0: expected compute capability 8.0 or more, found 6.1 (a) (use the CPU)")
     #expect(fake.isEmpty && fake.faults.isEmpty, "\(fake.faults)")
   }
 
@@ -123,7 +123,7 @@ import Testing
       #expect(
         text { _ = try DeviceMemory<Float>(context, count: 1_000_000_000) }
           == "cuda:0: cuMemAlloc failed: expected room for 4,000 MB, found 100 MB free "
-          + "(the card's memory is full: use a smaller --batch, or end what else runs on it)")
+          + "(the card's memory is full: use a smaller `batchSize`, or end what else runs on it)")
     }
     #expect(fake.isEmpty && fake.faults.isEmpty, "\(fake.faults)")
   }

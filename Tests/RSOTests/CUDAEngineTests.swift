@@ -103,7 +103,7 @@ import Testing
     let behind = slot.elementsPerChannel - 2
     #expect(work.count { $0 == "cuGraphLaunch" } == 2 + behind / 16 + behind % 16)
 
-    let turn = ["shift", "settle", "pool_images", "convolve16_1", "cross_entropy"]
+    let turn = ["shift_add", "settle", "pool_images", "convolve16_1", "cross_entropy"]
     let sequence = Array(fake.sequence[launched...])
     #expect(sequence[0] == "start")
     #expect(sequence.count { $0 == "cross_entropy" } == slot.elementsPerChannel)
@@ -246,9 +246,11 @@ import Testing
       let text = "\(error)"
       #expect(
         text.hasPrefix(
-          "cuda:0: --batch 1000: expected \(megabytes(all.total)) of the card's memory, found "))
+          "cuda:0: `batchSize` 1000: expected \(megabytes(all.total)) of the card's memory, found ")
+      )
       let batch = try #require(text.split(separator: " ").compactMap { Int($0) }.last)
-      #expect((1..<1000).contains(batch) && text.hasSuffix("(--batch \(batch) fits)"), "\(text)")
+      #expect(
+        (1..<1000).contains(batch) && text.hasSuffix("(`batchSize` \(batch) fits)"), "\(text)")
       #expect(fake.used == before)
       try engine.beginSweep(of: 0, order: order(data, batchSize: batch))
       _ = try engine.judge(
@@ -263,7 +265,8 @@ import Testing
     #expect {
       try engine.beginSweep(of: 0, order: order(data, batchSize: 999))
     } throws: {
-      "\($0)".hasSuffix("(no --batch fits: use fewer samples with --train-limit, or a larger card)")
+      "\($0)".hasSuffix(
+        "(no `batchSize` fits: use fewer samples with `trainLimit`, or a larger card)")
     }
   }
 

@@ -157,13 +157,13 @@ struct DatasetTests {
     try withFolder { folder in
       #expect(
         errorText { _ = try Dataset.idx(directory: folder.url, trainLimit: 4) }
-          == "--train-limit: expected 1 to 3, found 4 (train-images-idx3-ubyte holds 3 images)")
+          == "`trainLimit`: expected 1 to 3, found 4 (train-images-idx3-ubyte holds 3 images)")
       #expect(
         errorText { _ = try Dataset.idx(directory: folder.url, testLimit: 0) }
-          == "--test-limit: expected 1 to 2, found 0 (t10k-images-idx3-ubyte holds 2 images)")
+          == "`testLimit`: expected 1 to 2, found 0 (t10k-images-idx3-ubyte holds 2 images)")
       #expect(
         errorText { _ = try Dataset.idx(directory: folder.url, trainLimit: -1) }
-          == "--train-limit: expected 1 to 3, found -1 (train-images-idx3-ubyte holds 3 images)")
+          == "`trainLimit`: expected 1 to 3, found -1 (train-images-idx3-ubyte holds 3 images)")
       let data = try Dataset.idx(directory: folder.url, trainLimit: 3, testLimit: 1)
       #expect(data.train.prefix(nil).count == 3)
       #expect(data.train.prefix(9).count == 3)

@@ -175,8 +175,8 @@ import Testing
       ),
       (
         { try .paper(layers: 7, input: image, classes: 10) },
-        "--layers: expected 6 (the paper's MNIST network) or 9 (its CIFAR-10 network), found 7 "
-          + "(any other network: --network FILE.json)"
+        "`layers`: expected 6 (the paper's MNIST network) or 9 (its CIFAR-10 network), found 7 "
+          + "(any other network: `network`)"
       ),
       (
         { try .paper(layers: 6, input: Shape(channels: 1, height: 2, width: 2), classes: 10) },

@@ -204,7 +204,7 @@ import Testing
   ])
   func wrongText(text: String) throws {
     let error = #expect(throws: RSOError.self) { try Rule(text) }
-    #expect(error?.subject == "--rule")
+    #expect(error?.subject == "`rule`")
     #expect(
       error?.problem.hasPrefix(
         "expected best, slope:c=C with C in (0, 100], or parabola:reach=R,settle=S with R above 0 and "

@@ -203,69 +203,69 @@ import Testing
 
   /// Settings that are wrong on 100 samples, and the words that say so.
   static let wrong: [(set: @Sendable (inout SearchSettings) -> Void, error: String)] = [
-    ({ $0.cycles = 0 }, "--cycles: expected 1 to 1,000,000, found 0"),
-    ({ $0.cycles = -3 }, "--cycles: expected 1 to 1,000,000, found -3"),
-    ({ $0.cycles = 1_000_001 }, "--cycles: expected 1 to 1,000,000, found 1000001"),
-    ({ $0.batchSize = 0 }, "--batch: expected 1 or more, found 0"),
-    ({ $0.batchSize = -1 }, "--batch: expected 1 or more, found -1"),
+    ({ $0.cycles = 0 }, "`cycles`: expected 1 to 1,000,000, found 0"),
+    ({ $0.cycles = -3 }, "`cycles`: expected 1 to 1,000,000, found -3"),
+    ({ $0.cycles = 1_000_001 }, "`cycles`: expected 1 to 1,000,000, found 1000001"),
+    ({ $0.batchSize = 0 }, "`batchSize`: expected 1 or more, found 0"),
+    ({ $0.batchSize = -1 }, "`batchSize`: expected 1 or more, found -1"),
     (
       { $0.batchSize = 101 },
-      "--batch: expected at most the 100 training samples, found 101 (use --batch 100 or less)"
+      "`batchSize`: expected at most the 100 training samples, found 101 (use `batchSize` 100 or less)"
     ),
     (
       { $0.firstBatches = [.init(size: 10, cycles: 1), .init(size: 101, cycles: 1)] },
-      "--batch: expected at most the 100 training samples, found 101 (use --batch 100 or less)"
+      "`batchSize`: expected at most the 100 training samples, found 101 (use `batchSize` 100 or less)"
     ),
-    ({ $0.firstBatches = [.init(size: 0, cycles: 1)] }, "--batch: expected 1 or more, found 0"),
+    ({ $0.firstBatches = [.init(size: 0, cycles: 1)] }, "`batchSize`: expected 1 or more, found 0"),
     (
       { $0.firstBatches = [.init(size: 10, cycles: 0)] },
-      "--batch 10: expected 1 to 1,000,000 cycles, found 0"
+      "`batchSize` 10: expected 1 to 1,000,000 cycles, found 0"
     ),
-    ({ $0.hold = .elements(0) }, "--hold: expected 1 or more elements, or channel, found 0"),
-    ({ $0.round = .elements(0) }, "--round: expected 1 or more elements, or channel, found 0"),
+    ({ $0.hold = .elements(0) }, "`hold`: expected 1 or more elements, or channel, found 0"),
+    ({ $0.round = .elements(0) }, "`round`: expected 1 or more elements, or channel, found 0"),
     (
       { $0.firstRounds = [.init(span: .elements(-1), cycles: 1)] },
-      "--round: expected 1 or more elements, or channel, found -1"
+      "`round`: expected 1 or more elements, or channel, found -1"
     ),
     (
       { $0.firstRounds = [.init(span: .channel, cycles: 0)] },
-      "--round channel: expected 1 to 1,000,000 cycles, found 0"
+      "`round` channel: expected 1 to 1,000,000 cycles, found 0"
     ),
     (
       { $0.rule = .slope(c: 0) },
-      "--rule: expected best, slope:c=C with C in (0, 100], or parabola:reach=R,settle=S with R above 0 "
+      "`rule`: expected best, slope:c=C with C in (0, 100], or parabola:reach=R,settle=S with R above 0 "
         + "and S in (0, 1], found 'slope:c=0' (R and S may change over the cycles, as in settle=1..0.2)"
     ),
-    ({ $0.anneal = -0.1 }, "--anneal: expected a fraction from 0 to 1, found -0.1"),
-    ({ $0.anneal = 1.5 }, "--anneal: expected a fraction from 0 to 1, found 1.5"),
-    ({ $0.anneal = .nan }, "--anneal: expected a fraction from 0 to 1, found nan"),
-    ({ $0.weightDecay = -1 }, "--weight-decay: expected 0 or more and less than 1, found -1.0"),
-    ({ $0.weightDecay = 1 }, "--weight-decay: expected 0 or more and less than 1, found 1.0"),
-    ({ $0.weightDecay = .nan }, "--weight-decay: expected 0 or more and less than 1, found nan"),
-    ({ $0.deviationScale = 0 }, "--sigma-scale: expected a number above 0, found 0.0"),
-    ({ $0.deviationScale = -2 }, "--sigma-scale: expected a number above 0, found -2.0"),
-    ({ $0.deviationScale = .infinity }, "--sigma-scale: expected a number above 0, found inf"),
-    ({ $0.deviationScale = .nan }, "--sigma-scale: expected a number above 0, found nan"),
+    ({ $0.anneal = -0.1 }, "`anneal`: expected a fraction from 0 to 1, found -0.1"),
+    ({ $0.anneal = 1.5 }, "`anneal`: expected a fraction from 0 to 1, found 1.5"),
+    ({ $0.anneal = .nan }, "`anneal`: expected a fraction from 0 to 1, found nan"),
+    ({ $0.weightDecay = -1 }, "`weightDecay`: expected 0 or more and less than 1, found -1.0"),
+    ({ $0.weightDecay = 1 }, "`weightDecay`: expected 0 or more and less than 1, found 1.0"),
+    ({ $0.weightDecay = .nan }, "`weightDecay`: expected 0 or more and less than 1, found nan"),
+    ({ $0.deviationScale = 0 }, "`deviationScale`: expected a number above 0, found 0.0"),
+    ({ $0.deviationScale = -2 }, "`deviationScale`: expected a number above 0, found -2.0"),
+    ({ $0.deviationScale = .infinity }, "`deviationScale`: expected a number above 0, found inf"),
+    ({ $0.deviationScale = .nan }, "`deviationScale`: expected a number above 0, found nan"),
     (
       { $0.sweeps = ["conv9": 1] },
-      "--sweeps: expected the name of a convolution or linear layer, found 'conv9' "
+      "`sweeps`: expected the name of a convolution or linear layer, found 'conv9' "
         + "(there are conv, fc)"
     ),
     // A batch norm goes with its convolution.
     (
       { $0.sweeps = ["bn": 1] },
-      "--sweeps: expected the name of a convolution or linear layer, found 'bn' "
+      "`sweeps`: expected the name of a convolution or linear layer, found 'bn' "
         + "(there are conv, fc)"
     ),
-    ({ $0.only = [] }, "--only: expected a pattern or more, found none"),
+    ({ $0.only = [] }, "`only`: expected a pattern or more, found none"),
     (
       { $0.only = ["fc.*", "bn"] },
-      "--only: expected a pattern of the names of parameters, found 'bn', which matches none "
+      "`only`: expected a pattern of the names of parameters, found 'bn', which matches none "
         + "(there are bn_images.weight, bn_images.bias, conv.weight, conv.bias, bn.weight, bn.bias, "
         + "fc.weight, fc.bias)"
     ),
-    ({ $0.sweeps = ["fc": -1] }, "--sweeps fc: expected 0 to 1000 times, found -1"),
-    ({ $0.sweeps = ["fc": 1001] }, "--sweeps fc: expected 0 to 1000 times, found 1001"),
+    ({ $0.sweeps = ["fc": -1] }, "`sweeps` fc: expected 0 to 1000 times, found -1"),
+    ({ $0.sweeps = ["fc": 1001] }, "`sweeps` fc: expected 0 to 1000 times, found 1001"),
   ]
 
   @Test(arguments: wrong.indices)
@@ -324,9 +324,9 @@ import Testing
       try text(network.input, classes: 3) == "network: gives 2 classes, found 3 in random")
     #expect(
       try text(network.input, classes: 2, .cpu(threads: 0))
-        == "--threads: expected 1 to 1024, found 0")
+        == "`threads`: expected 1 to 1024, found 0")
     #expect(
       try text(network.input, classes: 2, .cpu(threads: 1025))
-        == "--threads: expected 1 to 1024, found 1025")
+        == "`threads`: expected 1 to 1024, found 1025")
   }
 }

@@ -128,7 +128,7 @@ import Testing
     var orders: [String: SampleOrder] = [:]
     for cycle in 0..<2 {
       for sweep in search.sweeps {
-        let key = "\(cycle) \(sweep.round) \(search.parameters.slots[sweep.group].name)"
+        let key = "\(cycle) \(sweep.repetition) \(search.parameters.slots[sweep.group].name)"
         let order = search.sampleOrder(sweep, cycle: cycle)
         #expect(orders[key] == nil || orders[key] == order)
         orders[key] = order

@@ -40,7 +40,7 @@ import Testing
         y.pointer.update(repeating: -77, count: stride * lanes)
         let sums = try Buffer<Double>(2 * lanes)
         let (isAdded, isPerLane) = (tap % 2 == 1, tap % 3 == 0)
-        var shift = rso_shift()
+        var shift = rso_shift_add()
         (shift.x, shift.z) = (UnsafePointer(x.pointer), UnsafePointer(z.pointer))
         shift.y = test.kind == .onlySummed ? nil : y.pointer
         if isAdded { shift.added = UnsafePointer(added.pointer) }

@@ -286,7 +286,7 @@ import Testing
       #expect(Self.roles(plan) == ".11111m", "\(layer)")
     }
     let lone = LoneChannel(network: network, plan: try Self.plan(network, sweeping: "scale"))
-    #expect(lone.channels == 4 && lone.unit(6) == 36)
+    #expect(lone.channels == 4 && lone.width(6) == 36)
     let settings = SearchSettings()
     let parameters = Parameters(zerosFor: network)
     #expect(

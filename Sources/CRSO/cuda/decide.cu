@@ -30,7 +30,7 @@ static __device__ void decide(const rso_gpu_choose &a) {
   RSO_THREADS {
     if (threadIdx.x == 0) {
       __threadfence();
-      isLast = atomicAdd(&a.progress->blocks, 1) == a.results * a.blocks - 1;
+      isLast = atomicAdd(&a.progress->blocks, 1) == a.candidates * a.blocks - 1;
       if (isLast)
         a.progress->blocks = 0;
     }
@@ -40,16 +40,16 @@ static __device__ void decide(const rso_gpu_choose &a) {
     return;
   __threadfence();
   RSO_THREADS {
-    int result = threadIdx.x / each;
-    if (result < a.results)
-      sums[result][threadIdx.x % each] =
-          branch(a.partial + result * a.blocks, 1, a.blocks, threadIdx.x % each, each);
+    int candidate = threadIdx.x / each;
+    if (candidate < a.candidates)
+      sums[candidate][threadIdx.x % each] =
+          branch(a.partial + candidate * a.blocks, 1, a.blocks, threadIdx.x % each, each);
   }
   __syncthreads();
   RSO_THREADS {
-    int result = threadIdx.x;
-    if (result < a.results)
-      sums[result][0] = Tree<each, 1>::sum(sums[result]);
+    int candidate = threadIdx.x;
+    if (candidate < a.candidates)
+      sums[candidate][0] = Tree<each, 1>::sum(sums[candidate]);
   }
   __syncthreads();
   rso_gpu_progress *progress = a.progress;
@@ -59,12 +59,12 @@ static __device__ void decide(const rso_gpu_choose &a) {
       if (!progress->failed && progress->turn < progress->count) {
         rso_gpu_outcome *outcome = a.outcomes + progress->turn;
         double losses[rso_gpu_candidates];
-        for (int result = 0; result < a.results; ++result)
-          losses[result] = sums[result][0];
+        for (int candidate = 0; candidate < a.candidates; ++candidate)
+          losses[candidate] = sums[candidate][0];
         const rso_decision decision = rso_decide(&progress->rule, &progress->state, a.turn->candidates,
-                                                 a.turn->step, losses, a.results);
-        for (int result = 0; result < a.results; ++result)
-          outcome->losses[result] = losses[result];
+                                                 a.turn->step, losses, a.candidates);
+        for (int candidate = 0; candidate < a.candidates; ++candidate)
+          outcome->losses[candidate] = losses[candidate];
         outcome->state = progress->state;
         outcome->value = decision.value;
         outcome->choice = decision.choice;
@@ -102,7 +102,7 @@ static_assert(loss_threads == rso_gpu_classes, "a thread has one class of a line
 // A linear layer's logits by class and sample. Its inputs are means or maxima of images, or single numbers.
 static __device__ void classes(const rso_gpu_loss &a, LossTable &logits) {
   __shared__ LossTable inputs;
-  const int result = blockIdx.y, first = blockIdx.x * rso_gpu_loss_samples;
+  const int candidate = blockIdx.y, first = blockIdx.x * rso_gpu_loss_samples;
   float kept[RSO_KEPT(rso_gpu_threads)];
   RSO_THREADS {
     int c = threadIdx.x / rso_gpu_loss_samples;
@@ -113,8 +113,8 @@ static __device__ void classes(const rso_gpu_loss &a, LossTable &logits) {
     RSO_THREADS {
       const int k = threadIdx.x / rso_gpu_loss_samples, s = threadIdx.x % rso_gpu_loss_samples;
       if (begin + k < a.inputs && first + s < a.count) {
-        const float *x = data(a.x, a.turn, result) + (long long)(begin + k) * a.area * a.samples + first + s;
-        float y = poolPlaces(map(a.x, result, begin + k), x, a.area, 1, a.samples, a.maximum);
+        const float *x = data(a.x, a.turn, candidate) + (long long)(begin + k) * a.area * a.samples + first + s;
+        float y = poolPlaces(map(a.x, candidate, begin + k), x, a.area, 1, a.samples, a.maximum);
         inputs[k][s] = a.maximum ? y : y / a.area;
       }
     }
@@ -134,12 +134,12 @@ static __device__ void classes(const rso_gpu_loss &a, LossTable &logits) {
   __syncthreads();
 }
 
-// Sums of softmax cross entropies. Grid: x blocks of samples, y results. LINEAR: the logits are made here.
+// Sums of softmax cross entropies. Grid: x blocks of samples, y candidates. LINEAR: the logits are made here.
 template <bool LINEAR> static __device__ void loss(const rso_gpu_loss &a) {
   __shared__ LossTable logits, largest;
   __shared__ double sums[loss_threads][rso_gpu_loss_samples + 1];
   __shared__ int labels[rso_gpu_loss_samples];
-  const int result = blockIdx.y, first = blockIdx.x * rso_gpu_loss_samples;
+  const int candidate = blockIdx.y, first = blockIdx.x * rso_gpu_loss_samples;
   const int count = a.count - first < rso_gpu_loss_samples ? a.count - first : rso_gpu_loss_samples;
   RSO_THREADS {
     if (threadIdx.x < count)
@@ -149,7 +149,7 @@ template <bool LINEAR> static __device__ void loss(const rso_gpu_loss &a) {
     classes(a, logits);
   auto logit = [&](int c, int s) {
     return LINEAR ? logits[c][s]
-                  : apply(map(a.x, result, c), data(a.x, a.turn, result)[(long long)c * a.samples + first + s]);
+                  : apply(map(a.x, candidate, c), data(a.x, a.turn, candidate)[(long long)c * a.samples + first + s]);
   };
   RSO_THREADS {
     const int k = threadIdx.x / rso_gpu_loss_samples, s = threadIdx.x % rso_gpu_loss_samples;
@@ -190,7 +190,7 @@ template <bool LINEAR> static __device__ void loss(const rso_gpu_loss &a) {
       for (int k = 0; k < loss_threads; ++k)
         sum += sums[k][s];
       sums[0][s] = largestOf(s) + log(sum) - logit(labels[s], s);
-      if (a.predicted && result == 0) {
+      if (a.predicted && candidate == 0) {
         int best = 0;
         for (int c = 1; c < a.classes; ++c)
           if (logit(c, s) > logit(best, s))
@@ -204,7 +204,7 @@ template <bool LINEAR> static __device__ void loss(const rso_gpu_loss &a) {
     double sum = 0;
     for (int s = 0; s < count; ++s)
       sum += sums[0][s];
-    a.partial[result * a.blocks + blockIdx.x] = sum;
+    a.partial[candidate * a.blocks + blockIdx.x] = sum;
   }
   if (a.decides)
     decide(a.decide);

@@ -23,8 +23,8 @@
 #endif
 
 // Four samples of one place.
-struct Lanes {
-  float v[rso_gpu_lanes];
+struct Quad {
+  float v[rso_gpu_quad];
 };
 
 // What an operand's numbers go through when they are read; the same for all samples of a channel.
@@ -45,11 +45,11 @@ static __device__ float activate(int activation, float x) {
   }
 }
 
-static __device__ Map map(const rso_gpu_operand &x, int result, int channel) {
+static __device__ Map map(const rso_gpu_operand &x, int candidate, int channel) {
   Map m = {1, 0, x.scale != 0, x.activation};
   if (m.affine) {
-    m.scale = x.scale[result * x.affine_stride + channel];
-    m.offset = x.offset[result * x.affine_stride + channel];
+    m.scale = x.scale[candidate * x.affine_stride + channel];
+    m.offset = x.offset[candidate * x.affine_stride + channel];
   }
   return m;
 }
@@ -69,8 +69,8 @@ static __device__ Ramp ramp(const Map &m) {
   return {m.scale, m.offset, m.activation == 1 ? 0 : -RSO_INFINITY};
 }
 
-static __device__ Ramp ramp(const rso_gpu_operand &x, int result, int channel) {
-  return ramp(map(x, result, channel));
+static __device__ Ramp ramp(const rso_gpu_operand &x, int candidate, int channel) {
+  return ramp(map(x, candidate, channel));
 }
 
 static __device__ float apply(const Ramp &ramp, float x) {
@@ -84,33 +84,33 @@ static __device__ float apply(const Ramp &ramp, float x) {
 #endif
 }
 
-static __device__ const float *data(const rso_gpu_operand &x, const rso_gpu_turn *turn, int result) {
+static __device__ const float *data(const rso_gpu_operand &x, const rso_gpu_turn *turn, int candidate) {
   return x.data + x.batch_stride * turn->batch + x.channel_stride * turn->channel +
-         x.result_stride * result;
+         x.candidate_stride * candidate;
 }
 
-static __device__ float *data(const rso_gpu_target &y, const rso_gpu_turn *turn, int result) {
-  return y.data + y.batch_stride * turn->batch + y.result_stride * result;
+static __device__ float *data(const rso_gpu_target &y, const rso_gpu_turn *turn, int candidate) {
+  return y.data + y.batch_stride * turn->batch + y.candidate_stride * candidate;
 }
 
-static __device__ Lanes load(const float *x) {
+static __device__ Quad load(const float *x) {
   float4 four = *(const float4 *)x;
   return {{four.x, four.y, four.z, four.w}};
 }
 
-static __device__ Lanes load(const Map &m, const float *x) {
-  Lanes lanes = load(x);
-  for (int k = 0; k < rso_gpu_lanes; ++k)
-    lanes.v[k] = apply(m, lanes.v[k]);
-  return lanes;
+static __device__ Quad load(const Map &m, const float *x) {
+  Quad quad = load(x);
+  for (int k = 0; k < rso_gpu_quad; ++k)
+    quad.v[k] = apply(m, quad.v[k]);
+  return quad;
 }
 
-static __device__ void store(float *y, const Lanes &lanes) {
-  *(float4 *)y = make_float4(lanes.v[0], lanes.v[1], lanes.v[2], lanes.v[3]);
+static __device__ void store(float *y, const Quad &quad) {
+  *(float4 *)y = make_float4(quad.v[0], quad.v[1], quad.v[2], quad.v[3]);
 }
 
 // Where a thread is: its first sample, and a place that is `y` of the grid.
-static __device__ int sample() { return (blockIdx.x * blockDim.x + threadIdx.x) * rso_gpu_lanes; }
+static __device__ int sample() { return (blockIdx.x * blockDim.x + threadIdx.x) * rso_gpu_quad; }
 static __device__ int place() { return blockIdx.y * blockDim.y + threadIdx.y; }
 
 // The input's place under a tap of the window at an output's place; negative: outside.

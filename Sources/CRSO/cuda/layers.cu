@@ -1,4 +1,4 @@
-// Layers. Where nothing else is said the grid is: x samples, y places, z results and channels.
+// Layers. Where nothing else is said the grid is: x samples, y places, z candidates and channels.
 
 // A thread: one place, `OUTPUTS` channels. KERNEL: the window's side, 0: any.
 // For every number read, 4 · OUTPUTS multiply-adds; the weights are the same for the whole warp.
@@ -9,42 +9,42 @@ template <int OUTPUTS, int KERNEL> static __device__ void convolve(const rso_gpu
     return;
   const rso_gpu_turn *turn = a.turn;
   int tiles = a.padded_outputs / OUTPUTS;
-  int result = blockIdx.z / tiles, first = blockIdx.z % tiles * OUTPUTS;
+  int candidate = blockIdx.z / tiles, first = blockIdx.z % tiles * OUTPUTS;
   const rso_gpu_unit *units = a.units ? a.units + turn->first_unit : 0;
   long long plane = (long long)w.out_height * w.out_width * a.samples;
 
-  float sum[OUTPUTS][rso_gpu_lanes];
-  const float *rest = a.rest.data ? data(a.rest, turn, result) + (long long)p * a.samples + n : 0;
+  float sum[OUTPUTS][rso_gpu_quad];
+  const float *rest = a.rest.data ? data(a.rest, turn, candidate) + (long long)p * a.samples + n : 0;
 #pragma unroll
   for (int o = 0; o < OUTPUTS; ++o) {
     bool exists = first + o < a.outputs;
-    Lanes start = {{0, 0, 0, 0}};
+    Quad start = {{0, 0, 0, 0}};
     if (rest && exists) {
       start = load(rest + (first + o) * plane);
     } else if (a.bias && exists) {
-      for (int k = 0; k < rso_gpu_lanes; ++k)
+      for (int k = 0; k < rso_gpu_quad; ++k)
         start.v[k] = a.bias[first + o];
     }
 #pragma unroll
-    for (int k = 0; k < rso_gpu_lanes; ++k)
+    for (int k = 0; k < rso_gpu_quad; ++k)
       sum[o][k] = start.v[k];
   }
 
   const int kernel = KERNEL ? KERNEL : w.kernel_width;
   const int top = p / w.out_width * w.stride - w.padding;
   const int left = p % w.out_width * w.stride - w.padding;
-  const float *x = data(a.x, turn, result) + n;
+  const float *x = data(a.x, turn, candidate) + n;
   const long long area = (long long)w.height * w.width * a.samples;
   for (int i = 0; i < a.inputs; ++i, x += area) {
-    Map m = map(a.x, result, i);
+    Map m = map(a.x, candidate, i);
     int row = i;
     float sign = 1;
     if (units) {
-      rso_gpu_unit unit = units[i / a.unit];
-      row = unit.channel * a.unit + i % a.unit;
+      rso_gpu_unit unit = units[i / a.width];
+      row = unit.channel * a.width + i % a.width;
       sign = unit.sign;
     } else if (a.lone) {
-      row = turn->channel * a.unit + i;
+      row = turn->channel * a.width + i;
     }
     const float *rows = a.weights + (long long)row * kernel * kernel * a.padded_outputs + first;
 #pragma unroll
@@ -55,32 +55,32 @@ template <int OUTPUTS, int KERNEL> static __device__ void convolve(const rso_gpu
       for (int kx = 0; kx < kernel; ++kx) {
         if (left + kx < 0 || left + kx >= w.width)
           continue;
-        Lanes v = load(m, x + ((long long)(top + ky) * w.width + left + kx) * a.samples);
+        Quad v = load(m, x + ((long long)(top + ky) * w.width + left + kx) * a.samples);
         if (units)
-          for (int k = 0; k < rso_gpu_lanes; ++k)
+          for (int k = 0; k < rso_gpu_quad; ++k)
             v.v[k] *= sign;
         const float *weight = rows + (ky * kernel + kx) * a.padded_outputs;
 #pragma unroll
         for (int o = 0; o < OUTPUTS; o += 4) {
-          Lanes four = load(weight + o);
+          Quad four = load(weight + o);
 #pragma unroll
           for (int j = 0; j < 4; ++j)
 #pragma unroll
-            for (int k = 0; k < rso_gpu_lanes; ++k)
+            for (int k = 0; k < rso_gpu_quad; ++k)
               sum[o + j][k] += four.v[j] * v.v[k];
         }
       }
     }
   }
-  float *y = data(a.y, turn, result) + (long long)p * a.samples + n;
+  float *y = data(a.y, turn, candidate) + (long long)p * a.samples + n;
 #pragma unroll
   for (int o = 0; o < OUTPUTS; ++o)
     if (first + o < a.outputs) {
-      Lanes lanes;
+      Quad quad;
 #pragma unroll
-      for (int k = 0; k < rso_gpu_lanes; ++k)
-        lanes.v[k] = sum[o][k];
-      store(y + (first + o) * plane, lanes);
+      for (int k = 0; k < rso_gpu_quad; ++k)
+        quad.v[k] = sum[o][k];
+      store(y + (first + o) * plane, quad);
     }
 }
 
@@ -100,27 +100,27 @@ RSO_KERNEL void depthwise(rso_gpu_depthwise a) {
   if (n >= a.samples || p >= w.out_height * w.out_width)
     return;
   const rso_gpu_turn *turn = a.turn;
-  int result = blockIdx.z / a.channels, c = blockIdx.z % a.channels;
+  int candidate = blockIdx.z / a.channels, c = blockIdx.z % a.channels;
   int taps = w.kernel_height * w.kernel_width;
-  Map m = map(a.x, result, c);
-  const float *x = data(a.x, turn, result) + (long long)c * w.height * w.width * a.samples + n;
-  const float *weights = a.weights + ((long long)a.unit * turn->channel + c) * taps;
-  float start = a.bias ? a.bias[a.unit * turn->channel + c] : 0;
+  Map m = map(a.x, candidate, c);
+  const float *x = data(a.x, turn, candidate) + (long long)c * w.height * w.width * a.samples + n;
+  const float *weights = a.weights + ((long long)a.width * turn->channel + c) * taps;
+  float start = a.bias ? a.bias[a.width * turn->channel + c] : 0;
   if (a.swept == 2 && c == turn->row)
-    start = turn->candidates[result];
+    start = turn->candidates[candidate];
   // The tap that is swept; negative: none of this channel's.
   int swept = a.swept == 1 && c == turn->row / taps ? turn->row % taps : -1;
-  Lanes y = {{start, start, start, start}};
+  Quad y = {{start, start, start, start}};
   for (int tap = 0; tap < taps; ++tap) {
     int q = under(w, p, tap);
     if (q < 0)
       continue;
-    Lanes v = load(m, x + (long long)q * a.samples);
-    float weight = tap == swept ? turn->candidates[result] : weights[tap];
-    for (int k = 0; k < rso_gpu_lanes; ++k)
+    Quad v = load(m, x + (long long)q * a.samples);
+    float weight = tap == swept ? turn->candidates[candidate] : weights[tap];
+    for (int k = 0; k < rso_gpu_quad; ++k)
       y.v[k] += weight * v.v[k];
   }
-  store(data(a.y, turn, result) +
+  store(data(a.y, turn, candidate) +
             ((long long)c * w.out_height * w.out_width + p) * a.samples + n,
         y);
 }
@@ -154,16 +154,16 @@ static __device__ float poolPlaces(const Map &m, const float *x, int count, int 
                           : poolPlaces<Ramp>(ramp(m), x, count, step, samples, maximum);
 }
 
-// Whole images. A block: 32 samples, each by several threads. Grid: x samples, y channels, z results.
+// Whole images. A block: 32 samples, each by several threads. Grid: x samples, y channels, z candidates.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) pool_images(rso_gpu_pool a) {
   enum { parts = rso_gpu_threads / 32 };
   __shared__ float part[parts][32];
-  const int c = blockIdx.y, result = blockIdx.z, area = a.window.height * a.window.width;
+  const int c = blockIdx.y, candidate = blockIdx.z, area = a.window.height * a.window.width;
   RSO_THREADS {
     const int k = threadIdx.x / 32, n = blockIdx.x * 32 + threadIdx.x % 32;
     if (n < a.samples) {
-      const float *x = data(a.x, a.turn, result) + ((long long)c * area + k) * a.samples + n;
-      part[k][threadIdx.x % 32] = poolPlaces(map(a.x, result, c), x, area - k, parts, a.samples, a.maximum);
+      const float *x = data(a.x, a.turn, candidate) + ((long long)c * area + k) * a.samples + n;
+      part[k][threadIdx.x % 32] = poolPlaces(map(a.x, candidate, c), x, area - k, parts, a.samples, a.maximum);
     }
   }
   __syncthreads();
@@ -174,7 +174,7 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) pool_images(rso_gpu_pool a) {
 #pragma unroll
       for (int k = 1; k < parts; ++k)
         y = pooled(a.maximum, y, part[k][threadIdx.x]);
-      data(a.y, a.turn, result)[(long long)c * a.samples + n] = a.maximum ? y : y / area;
+      data(a.y, a.turn, candidate)[(long long)c * a.samples + n] = a.maximum ? y : y / area;
     }
   }
 }
@@ -184,45 +184,45 @@ RSO_KERNEL void pool(rso_gpu_pool a) {
   const rso_gpu_slide w = a.window;
   if (n >= a.samples || p >= w.out_height * w.out_width)
     return;
-  int result = blockIdx.z / a.channels, c = blockIdx.z % a.channels;
-  Map m = map(a.x, result, c);
-  const float *x = data(a.x, a.turn, result) + (long long)c * w.height * w.width * a.samples + n;
+  int candidate = blockIdx.z / a.channels, c = blockIdx.z % a.channels;
+  Map m = map(a.x, candidate, c);
+  const float *x = data(a.x, a.turn, candidate) + (long long)c * w.height * w.width * a.samples + n;
   int taps = w.kernel_height * w.kernel_width;
   float start = poolStart(a.maximum);
-  Lanes y = {{start, start, start, start}};
+  Quad y = {{start, start, start, start}};
   for (int tap = 0; tap < taps; ++tap) {
     int q = under(w, p, tap);
     if (q < 0)
       continue;
-    Lanes v = load(m, x + (long long)q * a.samples);
-    for (int k = 0; k < rso_gpu_lanes; ++k)
+    Quad v = load(m, x + (long long)q * a.samples);
+    for (int k = 0; k < rso_gpu_quad; ++k)
       y.v[k] = pooled(a.maximum, y.v[k], v.v[k]);
   }
   if (!a.maximum)
-    for (int k = 0; k < rso_gpu_lanes; ++k)
+    for (int k = 0; k < rso_gpu_quad; ++k)
       y.v[k] /= taps;
-  store(data(a.y, a.turn, result) +
+  store(data(a.y, a.turn, candidate) +
             ((long long)c * w.out_height * w.out_width + p) * a.samples + n,
         y);
 }
 
-// A block: one chunk of one channel. Grid: x chunks, y channels, z results.
+// A block: one chunk of one channel. Grid: x chunks, y channels, z candidates.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) moments(rso_gpu_moments a) {
   __shared__ double sums[2][rso_gpu_threads];
-  int chunk = blockIdx.x, c = blockIdx.y, result = blockIdx.z;
-  Map m = map(a.x, result, c);
-  long long groups = a.samples / rso_gpu_lanes, all = groups * a.area;
-  const float *x = data(a.x, a.turn, result) + (long long)c * a.area * a.samples;
-  long long first = (long long)chunk * (rso_gpu_chunk / rso_gpu_lanes);
-  long long end = first + rso_gpu_chunk / rso_gpu_lanes;
+  int chunk = blockIdx.x, c = blockIdx.y, candidate = blockIdx.z;
+  Map m = map(a.x, candidate, c);
+  long long groups = a.samples / rso_gpu_quad, all = groups * a.area;
+  const float *x = data(a.x, a.turn, candidate) + (long long)c * a.area * a.samples;
+  long long first = (long long)chunk * (rso_gpu_chunk / rso_gpu_quad);
+  long long end = first + rso_gpu_chunk / rso_gpu_quad;
   if (end > all)
     end = all;
   RSO_THREADS {
     double sum = 0, square = 0;
     for (long long group = first + threadIdx.x; group < end; group += rso_gpu_threads) {
-      int n = (int)(group % groups) * rso_gpu_lanes;
-      Lanes v = load(m, x + group * rso_gpu_lanes);
-      for (int k = 0; k < rso_gpu_lanes; ++k)
+      int n = (int)(group % groups) * rso_gpu_quad;
+      Quad v = load(m, x + group * rso_gpu_quad);
+      for (int k = 0; k < rso_gpu_quad; ++k)
         if (n + k < a.count) {
           sum += v.v[k];
           square += (double)v.v[k] * v.v[k];
@@ -233,19 +233,19 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) moments(rso_gpu_moments a) {
   }
   addUp(sums, 2);
   if (threadIdx.x == 0) {
-    double *partial = a.partial + (((long long)result * a.channels + c) * a.chunks + chunk) * 2;
+    double *partial = a.partial + (((long long)candidate * a.channels + c) * a.chunks + chunk) * 2;
     partial[0] = sums[0][0];
     partial[1] = sums[1][0];
   }
 }
 
-// A block: one channel of one result. Grid: x channels, y results.
+// A block: one channel of one candidate. Grid: x channels, y candidates.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) settle(rso_gpu_settle a) {
   __shared__ double sums[2][rso_gpu_threads];
-  int c = blockIdx.x, result = blockIdx.y;
+  int c = blockIdx.x, candidate = blockIdx.y;
   double mean, variance;
   if (a.chunks) {
-    int from = a.partial_results > 1 ? result : 0;
+    int from = a.partial_candidates > 1 ? candidate : 0;
     const double *partial = a.partial + ((long long)from * a.channels + c) * a.chunks * 2;
     RSO_THREADS {
       sums[0][threadIdx.x] = branch(partial, 2, a.chunks, threadIdx.x, rso_gpu_threads);
@@ -263,56 +263,56 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) settle(rso_gpu_settle a) {
   }
   if (threadIdx.x != 0)
     return;
-  if (a.chunks && a.mean && result == 0) {
+  if (a.chunks && a.mean && candidate == 0) {
     a.mean[c] = mean;
     a.variance[c] = variance;
   }
-  int index = a.unit * a.turn->channel + c;
+  int index = a.width * a.turn->channel + c;
   float gamma = a.gamma[index], beta = a.beta[index];
   if (c == a.turn->row) {
     if (a.swept == 1)
-      gamma = a.turn->candidates[result];
+      gamma = a.turn->candidates[candidate];
     if (a.swept == 2)
-      beta = a.turn->candidates[result];
+      beta = a.turn->candidates[candidate];
   }
   double factor = gamma / sqrt(variance + a.epsilon);
-  a.scale[result * a.channels + c] = (float)factor;
-  a.offset[result * a.channels + c] = (float)(beta - mean * factor);
+  a.scale[candidate * a.channels + c] = (float)factor;
+  a.offset[candidate * a.channels + c] = (float)(beta - mean * factor);
 }
 
 RSO_KERNEL void add(rso_gpu_add a) {
   int n = sample(), p = place();
   if (n >= a.samples || p >= a.area)
     return;
-  int result = blockIdx.z / a.channels, c = blockIdx.z % a.channels;
+  int candidate = blockIdx.z / a.channels, c = blockIdx.z % a.channels;
   long long at = ((long long)c * a.area + p) * a.samples + n;
-  Lanes x = load(map(a.a, result, c), data(a.a, a.turn, result) + at);
-  Lanes y = load(map(a.b, result, c), data(a.b, a.turn, result) + at);
-  for (int k = 0; k < rso_gpu_lanes; ++k)
+  Quad x = load(map(a.a, candidate, c), data(a.a, a.turn, candidate) + at);
+  Quad y = load(map(a.b, candidate, c), data(a.b, a.turn, candidate) + at);
+  for (int k = 0; k < rso_gpu_quad; ++k)
     y.v[k] += x.v[k];
-  store(data(a.y, a.turn, result) + at, y);
+  store(data(a.y, a.turn, candidate) + at, y);
 }
 
-// Grid: x samples, y places, z results and channels of what is copied.
+// Grid: x samples, y places, z candidates and channels of what is copied.
 RSO_KERNEL void copy(rso_gpu_copy a) {
   int n = sample(), p = place();
   if (n >= a.samples || p >= a.area)
     return;
-  int result = blockIdx.z / a.channels, c = blockIdx.z % a.channels;
+  int candidate = blockIdx.z / a.channels, c = blockIdx.z % a.channels;
   int from = c, to = c;
   if (a.from)
-    from = a.from[a.turn->first_unit + c / a.unit].channel * a.unit + c % a.unit;
+    from = a.from[a.turn->first_unit + c / a.width].channel * a.width + c % a.width;
   if (a.to) {
-    rso_gpu_unit unit = a.to[a.turn->first_unit + c / a.unit];
+    rso_gpu_unit unit = a.to[a.turn->first_unit + c / a.width];
     if (!(unit.sign > 0))
       return;
-    to = unit.channel * a.unit + c % a.unit;
+    to = unit.channel * a.width + c % a.width;
   }
   if (a.to_lone)
-    to = a.turn->channel * a.unit + c;
-  Lanes v = load(map(a.x, result, from),
-                 data(a.x, a.turn, result) + ((long long)from * a.area + p) * a.samples + n);
-  store(data(a.y, a.turn, result) + ((long long)to * a.area + p) * a.samples + n, v);
+    to = a.turn->channel * a.width + c;
+  Quad v = load(map(a.x, candidate, from),
+                 data(a.x, a.turn, candidate) + ((long long)from * a.area + p) * a.samples + n);
+  store(data(a.y, a.turn, candidate) + ((long long)to * a.area + p) * a.samples + n, v);
 }
 
 // One sample a thread. Grid: x samples, y places, z channels.

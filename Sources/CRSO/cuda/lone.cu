@@ -9,21 +9,21 @@ struct Change {
 
 // Brings the kept channel up to date, and makes of it what every candidate has. A thread: four samples of a place.
 // A block: one chunk of the channel, whose sums it takes. Grid: x chunks.
-RSO_KERNEL void __launch_bounds__(rso_gpu_threads) shift(rso_gpu_shift a) {
+RSO_KERNEL void __launch_bounds__(rso_gpu_threads) shift_add(rso_gpu_shift_add a) {
   __shared__ double sums[2 * rso_gpu_candidates][rso_gpu_threads];
   __shared__ Change changes[rso_gpu_threads];
   const rso_gpu_slide w = a.window;
   const rso_gpu_turn *turn = a.turn;
-  const int taps = w.kernel_height * w.kernel_width, groups = a.samples / rso_gpu_lanes;
+  const int taps = w.kernel_height * w.kernel_width, groups = a.samples / rso_gpu_quad;
   const int count = a.x.data ? turn->changes : 0;
   const long long area = (long long)w.height * w.width * a.samples;
   const int first = blockIdx.x * rso_gpu_threads, all = groups * w.out_height * w.out_width;
-  Lanes kept[RSO_KEPT(rso_gpu_threads)];
+  Quad kept[RSO_KEPT(rso_gpu_threads)];
 
   RSO_THREADS {
     int group = first + threadIdx.x;
     if (group < all)
-      kept[RSO_SELF] = load(data(a.z, turn, 0) + (long long)group * rso_gpu_lanes);
+      kept[RSO_SELF] = load(data(a.z, turn, 0) + (long long)group * rso_gpu_quad);
   }
   for (int begin = 0; begin < count; begin += rso_gpu_threads) {
     __syncthreads();
@@ -44,14 +44,14 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) shift(rso_gpu_shift a) {
     RSO_THREADS {
       int group = first + threadIdx.x, place = group / groups;
       int row = place / w.out_width * w.stride, column = place % w.out_width * w.stride;
-      const float *x = data(a.x, turn, 0) + group % groups * rso_gpu_lanes;
-      Lanes &y = kept[RSO_SELF];
+      const float *x = data(a.x, turn, 0) + group % groups * rso_gpu_quad;
+      Quad &y = kept[RSO_SELF];
       int some = count - begin < rso_gpu_threads ? count - begin : rso_gpu_threads;
       enum { many = 4 };
       if (group < all)
         for (int i = 0; i < some; i += many) {
           // Many loads on their way at once.
-          Lanes v[many];
+          Quad v[many];
           bool isInside[many];
 #pragma unroll
           for (int l = 0; l < many; ++l) {
@@ -66,7 +66,7 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) shift(rso_gpu_shift a) {
             if (isInside[l]) {
               const Change &change = changes[i + l];
               Map m = {change.scale, change.offset, a.x.scale != 0, a.x.activation};
-              for (int k = 0; k < rso_gpu_lanes; ++k)
+              for (int k = 0; k < rso_gpu_quad; ++k)
                 y.v[k] += change.delta * apply(m, v[l].v[k]);
             }
         }
@@ -74,12 +74,12 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) shift(rso_gpu_shift a) {
   }
 
   RSO_THREADS {
-    int group = first + threadIdx.x, place = group / groups, n = group % groups * rso_gpu_lanes;
-    Lanes &y = kept[RSO_SELF];
-    Lanes v = {{1, 1, 1, 1}};
+    int group = first + threadIdx.x, place = group / groups, n = group % groups * rso_gpu_quad;
+    Quad &y = kept[RSO_SELF];
+    Quad v = {{1, 1, 1, 1}};
     if (group < all) {
       if (count > 0)
-        store(data(a.z, turn, 0) + (long long)group * rso_gpu_lanes, y);
+        store(data(a.z, turn, 0) + (long long)group * rso_gpu_quad, y);
       if (a.x.data) {
         int q = under(w, place, turn->tap);
         v = {{0, 0, 0, 0}};
@@ -88,29 +88,29 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) shift(rso_gpu_shift a) {
                    data(a.x, turn, 0) + turn->input * area + (long long)q * a.samples + n);
       }
     }
-    for (int result = 0; result < a.results; ++result) {
+    for (int candidate = 0; candidate < a.candidates; ++candidate) {
       double sum = 0, square = 0;
       if (group < all) {
-        Lanes shifted = y;
-        for (int k = 0; k < rso_gpu_lanes; ++k) {
-          shifted.v[k] += turn->delta[result] * v.v[k];
+        Quad shifted = y;
+        for (int k = 0; k < rso_gpu_quad; ++k) {
+          shifted.v[k] += turn->delta[candidate] * v.v[k];
           if (n + k < a.count) {
             sum += shifted.v[k];
             square += (double)shifted.v[k] * shifted.v[k];
           }
         }
-        store(data(a.y, turn, result) + (long long)group * rso_gpu_lanes, shifted);
+        store(data(a.y, turn, candidate) + (long long)group * rso_gpu_quad, shifted);
       }
-      sums[2 * result][threadIdx.x] = sum;
-      sums[2 * result + 1][threadIdx.x] = square;
+      sums[2 * candidate][threadIdx.x] = sum;
+      sums[2 * candidate + 1][threadIdx.x] = square;
     }
   }
   if (!a.partial)
     return;
-  addUp(sums, 2 * a.results);
+  addUp(sums, 2 * a.candidates);
   RSO_THREADS {
     int i = threadIdx.x;
-    if (i < 2 * a.results)
+    if (i < 2 * a.candidates)
       a.partial[((long long)(i / 2) * a.chunks + blockIdx.x) * 2 + i % 2] = sums[i][0];
   }
 }

@@ -160,7 +160,7 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
   const rso_gpu_slide &w = a.window;
   const rso_gpu_turn *turn = a.turn;
   const int perRow = (w.out_width + STRIP - 1) / STRIP;
-  const int result = blockIdx.x % a.results, firstSample = blockIdx.x / a.results * matrix_samples;
+  const int candidate = blockIdx.x % a.candidates, firstSample = blockIdx.x / a.candidates * matrix_samples;
   const int firstStrip = blockIdx.y * (blockDim.x / 32), firstOutput = blockIdx.z * tile_outputs;
   // Rows of the input that the block reads.
   const int top = firstStrip / perRow * stride - 1;
@@ -172,7 +172,7 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
   RSO_SHARED(shared);
 
   const long long area = (long long)w.height * w.width * a.samples;
-  const float *x = data(a.x, turn, result) + firstSample + (long long)begin * w.width * a.samples;
+  const float *x = data(a.x, turn, candidate) + firstSample + (long long)begin * w.width * a.samples;
   const float *packed = a.weights + (long long)blockIdx.z * a.inputs * betweenWeights;
   // The inputs of a group.
   auto fetchInputs = [&](int group) {
@@ -202,7 +202,7 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
     for (int group = 0; group < matrix_stages - 1; ++group)
       fetchInputs(group);
     for (int i = threadIdx.x; i < a.inputs; i += blockDim.x) {
-      Map m = map(a.x, result, i);
+      Map m = map(a.x, candidate, i);
       maps[i] = make_float2(m.scale, m.offset);
     }
   }
@@ -286,20 +286,20 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
       int output = firstOutput + lane / 4 + half * 8;
       float sum = 0, square = 0;
       if (n < a.samples && row < w.out_height && output < a.outputs) {
-        float *y = data(a.y, turn, result) + ((long long)output * plane + row * w.out_width + column) * a.samples + n;
+        float *y = data(a.y, turn, candidate) + ((long long)output * plane + row * w.out_width + column) * a.samples + n;
 #pragma unroll
         for (int p = 0; p < STRIP; ++p)
           if (column + p < w.out_width) {
-            Lanes lanes;
+            Quad quad;
 #pragma unroll
             for (int e = 0; e < 4; ++e) {
               float v = sums.v[p][e % 2][2 * half + e / 2];
-              lanes.v[e] = v;
+              quad.v[e] = v;
               v = n + e < a.count ? v : 0;
               sum += v;
               square += v * v;
             }
-            store(y + p * a.samples, lanes);
+            store(y + p * a.samples, quad);
           }
       }
       shared[half * 2 * THREADS + threadIdx.x] = sum;
@@ -318,9 +318,9 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
       for (int warp = 0; warp < blockDim.x / 32; ++warp)
         for (int k = 0; k < 4; ++k)
           sum += sums[warp * 32 + k];
-      int chunks = gridDim.x / a.results * gridDim.y;
-      int chunk = blockIdx.x / a.results * gridDim.y + blockIdx.y;
-      a.partial[(((long long)result * a.outputs + output) * chunks + chunk) * 2 + i % 2] = sum;
+      int chunks = gridDim.x / a.candidates * gridDim.y;
+      int chunk = blockIdx.x / a.candidates * gridDim.y + blockIdx.y;
+      a.partial[(((long long)candidate * a.outputs + output) * chunks + chunk) * 2 + i % 2] = sum;
     }
   }
 }

@@ -2,7 +2,7 @@
 // test.
 //
 // As in `tile.cu` a warp computes a strip of places for 32 samples, but for 4 outputs, so that a thread has room for the
-// rest, which is read once for all results.
+// rest, which is read once for all candidates.
 
 enum { mix_outputs = 4, mix_parts = tile_outputs / mix_outputs };
 
@@ -21,7 +21,7 @@ template <int STRIP, int THREADS> static __device__ void mix(const rso_gpu_convo
   const int end = top + a.tile_rows < w.height ? top + a.tile_rows : w.height;
   const int image = a.tile_rows * w.width * tile_samples;
   RSO_SHARED(shared);
-  float *weights = shared, *images = shared + tile_taps * tile_outputs, *statistics = images + a.results * image;
+  float *weights = shared, *images = shared + tile_taps * tile_outputs, *statistics = images + a.candidates * image;
   Mixed<STRIP> kept[RSO_KEPT(THREADS)];
 
   RSO_THREADS {
@@ -30,10 +30,10 @@ template <int STRIP, int THREADS> static __device__ void mix(const rso_gpu_convo
       fetch(weights + 4 * q, a.weights + ((long long)turn->channel * tile_taps + q / 4) * a.padded_outputs +
                                  firstOutput + q % 4 * 4);
     if (firstSample + quad < a.samples)
-      for (int result = 0; result < a.results; ++result) {
-        const float *x = data(a.x, turn, result) + firstSample + quad;
+      for (int candidate = 0; candidate < a.candidates; ++candidate) {
+        const float *x = data(a.x, turn, candidate) + firstSample + quad;
         for (int place = threadIdx.x / 8; place < count; place += blockDim.x / 8)
-          fetch(images + result * image + place * tile_samples + quad,
+          fetch(images + candidate * image + place * tile_samples + quad,
                 x + (long long)(begin * w.width + place) * a.samples);
       }
     fetched();
@@ -53,16 +53,16 @@ template <int STRIP, int THREADS> static __device__ void mix(const rso_gpu_convo
   }
   __syncthreads();
 
-  // Of every result, [statistic][thread].
+  // Of every candidate, [statistic][thread].
   constexpr int perStatistic = THREADS + 1, perResult = 2 * mix_outputs * perStatistic;
-  for (int result = 0; result < a.results; ++result) {
-    float *sums = statistics + result * perResult;
+  for (int candidate = 0; candidate < a.candidates; ++candidate) {
+    float *sums = statistics + candidate * perResult;
     RSO_THREADS {
       const Mixed<STRIP> &mixed = kept[RSO_SELF];
       int n = firstSample + threadIdx.x % 32, warp = threadIdx.x / 32, strip = firstStrip + warp / mix_parts;
       int row = strip / perRow, column = strip % perRow * STRIP, part = warp % mix_parts * mix_outputs;
-      const Ramp r = ramp(a.x, result, 0);
-      const float *at = images + result * image + ((row - 1 - begin) * w.width + column - 1) * tile_samples +
+      const Ramp r = ramp(a.x, candidate, 0);
+      const float *at = images + candidate * image + ((row - 1 - begin) * w.width + column - 1) * tile_samples +
                         threadIdx.x % 32;
       float y[mix_outputs][STRIP];
 #pragma unroll
@@ -78,7 +78,7 @@ template <int STRIP, int THREADS> static __device__ void mix(const rso_gpu_convo
         line(v, at + ky * w.width * tile_samples, r, column - 1, w.width);
 #pragma unroll
         for (int kx = 0; kx < 3; ++kx) {
-          Lanes four = load(weights + (ky * 3 + kx) * tile_outputs + part);
+          Quad four = load(weights + (ky * 3 + kx) * tile_outputs + part);
 #pragma unroll
           for (int o = 0; o < mix_outputs; ++o)
 #pragma unroll
@@ -87,7 +87,7 @@ template <int STRIP, int THREADS> static __device__ void mix(const rso_gpu_convo
         }
       }
       bool isInside = n < a.samples && row < w.out_height;
-      float *to = data(a.y, turn, result) +
+      float *to = data(a.y, turn, candidate) +
                   ((long long)(firstOutput + part) * plane + row * w.out_width + column) * a.samples + n;
 #pragma unroll
       for (int o = 0; o < mix_outputs; ++o, to += (long long)plane * a.samples) {
@@ -109,18 +109,18 @@ template <int STRIP, int THREADS> static __device__ void mix(const rso_gpu_convo
   __syncthreads();
   RSO_THREADS {
     // A thread: one statistic of one output.
-    for (int i = threadIdx.x; i < a.results * 2 * tile_outputs; i += blockDim.x) {
-      int result = i / (2 * tile_outputs), o = i / 2 % tile_outputs, statistic = i % 2;
+    for (int i = threadIdx.x; i < a.candidates * 2 * tile_outputs; i += blockDim.x) {
+      int candidate = i / (2 * tile_outputs), o = i / 2 % tile_outputs, statistic = i % 2;
       if (firstOutput + o >= a.outputs)
         continue;
-      const float *of = statistics + result * perResult + (o % mix_outputs * 2 + statistic) * perStatistic + o / mix_outputs * 32;
+      const float *of = statistics + candidate * perResult + (o % mix_outputs * 2 + statistic) * perStatistic + o / mix_outputs * 32;
       double sum = 0;
       for (int strip = 0; strip < blockDim.x / 32 / mix_parts; ++strip)
 #pragma unroll 8
         for (int k = 0; k < 32; ++k)
           sum += of[strip * mix_parts * 32 + (k + threadIdx.x) % 32];
       int chunk = blockIdx.x * gridDim.y + blockIdx.y, chunks = gridDim.x * gridDim.y;
-      a.partial[(((long long)result * a.outputs + firstOutput + o) * chunks + chunk) * 2 + statistic] = sum;
+      a.partial[(((long long)candidate * a.outputs + firstOutput + o) * chunks + chunk) * 2 + statistic] = sum;
     }
   }
 }

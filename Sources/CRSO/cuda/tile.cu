@@ -64,7 +64,7 @@ static __device__ void tile(const rso_gpu_convolve &a) {
   const rso_gpu_slide &w = a.window;
   const rso_gpu_turn *turn = a.turn;
   const int perRow = (w.out_width + STRIP - 1) / STRIP;
-  const int result = blockIdx.x % a.results, firstSample = blockIdx.x / a.results * tile_samples;
+  const int candidate = blockIdx.x % a.candidates, firstSample = blockIdx.x / a.candidates * tile_samples;
   const int firstStrip = blockIdx.y * (blockDim.x / 32 / parts), firstOutput = blockIdx.z * tile_outputs;
   // Rows of the input that the block reads.
   const int top = firstStrip / perRow * STRIDE - 1;
@@ -75,7 +75,7 @@ static __device__ void tile(const rso_gpu_convolve &a) {
 
   const rso_gpu_unit *units = a.units ? a.units + turn->first_unit : 0;
   const long long area = (long long)w.height * w.width * a.samples;
-  const float *x = data(a.x, turn, result) + firstSample + (long long)begin * w.width * a.samples;
+  const float *x = data(a.x, turn, candidate) + firstSample + (long long)begin * w.width * a.samples;
   auto fetchChannel = [&](int i) {
     if (i < a.inputs) {
       float *to = shared + i % tile_stages * stage;
@@ -87,8 +87,8 @@ static __device__ void tile(const rso_gpu_convolve &a) {
           from += blockDim.x / 8 * a.samples;
         }
       }
-      int row = units     ? units[i / a.unit].channel * a.unit + i % a.unit
-                : a.lone ? turn->channel * a.unit + i
+      int row = units     ? units[i / a.width].channel * a.width + i % a.width
+                : a.lone ? turn->channel * a.width + i
                          : i;
       const float *weights = a.weights + (long long)row * tile_taps * a.padded_outputs + firstOutput;
       for (int q = threadIdx.x; q < tile_taps * tile_outputs / 4; q += blockDim.x)
@@ -115,7 +115,7 @@ static __device__ void tile(const rso_gpu_convolve &a) {
     sums.left = column * STRIDE - 1;
     sums.at = ((sums.row - begin) * w.width + sums.left) * tile_samples + threadIdx.x % 32;
     if (a.rest.data && isInside) {
-      const float *rest = data(a.rest, turn, result) +
+      const float *rest = data(a.rest, turn, candidate) +
                           ((long long)first * plane + row * w.out_width + column) * a.samples + n;
       if (isWhole) {
 #pragma unroll
@@ -149,13 +149,13 @@ static __device__ void tile(const rso_gpu_convolve &a) {
     RSO_THREADS {
       fetchChannel(i + 2);
       Sums<STRIP, OUTPUTS> &sums = kept[RSO_SELF];
-      Ramp r = ramp(a.x, result, i);
+      Ramp r = ramp(a.x, candidate, i);
       if (BOX) {
         // For the mean of four; exact.
         r.scale *= 0.25f;
         r.offset *= 0.25f;
       }
-      const float sign = units ? units[i / a.unit].sign : 1;
+      const float sign = units ? units[i / a.width].sign : 1;
       const float *at = shared + i % tile_stages * stage;
       const float *weights = at + channel + threadIdx.x / 32 % parts * OUTPUTS;
       at += sums.at;
@@ -194,7 +194,7 @@ static __device__ void tile(const rso_gpu_convolve &a) {
         for (int kx = 0; kx < 3; ++kx)
 #pragma unroll
           for (int o = 0; o < OUTPUTS; o += 4) {
-            Lanes four = load(weight + kx * tile_outputs + o);
+            Quad four = load(weight + kx * tile_outputs + o);
 #pragma unroll
             for (int j = 0; j < 4; ++j)
 #pragma unroll
@@ -216,7 +216,7 @@ static __device__ void tile(const rso_gpu_convolve &a) {
     bool isInside = n < a.samples && row < w.out_height, counts = isInside && n < a.count;
     bool isWhole = column + STRIP <= w.out_width && first + OUTPUTS <= a.outputs;
     if (isInside) {
-      float *y = data(a.y, turn, result) + ((long long)first * plane + row * w.out_width + column) * a.samples + n;
+      float *y = data(a.y, turn, candidate) + ((long long)first * plane + row * w.out_width + column) * a.samples + n;
       if (isWhole) {
 #pragma unroll
         for (int o = 0; o < OUTPUTS; ++o, y += (long long)plane * a.samples)
@@ -273,9 +273,9 @@ static __device__ void tile(const rso_gpu_convolve &a) {
       double sum = 0;
       for (int warp = 0; warp < warps; ++warp)
         sum += perWarp[i * warps + warp];
-      int chunks = gridDim.x / a.results * gridDim.y;
-      int chunk = blockIdx.x / a.results * gridDim.y + blockIdx.y;
-      a.partial[(((long long)result * a.outputs + output) * chunks + chunk) * 2 + i / tile_outputs] = sum;
+      int chunks = gridDim.x / a.candidates * gridDim.y;
+      int chunk = blockIdx.x / a.candidates * gridDim.y + blockIdx.y;
+      a.partial[(((long long)candidate * a.outputs + output) * chunks + chunk) * 2 + i / tile_outputs] = sum;
     }
   }
 }

@@ -63,7 +63,7 @@ typedef struct {
   ptrdiff_t z_lane, added_lane, y_lane, norm_lane, sums_lane, next_x, next_z;
   rso_window window;
   int32_t relu, lanes, tap;
-} rso_shift;
+} rso_shift_add;
 
 // One output channel of a 3×3 convolution, row by row: stride 1 or 2, padding 0 or 1.
 // w: [in_channels][3][3], rso_tile floats from tap to tap.
@@ -98,12 +98,12 @@ typedef struct {
 // u: weights at the points,
 //    [tile kinds 4×4, 4×3, 3×4, 3×3][points down][ceil(out_channels / 8)][in][points across][8]
 // bias: [out_channels] or NULL. out_height, out_width: sums of fours and threes, see rso_has_layer.
-// sums, if not NULL: receives the moments of y as `moments` does, around `shift`.
+// sums, if not NULL: receives the moments of y as `moments` does, around `origin`.
 // workspace: rso_layer_workspace(a) floats. y_is_far: y is not in cache. next: next_size floats to bring
 // near meanwhile, or NULL.
 typedef struct {
   rso_source source;
-  const float *u, *bias, *shift, *next;
+  const float *u, *bias, *origin, *next;
   const int32_t *valid;
   double *sums;
   float *y, *workspace;
@@ -135,17 +135,17 @@ typedef struct {
   // x: [channels, 2, 16] as `extremes` makes it, y: [channels, 16], the maximum of scale x + offset.
   void (*normalize_extremes)(const rso_map *, const float *scale, const float *offset,
                              ptrdiff_t lane);
-  void (*shift_add)(const rso_shift *);
+  void (*shift_add)(const rso_shift_add *);
 
-  // sums[2 c] += sum of (x - shift[c]), sums[2 c + 1] += sum of its squares, over the area and the
+  // sums[2 c] += sum of (x - origin[c]), sums[2 c + 1] += sum of its squares, over the area and the
   // first valid[lane] samples. Lane l adds to sums + l * sums_lane.
-  void (*moments)(const rso_map *, const float *shift, const int32_t *valid, double *sums,
+  void (*moments)(const rso_map *, const float *origin, const int32_t *valid, double *sums,
                   ptrdiff_t sums_lane);
 
   void (*layer)(const rso_layer *);
   // The moments of a source with a mixed channel, before its normalisation. extremes, if not NULL:
   // receives [channels, 2, 16] per lane as `extremes` does, which needs `at_points`.
-  void (*mixed_moments)(const rso_source *, const float *shift, const int32_t *valid, double *sums,
+  void (*mixed_moments)(const rso_source *, const float *origin, const int32_t *valid, double *sums,
                         ptrdiff_t sums_lane, float *extremes, ptrdiff_t extremes_lane);
 
   // Softmax cross entropy of logits x: [channels, 16] (area 1) against labels[16] per lane, summed

@@ -1,8 +1,8 @@
 // Arguments of the GPU's kernels, one struct each, read by Swift, by the kernels and by the tests.
 //
-// Layout. Samples lie innermost: a value is [results][channels][area][samples] floats, where `samples` is the
+// Layout. Samples lie innermost: a value is [candidates][channels][area][samples] floats, where `samples` is the
 // mini-batch rounded up to a multiple of 4 and what is behind the mini-batch's `count` holds nothing of meaning.
-// Results are the candidates. Strides are in floats.
+// Candidates are the candidates. Strides are in floats.
 #ifndef CRSO_CUDA_H
 #define CRSO_CUDA_H
 
@@ -19,7 +19,7 @@ enum {
   // Most values that one proposal may choose from.
   rso_gpu_candidates = 8,
   // Samples that one thread computes.
-  rso_gpu_lanes = 4,
+  rso_gpu_quad = 4,
   // Threads of a block that adds up.
   rso_gpu_threads = 256,
   // Numbers that such a block adds up.
@@ -88,9 +88,9 @@ typedef struct {
 // A value to read: activation(scale * x + offset).
 typedef struct {
   RSO_ADDRESS(const float) data;
-  // Per mini-batch, per lone channel and per result; 0: the same for all.
-  long long batch_stride, channel_stride, result_stride;
-  // [results][channels]; NULL: x as it is.
+  // Per mini-batch, per lone channel and per candidate; 0: the same for all.
+  long long batch_stride, channel_stride, candidate_stride;
+  // [candidates][channels]; NULL: x as it is.
   RSO_ADDRESS(const float) scale;
   RSO_ADDRESS(const float) offset;
   int affine_stride;
@@ -101,7 +101,7 @@ typedef struct {
 // Where a value is written.
 typedef struct {
   RSO_ADDRESS(float) data;
-  long long batch_stride, result_stride;
+  long long batch_stride, candidate_stride;
 } rso_gpu_target;
 
 // A window sliding over an image, zeros outside of it.
@@ -118,14 +118,14 @@ typedef struct {
   RSO_ADDRESS(const float) bias;
   // [rows][taps][padded outputs]
   RSO_ADDRESS(const float) weights;
-  // Lone channels, `unit` inputs each, and their rows; NULL: row(i) = i, or as `lone` has it.
+  // Lone channels, `width` inputs each, and their rows; NULL: row(i) = i, or as `lone` has it.
   RSO_ADDRESS(const rso_gpu_unit) units;
   rso_gpu_target y;
   rso_gpu_slide window;
   // `lone`: the inputs are those of the turn's channel.
-  int samples, inputs, outputs, padded_outputs, unit, lone;
+  int samples, inputs, outputs, padded_outputs, width, lone;
   // In tiles only. `count`: samples that the sums are of; `tile_rows`: of the input, those that a block reads.
-  int count, results, tile_rows;
+  int count, candidates, tile_rows;
   // As of rso_gpu_moments; NULL: not wanted.
   RSO_ADDRESS(double) partial;
 } rso_gpu_convolve;
@@ -134,14 +134,14 @@ typedef struct {
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
   rso_gpu_operand x;
-  // [channels][taps], those of the turn's channel behind `unit` times its number.
+  // [channels][taps], those of the turn's channel behind `width` times its number.
   RSO_ADDRESS(const float) weights;
   // [channels], likewise; NULL: zero.
   RSO_ADDRESS(const float) bias;
   rso_gpu_target y;
   rso_gpu_slide window;
   // `swept`: 1: the candidates are the weights' of the turn's row, 2: the bias's, 0: neither.
-  int samples, channels, unit, swept;
+  int samples, channels, width, swept;
 } rso_gpu_depthwise;
 
 // y = a window's mean or maximum, for every channel.
@@ -153,7 +153,7 @@ typedef struct {
   int samples, channels, maximum;
 } rso_gpu_pool;
 
-// partial[result][channel][chunk] = sum and sum of squares of the chunk's numbers.
+// partial[candidate][channel][chunk] = sum and sum of squares of the chunk's numbers.
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
   rso_gpu_operand x;
@@ -164,24 +164,24 @@ typedef struct {
 // The affine map of batch norm from the chunks' sums or, without chunks, from given moments.
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
-  // [partial_results][channels][chunks][2]
+  // [partial_candidates][channels][chunks][2]
   RSO_ADDRESS(const double) partial;
   // [channels]: read without chunks, else written unless NULL.
   RSO_ADDRESS(double) mean;
   RSO_ADDRESS(double) variance;
-  // [channels], those of the turn's channel behind `unit` times its number.
+  // [channels], those of the turn's channel behind `width` times its number.
   RSO_ADDRESS(const float) gamma;
   RSO_ADDRESS(const float) beta;
-  // [results][channels]
+  // [candidates][channels]
   RSO_ADDRESS(float) scale;
   RSO_ADDRESS(float) offset;
   double values, epsilon;
   // `swept`: 1: the candidates are gamma's of the turn's row, 2: beta's, 0: neither.
-  int channels, chunks, partial_results, unit, swept;
+  int channels, chunks, partial_candidates, width, swept;
 } rso_gpu_settle;
 
 // z += sum over the turn's changes of (parameter - start) * shifted x
-// y[result] = z + delta[result] * (shifted x, or 1 without x)
+// y[candidate] = z + delta[candidate] * (shifted x, or 1 without x)
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
   // Elements of the swept tensor.
@@ -195,8 +195,8 @@ typedef struct {
   rso_gpu_slide window;
   // As of rso_gpu_moments, of one channel; NULL: not wanted.
   RSO_ADDRESS(double) partial;
-  int samples, count, results, per_channel, chunks;
-} rso_gpu_shift;
+  int samples, count, candidates, per_channel, chunks;
+} rso_gpu_shift_add;
 
 // y = a + b
 typedef struct {
@@ -214,7 +214,7 @@ typedef struct {
   RSO_ADDRESS(const rso_gpu_unit) from;
   // Units without a positive sign are left out.
   RSO_ADDRESS(const rso_gpu_unit) to;
-  int samples, area, channels, unit, to_lone;
+  int samples, area, channels, width, to_lone;
 } rso_gpu_copy;
 
 // weights[input][tap][padded outputs] of parameters [outputs][inputs][taps]. With `row_length`:
@@ -267,10 +267,10 @@ typedef struct {
   RSO_ADDRESS(rso_gpu_outcome) outcomes;
   // [elements of the swept tensor]
   RSO_ADDRESS(rso_gpu_pending) pending;
-  int results, blocks;
+  int candidates, blocks;
 } rso_gpu_choose;
 
-// partial[result][block] = the sum of the samples' softmax cross entropies.
+// partial[candidate][block] = the sum of the samples' softmax cross entropies.
 // With `decide`, the last block to be done decides.
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
@@ -282,7 +282,7 @@ typedef struct {
   RSO_ADDRESS(const int) order;
   RSO_ADDRESS(const int) labels;
   RSO_ADDRESS(double) partial;
-  // [samples], of the first result; may be NULL.
+  // [samples], of the first candidate; may be NULL.
   RSO_ADDRESS(int) predicted;
   rso_gpu_choose decide;
   int samples, count, classes, blocks, inputs, area, maximum, padded_outputs, decides;

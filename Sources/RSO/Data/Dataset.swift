@@ -43,8 +43,8 @@ public struct Dataset: Sendable {
     let labels = [train.labels, test.labels].joined()
     self.name = name
     self.classes = classes ?? 1 + Int(labels.max() ?? 0)
-    self.train = try train.limited(to: trainLimit, option: "--train-limit")
-    self.test = try test.limited(to: testLimit, option: "--test-limit")
+    self.train = try train.limited(to: trainLimit, option: "`trainLimit`")
+    self.test = try test.limited(to: testLimit, option: "`testLimit`")
     mean = Self.mean(of: self.train)
   }
 

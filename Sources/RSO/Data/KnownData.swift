@@ -103,8 +103,8 @@ extension Dataset {
   ) throws -> Dataset {
     guard let known = KnownData.named(name) else {
       throw RSOError(
-        "--data", "expected \(KnownData.all.map(\.name).joined(separator: ", ")), found '\(name)'",
-        hint: "your own images: --data-dir DIR")
+        "`data`", "expected \(KnownData.all.map(\.name).joined(separator: ", ")), found '\(name)'",
+        hint: "your own images: `directory`")
     }
     if known.isBuiltIn, directory == nil {
       return try mnist(trainLimit: trainLimit, testLimit: testLimit)
@@ -120,7 +120,7 @@ extension Dataset {
       throw RSOError(
         folder.path,
         "expected images of \(known.shape) in \(known.classes) classes, as \(known.name) has, "
-          + "found \(data.train.shape) in \(data.classes)", hint: "other images go without --data")
+          + "found \(data.train.shape) in \(data.classes)", hint: "other images go without `data`")
     }
     return data
   }

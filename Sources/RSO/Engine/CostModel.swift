@@ -95,7 +95,7 @@ public struct CostModel: Hashable, Sendable {
       let perBatch = cost.upkeep(turns, order: order)
       let held = (0..<slot.count).count(where: turns.isHeld)
       let candidates = 3 * slot.count - held
-      let sharesCache = previous?.group == sweep.group && previous?.round == sweep.round
+      let sharesCache = previous?.group == sweep.group && previous?.repetition == sweep.repetition
       let below = layers[..<cost.lone.plan.cachedValue].reduce(0, +)
       let memory = CPUMemory(
         network: folded, lone: cost.lone, batch: settings.batchSize, batches: batches)

@@ -25,7 +25,7 @@ public enum Device: Hashable, Sendable {
     case .cpu(let threads):
       let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
       guard (1...1024).contains(threads) else {
-        throw RSOError("--threads", "expected 1 to 1024, found \(threads)")
+        throw RSOError("`threads`", "expected 1 to 1024, found \(threads)")
       }
       try CPUEngine.check(network)
       return try CPUEngine(network: network, data: data, parameters: parameters, threads: threads)

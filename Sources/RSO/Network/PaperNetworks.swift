@@ -31,9 +31,9 @@ extension Network {
         ], input, classes)
     default:
       throw RSOError(
-        "--layers",
+        "`layers`",
         "expected 6 (the paper's MNIST network) or 9 (its CIFAR-10 network), found \(layers)",
-        hint: "any other network: --network FILE.json")
+        hint: "any other network: `network`")
     }
   }
 

@@ -152,7 +152,7 @@ extension Rule: CustomStringConvertible {
 
   private static func error(_ found: String) -> RSOError {
     RSOError(
-      "--rule",
+      "`rule`",
       "expected best, slope:c=C with C in (0, 100], or parabola:reach=R,settle=S with R above 0 and S in (0, 1], "
         + "found '\(found)'",
       hint: "R and S may change over the cycles, as in settle=1..0.2")

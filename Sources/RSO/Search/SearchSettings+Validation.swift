@@ -1,48 +1,48 @@
 extension SearchSettings {
-  /// - Throws: `RSOError` naming the option, in the command line's words.
+  /// - Throws: `RSOError` naming the setting.
   public func validate(samples: Int, network: Network) throws {
     func require(
-      _ holds: Bool, _ option: String, _ expected: String, _ found: Any, _ hint: String? = nil
+      _ holds: Bool, _ setting: String, _ expected: String, _ found: Any, _ hint: String? = nil
     ) throws {
       guard holds else {
-        throw RSOError(option, "expected \(expected), found \(found)", hint: hint)
+        throw RSOError(setting, "expected \(expected), found \(found)", hint: hint)
       }
     }
-    try require((1...1_000_000).contains(cycles), "--cycles", "1 to 1,000,000", cycles)
+    try require((1...1_000_000).contains(cycles), "`cycles`", "1 to 1,000,000", cycles)
     for size in firstBatches.map(\.size) + [batchSize] {
-      try require(size >= 1, "--batch", "1 or more", size)
+      try require(size >= 1, "`batchSize`", "1 or more", size)
       try require(
-        size <= samples, "--batch", "at most the \(samples) training samples", size,
-        "use --batch \(samples) or less")
+        size <= samples, "`batchSize`", "at most the \(samples) training samples", size,
+        "use `batchSize` \(samples) or less")
     }
     for step in firstBatches {
       try require(
-        (1...1_000_000).contains(step.cycles), "--batch \(step.size)", "1 to 1,000,000 cycles",
+        (1...1_000_000).contains(step.cycles), "`batchSize` \(step.size)", "1 to 1,000,000 cycles",
         step.cycles)
     }
-    try require(hold.isValid, "--hold", "1 or more elements, or channel", hold)
+    try require(hold.isValid, "`hold`", "1 or more elements, or channel", hold)
     for span in firstRounds.map(\.span) + [round] {
-      try require(span.isValid, "--round", "1 or more elements, or channel", span)
+      try require(span.isValid, "`round`", "1 or more elements, or channel", span)
     }
     for step in firstRounds {
       try require(
-        (1...1_000_000).contains(step.cycles), "--round \(step.span)", "1 to 1,000,000 cycles",
+        (1...1_000_000).contains(step.cycles), "`round` \(step.span)", "1 to 1,000,000 cycles",
         step.cycles)
     }
     try rule.validate()
-    try require((0...1).contains(anneal), "--anneal", "a fraction from 0 to 1", anneal)
+    try require((0...1).contains(anneal), "`anneal`", "a fraction from 0 to 1", anneal)
     try require(
-      weightDecay >= 0 && weightDecay < 1, "--weight-decay", "0 or more and less than 1",
+      weightDecay >= 0 && weightDecay < 1, "`weightDecay`", "0 or more and less than 1",
       weightDecay)
     try require(
-      deviationScale > 0 && deviationScale.isFinite, "--sigma-scale", "a number above 0",
+      deviationScale > 0 && deviationScale.isFinite, "`deviationScale`", "a number above 0",
       deviationScale)
     let slots = Parameters(zerosFor: network).slots
     if let only {
-      try require(!only.isEmpty, "--only", "a pattern or more", "none")
+      try require(!only.isEmpty, "`only`", "a pattern or more", "none")
       for pattern in only {
         try require(
-          slots.contains { Self.matches($0.name, pattern) }, "--only",
+          slots.contains { Self.matches($0.name, pattern) }, "`only`",
           "a pattern of the names of parameters", "'\(pattern)', which matches none",
           "there are " + slots.map(\.name).joined(separator: ", "))
       }
@@ -52,9 +52,9 @@ extension SearchSettings {
     }
     for (name, count) in sweeps {
       try require(
-        names.contains(name), "--sweeps", "the name of a convolution or linear layer", "'\(name)'",
+        names.contains(name), "`sweeps`", "the name of a convolution or linear layer", "'\(name)'",
         "there are " + Set(names).sorted().joined(separator: ", "))
-      try require((0...1000).contains(count), "--sweeps \(name)", "0 to 1000 times", count)
+      try require((0...1000).contains(count), "`sweeps` \(name)", "0 to 1000 times", count)
     }
   }
 }

@@ -7,10 +7,10 @@ public struct Sweep: Hashable, Sendable {
   /// The slot whose number keys the order of the samples: the first of the group.
   public var group: Int
   /// Counts the sweeps of this tensor within a cycle, from 0.
-  public var round: Int
+  public var repetition: Int
 
-  /// Keeps the draws of rounds apart: the number that stands for `slot` in them.
-  func key(_ slot: Int) -> Int { slot | round << 20 }
+  /// Keeps the draws of repetitions apart: the number that stands for `slot` in them.
+  func key(_ slot: Int) -> Int { slot | repetition << 20 }
 }
 
 extension SearchSettings {
@@ -26,14 +26,14 @@ extension SearchSettings {
     if tensorOrder == .inputToOutput { nodes.reverse() }
     let counts = nodes.map { sweeps[network.nodes[$0].name] ?? 1 }
     var result: [Sweep] = []
-    for round in 0..<(counts.max() ?? 0) {
-      for (node, count) in zip(nodes, counts) where round < count {
+    for repetition in 0..<(counts.max() ?? 0) {
+      for (node, count) in zip(nodes, counts) where repetition < count {
         let members = slots.indices.filter { groups[$0] == node }.sorted {
           (slots[$0].node, order.firstIndex(of: slots[$0].role) ?? 0)
             < (slots[$1].node, order.firstIndex(of: slots[$1].role) ?? 0)
         }
         result += members.filter { searches(slots[$0]) }
-          .map { Sweep(parameter: $0, group: members[0], round: round) }
+          .map { Sweep(parameter: $0, group: members[0], repetition: repetition) }
       }
     }
     return result

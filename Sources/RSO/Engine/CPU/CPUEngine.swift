@@ -138,7 +138,7 @@ package final class CPUEngine: Engine {
     built.load(current)
     built.use(statistics)
     var input = try imageInput(
-      batches.input(0, results: 1), split == .train ? images.train : images.test)
+      batches.input(0, candidates: 1), split == .train ? images.train : images.test)
     let predicted = try Buffer<Int32>(batches.samples.count)
     input.predicted = predicted.pointer
     let loss = try built.pass.run(input, workers)[0]
@@ -196,7 +196,7 @@ package final class CPUEngine: Engine {
     statisticsPass = (built, batches)
     built.load(current)
     var found = BatchNormStatistics()
-    try built.pass.run(imageInput(batches.input(0, results: 1), images.train), workers) { norm in
+    try built.pass.run(imageInput(batches.input(0, candidates: 1), images.train), workers) { norm in
       found.moments[norm.node] = .init(mean: norm.mean, variance: norm.variance)
     }
     statistics = found

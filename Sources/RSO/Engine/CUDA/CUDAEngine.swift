@@ -322,10 +322,10 @@ extension CUDAEngine {
         free: free)
       throw RSOError(
         context.name,
-        "--batch \(order.batchSize): expected \(megabytes(need.total)) of the card's memory, "
+        "`batchSize` \(order.batchSize): expected \(megabytes(need.total)) of the card's memory, "
           + "found \(megabytes(free)) free",
-        hint: fitting.map { "--batch \($0) fits" }
-          ?? "no --batch fits: use fewer samples with --train-limit, or a larger card")
+        hint: fitting.map { "`batchSize` \($0) fits" }
+          ?? "no `batchSize` fits: use fewer samples with `trainLimit`, or a larger card")
     }
     storage = try DeviceMemory(context, count: need.storage)
     work = try DeviceMemory(context, count: need.work)

@@ -42,12 +42,12 @@ package struct LoneChannel {
   }
 
   /// Channels that `value` has for one lone channel: more than one behind a flatten.
-  func unit(_ value: Int) -> Int { network.shapes[value].channels / channels }
+  func width(_ value: Int) -> Int { network.shapes[value].channels / channels }
 
   /// The shape of `count` lone channels of `value`.
   func shape(_ value: Int, count: Int = 1) -> Shape {
     var shape = network.shapes[value]
-    shape.channels = unit(value) * count
+    shape.channels = width(value) * count
     return shape
   }
 }

@@ -13,7 +13,7 @@ final class Batches {
   let samples: Buffer<Int32>
   /// The same for the class of each sample, 0 in the padding.
   let labels: Buffer<Int32>
-  /// `[blocks]` and `[blocks][results]` number of samples.
+  /// `[blocks]` and `[blocks][candidates]` number of samples.
   private var valid: [Int: Buffer<Int32>] = [:]
 
   /// - Parameter order: whole mini-batches of `size` samples.
@@ -35,23 +35,23 @@ final class Batches {
       samples.pointer[place] = sample
       self.labels.pointer[place] = labels[Int(sample)]
     }
-    for results in [1, 3] { valid[results] = try validity(results) }
+    for candidates in [1, 3] { valid[candidates] = try validity(candidates) }
   }
 
-  private func validity(_ results: Int) throws -> Buffer<Int32> {
+  private func validity(_ candidates: Int) throws -> Buffer<Int32> {
     try Buffer(
       (0..<blocks).flatMap { block in
         Array(
-          repeating: Int32(min(Kernels.block, own - block * Kernels.block)), count: results)
+          repeating: Int32(min(Kernels.block, own - block * Kernels.block)), count: candidates)
       })
   }
 
   var chunks: Int { (blocks + Pass.blocksPerChunk - 1) / Pass.blocksPerChunk }
 
   /// What a pass over one mini-batch reads.
-  func input(_ batch: Int, results: Int) throws -> Pass.Input {
-    let validity = try valid[results] ?? self.validity(results)
-    valid[results] = validity
+  func input(_ batch: Int, candidates: Int) throws -> Pass.Input {
+    let validity = try valid[candidates] ?? self.validity(candidates)
+    valid[candidates] = validity
     return Pass.Input(
       count: size, blocks: blocks, reduction: reduction, valid: UnsafePointer(validity.pointer),
       labels: UnsafePointer(labels.pointer + batch * blocks * Kernels.block),

@@ -28,7 +28,7 @@ extension Pass {
     var findsMoments: Bool {
       switch operation {
       case .winograd: moments == nil
-      case .shift: moments == nil && source.norm == nil
+      case .shiftAdd: moments == nil && source.norm == nil
       default: false
       }
     }
@@ -123,7 +123,7 @@ extension Pass {
         _ = takeMixing(&joined)
       case .normalize(let norm, let activation)
       where activation == rso_relu || activation == rso_identity:
-        if let maker = producer(step.x), let shift = fused[maker], case .shift = shift.operation,
+        if let maker = producer(step.x), let shift = fused[maker], case .shiftAdd = shift.operation,
           shift.moments == nil
         {
           absorbed.insert(maker)
@@ -137,7 +137,7 @@ extension Pass {
           fused[maker]?.moments = norm
           absorbed.insert(index)
           // What nothing else reads is not stored; a layer has to.
-          if case .shift = fused[maker]?.operation, producer(step.x) != nil {
+          if case .shiftAdd = fused[maker]?.operation, producer(step.x) != nil {
             fused[maker]?.y = nil
           }
         } else if !takeMixing(&joined), let other = extremes(beside: index),
@@ -149,7 +149,7 @@ extension Pass {
       case .add:
         // What a shortcut brings that is itself made of the changed channel is not ready when that is shifted.
         for (shifted, added) in [(step.x, step.b), (step.b, step.x)] {
-          guard let index = producer(shifted), case .shift = steps[index].operation,
+          guard let index = producer(shifted), case .shiftAdd = steps[index].operation,
             let shift = fused[index], let added, isInMemory(added)
           else { continue }
           absorbed.insert(index)

@@ -142,11 +142,11 @@ final class NetworkPass {
     let weights = try DepthwiseWeights(
       node: node, channels: pass.values[x].shape.channels,
       taps: Int(window.kernel * window.kernel),
-      results: alone && node == swept ? pass.results : 1)
+      candidates: alone && node == swept ? pass.candidates : 1)
     if alone { loneDepthwise.append(weights) } else { wholeDepthwise.append(weights) }
     return .depthwise(
       window, weights: UnsafePointer(pass.own(weights.weights)),
-      bias: UnsafePointer(pass.own(weights.bias)), results: weights.results)
+      bias: UnsafePointer(pass.own(weights.bias)), candidates: weights.candidates)
   }
 
   private func norm(
@@ -155,7 +155,8 @@ final class NetworkPass {
     let level = usesRunningStatistics ? 0 : pass.values[x].level + 1
     let shape = pass.values[x].shape
     let norm = try Norm(
-      node: node, channels: shape.channels, epsilon: epsilon, level: level, results: pass.results,
+      node: node, channels: shape.channels, epsilon: epsilon, level: level,
+      candidates: pass.candidates,
       chunkCapacity: pass.chunkCapacity, area: shape.area)
     pass.norms.append(norm)
     if alone { loneNorms.append(norm) } else { wholeNorms.append(norm) }
@@ -184,7 +185,7 @@ final class NetworkPass {
     for norm in wholeNorms {
       for (role, buffer) in [(Parameters.Role.scale, norm.gamma), (.shift, norm.beta)] {
         guard let slot = parameters.slot(node: norm.node, role) else { continue }
-        for result in 0..<norm.results {
+        for result in 0..<norm.candidates {
           buffer.set(parameters.values[slot.range], at: result * norm.channels)
         }
       }
@@ -198,7 +199,7 @@ final class NetworkPass {
       if usesRunningStatistics {
         norm.use(moments)
       } else {
-        norm.shift.set(moments.mean.map(Float.init)[...])
+        norm.origin.set(moments.mean.map(Float.init)[...])
       }
     }
   }

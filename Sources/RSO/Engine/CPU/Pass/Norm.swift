@@ -9,58 +9,58 @@ final class Norm {
   /// The segment from which on the map is known; 0: it uses running statistics.
   let level: Int
   /// Statistics are taken for each candidate.
-  let results: Int
+  let candidates: Int
 
-  /// `[results][channels]`, γ and β.
+  /// `[candidates][channels]`, γ and β.
   let gamma: Buffer<Float>
   let beta: Buffer<Float>
   /// `[channels]`, subtracted before squares are summed, so that the variance does not cancel.
-  let shift: Buffer<Float>
-  /// `[results][channels]`, y = scale · x + offset.
+  let origin: Buffer<Float>
+  /// `[candidates][channels]`, y = scale · x + offset.
   let scale: Buffer<Float>
   let offset: Buffer<Float>
-  /// `[chunks][results][channels][2]`
+  /// `[chunks][candidates][channels][2]`
   let sums: Buffer<Double>
-  /// `[results][channels]`
+  /// `[candidates][channels]`
   private(set) var mean: [Double]
   private(set) var variance: [Double]
   /// Values per sample and channel.
   private let area: Int
 
   init(
-    node: Int, channels: Int, epsilon: Double, level: Int, results: Int, chunkCapacity: Int,
+    node: Int, channels: Int, epsilon: Double, level: Int, candidates: Int, chunkCapacity: Int,
     area: Int
   ) throws {
     self.node = node
     self.channels = channels
     self.epsilon = epsilon
     self.level = level
-    self.results = results
+    self.candidates = candidates
     self.area = area
-    gamma = try Buffer(results * channels)
-    beta = try Buffer(results * channels)
-    shift = try Buffer(channels)
-    scale = try Buffer(results * channels)
-    offset = try Buffer(results * channels)
-    sums = try Buffer(level == 0 ? 0 : max(chunkCapacity, 1) * results * channels * 2)
-    mean = Array(repeating: 0, count: results * channels)
+    gamma = try Buffer(candidates * channels)
+    beta = try Buffer(candidates * channels)
+    origin = try Buffer(channels)
+    scale = try Buffer(candidates * channels)
+    offset = try Buffer(candidates * channels)
+    sums = try Buffer(level == 0 ? 0 : max(chunkCapacity, 1) * candidates * channels * 2)
+    mean = Array(repeating: 0, count: candidates * channels)
     variance = mean
   }
 
   func clear(chunks: Int) {
-    sums.pointer.update(repeating: 0, count: max(chunks, 1) * results * channels * 2)
+    sums.pointer.update(repeating: 0, count: max(chunks, 1) * candidates * channels * 2)
   }
 
   /// Adds up the chunks' sums and derives the map.
   ///
   /// - Parameter samples: of all processes.
   func settle(_ reduction: Reduction, samples: Int) throws {
-    let count = results * channels
+    let count = candidates * channels
     let n = Double(samples * area)
     try reduction.sum(sums.pointer, chunks: Reduction.chunks(of: samples), width: 2 * count)
     for i in 0..<count {
       let shifted = sums.pointer[2 * i] / n
-      mean[i] = Double(shift.pointer[i % channels]) + shifted
+      mean[i] = Double(origin.pointer[i % channels]) + shifted
       // Rounding can take a variance of zero below it; NaN stays NaN.
       let difference = sums.pointer[2 * i + 1] / n - shifted * shifted
       variance[i] = difference < 0 ? 0 : difference
@@ -76,7 +76,7 @@ final class Norm {
   }
 
   private func derive() {
-    for i in 0..<results * channels {
+    for i in 0..<candidates * channels {
       let factor = Double(gamma.pointer[i]) / (variance[i] + epsilon).squareRoot()
       scale.pointer[i] = Float(factor)
       offset.pointer[i] = Float(Double(beta.pointer[i]) - mean[i] * factor)

@@ -45,8 +45,8 @@ final class Pass {
     self.blockCapacity = blockCapacity
   }
 
-  /// Number of results of a statistic or a loss: one per candidate.
-  var results: Int { if case .candidates(let count) = lanes { count } else { 1 } }
+  /// Candidates that a statistic or a loss is taken for; 1 where nothing depends on a candidate.
+  var candidates: Int { if case .candidates(let count) = lanes { count } else { 1 } }
 
   /// Work is dealt out, and sums are added up, by fixed chunks of three blocks (`Reduction`).
   static let blocksPerChunk = Reduction.chunk / Kernels.block
@@ -130,7 +130,7 @@ extension Pass {
     } else {
       values.append(
         Value(
-          shape: shape, perLane: true, blockStride: Self.stride(shape) * results, isBound: false,
+          shape: shape, perLane: true, blockStride: Self.stride(shape) * candidates, isBound: false,
           level: level))
       y = values.count - 1
     }
@@ -151,7 +151,7 @@ extension Pass {
     case .convolution(let window, _, _, let inputs), .winograd(let window, _, _, let inputs):
       Double(inputs) * Double(window.kernel * window.kernel)
     case .mix: 9
-    case .shift, .normalize: 2
+    case .shiftAdd, .normalize: 2
     case .averagePool(let window), .maxPool(let window), .depthwise(let window, _, _, _):
       Double(window.kernel * window.kernel)
     default: 1
@@ -189,7 +189,7 @@ extension Pass {
       }
     }
     for level in 0...(steps.map(\.level).max() ?? 0) { segments.append(segment(level)) }
-    losses = try Buffer<Double>(max(chunkCapacity, 1) * results)
+    losses = try Buffer<Double>(max(chunkCapacity, 1) * candidates)
     pointers = (try Buffer(values), try Buffer(norms.map { Context.NormPointers($0) }))
   }
 
@@ -220,7 +220,7 @@ extension Pass {
     }
     var live: [(value: ValueID, range: Range<Int>)] = []
     func place(_ value: ValueID) -> Range<Int> {
-      let size = Self.stride(values[value].shape) * max(3, results)
+      let size = Self.stride(values[value].shape) * max(3, candidates)
       var start = 0
       for other in live.map(\.range).sorted(by: { $0.lowerBound < $1.lowerBound })
       where other.lowerBound < start + size { start = max(start, other.upperBound) }
@@ -249,7 +249,7 @@ extension Pass {
         operation: step.operation, source: step.source, moments: step.moments, x: x, b: b,
         added: added, y: y, shape: shape, outputs: step.y.map { values[$0].shape.channels } ?? 0)
       workspaceSize = max(
-        workspaceSize, instruction.workspace(lanes: max(Self.blocksPerChunk, results)))
+        workspaceSize, instruction.workspace(lanes: max(Self.blocksPerChunk, candidates)))
       instructions.append(instruction)
     }
     return Segment(instructions: instructions)
@@ -262,7 +262,7 @@ extension Pass {
   /// Runs every segment; returns the summed loss per result, if a step computes one.
   ///
   /// - Parameters:
-  ///   - candidates: the first so many only, where a pass has more; the others' results mean nothing.
+  ///   - candidates: the first so many only, where a pass has more; the numbers of the others mean nothing.
   ///   - settled: called when the statistics of a norm are known, before they are used.
   @discardableResult
   func run(
@@ -273,12 +273,12 @@ extension Pass {
     }
     let chunks = (input.blocks + Self.blocksPerChunk - 1) / Self.blocksPerChunk
     guard let losses, let pointers else { return [] }
-    losses.pointer.update(repeating: 0, count: max(chunks, 1) * results)
+    losses.pointer.update(repeating: 0, count: max(chunks, 1) * self.candidates)
 
     for (index, value) in values.enumerated() { pointers.values.pointer[index] = value }
     let context = Context(
       pass: self, values: pointers.values.pointer, norms: pointers.norms.pointer, input: input,
-      losses: losses.pointer, workspace: scratchSize, lanes: candidates ?? results)
+      losses: losses.pointer, workspace: scratchSize, lanes: candidates ?? self.candidates)
     let pieces = Pieces(chunks: chunks, threads: workers.threads)
     for level in segments.indices {
       let start = ContinuousClock.now
@@ -294,9 +294,9 @@ extension Pass {
     work.clear()
     guard hasLoss else { return [] }
     try input.reduction.sum(
-      losses.pointer, chunks: Reduction.chunks(of: input.count), width: results)
+      losses.pointer, chunks: Reduction.chunks(of: input.count), width: self.candidates)
     var sums = ShortList<Double>()
-    for result in 0..<(candidates ?? results) { sums.append(losses.pointer[result]) }
+    for candidate in 0..<(candidates ?? self.candidates) { sums.append(losses.pointer[candidate]) }
     return sums
   }
 

@@ -17,7 +17,7 @@ extension Pass {
     struct NormPointers {
       var scale: UnsafePointer<Float>
       var offset: UnsafePointer<Float>
-      var shift: UnsafePointer<Float>
+      var origin: UnsafePointer<Float>
       var sums: UnsafeMutablePointer<Double>
       var channels: Int
       /// Between lanes of scale and offset.
@@ -26,10 +26,10 @@ extension Pass {
       init(_ norm: Norm) {
         scale = UnsafePointer(norm.scale.pointer)
         offset = UnsafePointer(norm.offset.pointer)
-        shift = UnsafePointer(norm.shift.pointer)
+        origin = UnsafePointer(norm.origin.pointer)
         sums = norm.sums.pointer
         channels = norm.channels
-        lane = norm.results == 1 ? 0 : norm.channels
+        lane = norm.candidates == 1 ? 0 : norm.channels
       }
     }
 
@@ -139,11 +139,11 @@ extension Pass {
           x_lane: xLane, y_lane: yLane, init_lane: bLane, next_x: 0, next_init: 0, window: window,
           lanes: Int32(place.lanes), in_channels: Int32(inputs), out_channels: Int32(i.outputs))
         kernels.convolution(&convolution)
-      case .depthwise(let window, let weights, let bias, let results):
+      case .depthwise(let window, let weights, let bias, let candidates):
         let size = Int(window.kernel * window.kernel) * Int(rso_tile)
         let outArea = Int(window.out_height * window.out_width)
         // Lanes that have the same weights go together.
-        let together = results == 1 ? place.lanes : 1
+        let together = candidates == 1 ? place.lanes : 1
         guard let x, let y else { return }
         for lane in Swift.stride(from: 0, to: place.lanes, by: together) {
           for c in 0..<i.outputs {
@@ -177,14 +177,14 @@ extension Pass {
         }
         if let moments = i.moments {
           let n = norms[moments]
-          layer.shift = n.shift
+          layer.origin = n.origin
           layer.valid = valid(place)
           (layer.sums, layer.sums_lane) = sums(n, place)
         }
         kernels.layer(&layer)
-      case .shift(let window, let delta, let tap):
+      case .shiftAdd(let window, let delta, let tap):
         let (added, addedLane) = find(i.added, place)
-        var shift = rso_shift()
+        var shift = rso_shift_add()
         (shift.x, shift.z, shift.delta) = (map.x, UnsafePointer(b), delta)
         shift.y = i.y.isNothing ? nil : y
         if !i.added.isNothing { shift.added = UnsafePointer(added) }
@@ -195,7 +195,7 @@ extension Pass {
           shift.relu = i.source.relu ? 1 : 0
         }
         if let moments = i.moments {
-          (shift.origin, shift.valid) = (norms[moments].shift, valid(place))
+          (shift.origin, shift.valid) = (norms[moments].origin, valid(place))
           (shift.sums, shift.sums_lane) = sums(norms[moments], place)
         }
         if place.next > 0, i.x.value >= 0, i.b.value >= 0 {
@@ -225,31 +225,31 @@ extension Pass {
       case .globalMax: kernels.global_max(&map)
       case .globalAverage: kernels.global_average(&map)
       case .extremes: kernels.extremes(&map)
-      case .gather(let groups, let count):
+      case .gather(let channels, let count):
         let size = i.outputs * area / count * block
         copy(place.lanes, count) { lane, u in
           guard let x, let y else { return nil }
-          return (y + lane * yLane + u * size, x + lane * xLane + Int(groups[u]) * size, size)
+          return (y + lane * yLane + u * size, x + lane * xLane + Int(channels[u]) * size, size)
         }
-      case .scatter(let groups, let count):
+      case .scatter(let channels, let count):
         let size = i.shape.count / count * block
         copy(place.lanes, count) { lane, u in
-          guard let x, let y, groups[u] >= 0 else { return nil }
-          return (y + lane * yLane + Int(groups[u]) * size, x + lane * xLane + u * size, size)
+          guard let x, let y, channels[u] >= 0 else { return nil }
+          return (y + lane * yLane + Int(channels[u]) * size, x + lane * xLane + u * size, size)
         }
-      case .replace(let groups):
+      case .replace(let channels):
         let size = i.shape.count * block
         copy(place.lanes, 1) { lane, _ in
           guard let x, let y, let b else { return nil }
           let total = i.outputs * area * block
           (y + lane * yLane).update(from: b + lane * bLane, count: total)
-          return (y + lane * yLane + Int(groups[0]) * size, x + lane * xLane, size)
+          return (y + lane * yLane + Int(channels[0]) * size, x + lane * xLane, size)
         }
       case .moments(let norm):
         let n = norms[norm]
         let (sums, lane) = sums(n, place)
         if i.source.mixing == nil {
-          kernels.moments(&map, n.shift, valid(place), sums, lane)
+          kernels.moments(&map, n.origin, valid(place), sums, lane)
         } else {
           var source = i.kernelSource
           fill(&source, i, place)
@@ -258,7 +258,7 @@ extension Pass {
             source.next = values[i.x.value].blockStride * place.blocks
           }
           kernels.mixed_moments(
-            &source, n.shift, valid(place), sums, lane, i.y.isNothing ? nil : y, yLane)
+            &source, n.origin, valid(place), sums, lane, i.y.isNothing ? nil : y, yLane)
         }
       case .crossEntropy:
         guard let labels = input.labels else { return }

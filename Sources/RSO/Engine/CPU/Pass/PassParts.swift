@@ -16,7 +16,7 @@ extension Pass {
     segments.map { segment in
       ProposalPart(
         steps: segment.instructions.map(\.words).joined(separator: "; "),
-        multiplyAdds: results * segment.instructions.reduce(0) { $0 + $1.multiplyAdds },
+        multiplyAdds: candidates * segment.instructions.reduce(0) { $0 + $1.multiplyAdds },
         seconds: segment.seconds)
     }
   }
@@ -51,7 +51,7 @@ extension Pass.Instruction {
       return Int(window.out_height * window.out_width * window.kernel * window.kernel) * outputs
     case .mix(let weights):
       return 9 * Int(weights.window.out_height * weights.window.out_width) * outputs
-    case .shift: return shape.area
+    case .shiftAdd: return shape.area
     default: return mixed
     }
   }
@@ -60,7 +60,7 @@ extension Pass.Instruction {
   var words: String {
     var words: [String] = []
     if source.mixing != nil { words.append("mix") }
-    if case .shift = operation { words.append(operation.word) }
+    if case .shiftAdd = operation { words.append(operation.word) }
     if source.norm != nil { words.append("normalize") }
     if source.box != nil { words.append("box sums") }
     if words.first != operation.word { words.append(operation.word) }
@@ -77,7 +77,7 @@ extension Pass.Operation {
     case .depthwise(let window, _, _, _): "depthwise \(window.kernel)×\(window.kernel)"
     case .winograd(let window, _, _, _): window.stride == 1 ? "Winograd" : "Winograd of stride 2"
     case .mix: "mix"
-    case .shift: "shift"
+    case .shiftAdd: "shift"
     case .offset: "offset"
     case .normalize: "normalize"
     case .normalizeExtremes: "normalize extremes"

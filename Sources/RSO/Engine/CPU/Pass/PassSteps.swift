@@ -12,14 +12,14 @@ extension Pass {
     /// A convolution of every channel with its own weights, packed as `DepthwiseWeights`: so many sets of them, one
     /// for each lane unless it is one for all.
     case depthwise(
-      rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>, results: Int)
+      rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>, candidates: Int)
     /// A 3×3 convolution by Winograd's algorithm, with `WinogradWeights`, of the first `inputs` channels.
     case winograd(
       rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>, inputs: Int)
     /// `b` plus the convolution of the one channel `x`, row by row.
     case mix(MixingWeights)
     /// `b + δ[lane] · x` shifted by the tap.
-    case shift(rso_window, delta: UnsafePointer<Float>, tap: UnsafePointer<Int32>)
+    case shiftAdd(rso_window, delta: UnsafePointer<Float>, tap: UnsafePointer<Int32>)
     /// `x + δ[lane]`, one channel.
     case offset(one: UnsafePointer<Float>, delta: UnsafePointer<Float>)
     case normalize(norm: Int, rso_activation)
@@ -32,11 +32,11 @@ extension Pass {
     case globalAverage
     case extremes
     /// Group `u` of channels of `y` is group `groups[u]` of `x`.
-    case gather(groups: UnsafePointer<Int32>, count: Int)
+    case gather(channels: UnsafePointer<Int32>, count: Int)
     /// Group `groups[u]` of channels of `y` becomes group `u` of `x`; negative: none.
-    case scatter(groups: UnsafePointer<Int32>, count: Int)
+    case scatter(channels: UnsafePointer<Int32>, count: Int)
     /// `b` with group `groups[0]` of channels replaced by `x`.
-    case replace(groups: UnsafePointer<Int32>)
+    case replace(channels: UnsafePointer<Int32>)
     case moments(norm: Int)
     case crossEntropy
   }

@@ -102,7 +102,7 @@ final class CPUSweep {
       perChannel: schedule.perChannel)
     bind(judge, batch: batch, channel: channel, element: proposal.element)
     let computed = try judge.built.pass.run(
-      batches.input(batch, results: judge.candidates), workers, candidates: candidates.count)
+      batches.input(batch, candidates: judge.candidates), workers, candidates: candidates.count)
     var losses = ShortList<Double>()
     if let known { losses.append(known) }
     for loss in computed { losses.append(loss) }
@@ -144,7 +144,7 @@ final class CPUSweep {
   private func bind(_ judge: JudgePass, batch: Int, channel: Int, element: Int) {
     let pass = judge.built.pass
     for (node, value) in judge.rests { pass.bind(value, at(kept[.rest(node)], batch, node + 1)) }
-    for (network, value) in judge.fulls {
+    for (network, value) in judge.placed {
       pass.bind(value, at(kept[.placed(network)], batch, network))
     }
     for (network, value) in judge.wholeExternals {
@@ -158,7 +158,7 @@ final class CPUSweep {
     }
     for (network, value) in judge.loneExternals {
       pass.bind(
-        value, view(network, first: channel * lone.unit(network)),
+        value, view(network, first: channel * lone.width(network)),
         blockStride: Pass.stride(self.network.shapes[network]))
     }
     if let root = lone.root, let value = judge.tested {
@@ -211,9 +211,9 @@ extension CPUSweep {
       if let memory = at(external(value), batch, value) { pass.bind(id, memory) }
     }
     for (node, id) in made.rests { pass.bind(id, at(kept[.rest(node)], batch, node + 1)) }
-    for (value, id) in made.fulls { pass.bind(id, at(kept[.placed(value)], batch, value)) }
+    for (value, id) in made.placed { pass.bind(id, at(kept[.placed(value)], batch, value)) }
     if let root = lone.root, let id = made.tested { pass.bind(id, testedChannel(batch, root)) }
-    try pass.run(batches.input(batch, results: 1), workers)
+    try pass.run(batches.input(batch, candidates: 1), workers)
     upkeepMultiplyAdds += pass.multiplyAdds
   }
 
@@ -237,7 +237,7 @@ extension CPUSweep {
     for (value, id) in fixedTargets {
       if let memory = at(external(value), batch, value) { fixedPass.pass.bind(id, memory) }
     }
-    try fixedPass.pass.run(batches.input(batch, results: 1), workers)
+    try fixedPass.pass.run(batches.input(batch, candidates: 1), workers)
     upkeepMultiplyAdds += fixedPass.pass.multiplyAdds
   }
 }

@@ -16,7 +16,7 @@ final class JudgePass {
 
   /// Values to bind before a run, as in `RefreshPass`.
   private(set) var rests: [Int: Pass.ValueID] = [:]
-  private(set) var fulls: [Int: Pass.ValueID] = [:]
+  private(set) var placed: [Int: Pass.ValueID] = [:]
   private(set) var tested: Pass.ValueID?
   /// What is fixed and read whole, and read one channel at a time.
   private(set) var wholeExternals: [Int: Pass.ValueID] = [:]
@@ -51,7 +51,8 @@ final class JudgePass {
         let x = pass.bound(Shape(channels: 1, height: input.height, width: input.width))
         changed = x
         value = pass.append(
-          .shift(lone.network.window(of: root), delta: deltas, tap: UnsafePointer(pass.own(tap))),
+          .shiftAdd(
+            lone.network.window(of: root), delta: deltas, tap: UnsafePointer(pass.own(tap))),
           x, z,
           shape: lone.shape(root + 1))
       } else if swept.node == root {
@@ -73,9 +74,9 @@ final class JudgePass {
     for value in lone.placed {
       guard let alone = built.values[value] else { continue }
       let full = pass.bound(network.shapes[value])
-      fulls[value] = full
+      placed[value] = full
       replaced[value] = pass.append(
-        .replace(groups: groups), alone, full, shape: network.shapes[value])
+        .replace(channels: groups), alone, full, shape: network.shapes[value])
     }
     for node in network.nodes.indices where !built.covered.contains(node) {
       let inputs = network.inputs[node]
@@ -84,7 +85,7 @@ final class JudgePass {
       case .mixing:
         guard let x = built.values[inputs[0]] else { continue }
         let window = lone.network.window(of: node)
-        let unit = lone.unit(inputs[0])
+        let unit = lone.width(inputs[0])
         let outputs = network.shapes[node + 1].channels
         let operation: Pass.Operation
         if unit == 1, let weights = try MixingWeights(window, outputs: outputs) {
@@ -125,7 +126,7 @@ final class JudgePass {
     group.pointer[0] = Int32(channel)
     for (node, set) in columns {
       guard let slot = parameters.slot(node: node, .weight) else { continue }
-      let size = lone.unit(lone.network.inputs[node][0])
+      let size = lone.width(lone.network.inputs[node][0])
       set(slot.shape[0], parameters.columns([(channel, 1)], size: size, of: slot)[...])
     }
     for weights in built.loneDepthwise {
@@ -147,7 +148,7 @@ final class JudgePass {
         }
       }
       if let moments = statistics.moments[norm.node] {
-        norm.shift.set(moments.mean[range].map(Float.init)[...])
+        norm.origin.set(moments.mean[range].map(Float.init)[...])
       }
     }
   }
@@ -161,7 +162,7 @@ final class JudgePass {
     }
     for weights in built.loneDepthwise where weights.node == swept.node {
       for (result, candidate) in values.enumerated() {
-        weights.set(swept.role, index, candidate, result: result)
+        weights.set(swept.role, index, candidate, candidate: result)
       }
     }
     for norm in built.loneNorms where norm.node == swept.node {

@@ -55,7 +55,7 @@ final class RefreshPass {
         if let alone = built.values[value] { return alone }
         return external[value].map {
           pass.append(
-            .gather(groups: groups, count: count), $0, shape: lone.shape(value, count: count))
+            .gather(channels: groups, count: count), $0, shape: lone.shape(value, count: count))
         }
       }
       try built.append(node, inputs[0], inputs.count > 1 ? inputs[1] : nil, alone: true)
@@ -65,7 +65,7 @@ final class RefreshPass {
     for node in lone.mixing {
       let value = network.inputs[node][0]
       guard let x = built.values[value] else { continue }
-      let inputs = lone.unit(value) * mixed
+      let inputs = lone.width(value) * mixed
       let window = lone.network.window(of: node)
       let rest = pass.bound(network.shapes[node + 1])
       rests[node] = rest
@@ -84,16 +84,16 @@ final class RefreshPass {
     for value in lone.placed {
       guard let x = built.values[value] else { continue }
       let full = pass.bound(network.shapes[value])
-      fulls[value] = full
+      placed[value] = full
       pass.append(
-        .scatter(groups: to, count: count), x, shape: network.shapes[value], into: full)
+        .scatter(channels: to, count: count), x, shape: network.shapes[value], into: full)
     }
     if let root = lone.root, let z = built.values[root + 1] {
       let last = try Buffer<Int32>([Int32(count - 1)])
       let tested = pass.bound(lone.shape(root + 1))
       self.tested = tested
       pass.append(
-        .gather(groups: UnsafePointer(pass.own(last)), count: 1), z, shape: lone.shape(root + 1),
+        .gather(channels: UnsafePointer(pass.own(last)), count: 1), z, shape: lone.shape(root + 1),
         into: tested)
     }
     try pass.compile()
@@ -103,7 +103,7 @@ final class RefreshPass {
   /// placed values; and the root's channel under test.
   private(set) var externals: [Int: Pass.ValueID] = [:]
   private(set) var rests: [Int: Pass.ValueID] = [:]
-  private(set) var fulls: [Int: Pass.ValueID] = [:]
+  private(set) var placed: [Int: Pass.ValueID] = [:]
   private(set) var tested: Pass.ValueID?
   private var biases: [(node: Int, bias: Buffer<Float>)] = []
 
@@ -142,7 +142,7 @@ final class RefreshPass {
       }
       guard let moments = statistics.moments[norm.node] else { continue }
       let size = norm.channels / count
-      norm.shift.set(
+      norm.origin.set(
         units.flatMap { unit in
           moments.mean[unit.channel * size..<(unit.channel + 1) * size].map(Float.init)
         }[...])
@@ -150,7 +150,7 @@ final class RefreshPass {
     for (node, set) in columns {
       guard let slot = parameters.slot(node: node, .weight) else { continue }
       let signed = units.prefix(mixed).map { (channel: $0.channel, factor: Float($0.sign)) }
-      let size = lone.unit(lone.network.inputs[node][0])
+      let size = lone.width(lone.network.inputs[node][0])
       set(slot.shape[0], parameters.columns(signed, size: size, of: slot)[...])
     }
     for (node, bias) in biases {

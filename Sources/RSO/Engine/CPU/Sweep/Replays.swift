@@ -111,7 +111,7 @@ final class Replays: Workers.Work {
     for number in input.first..<input.end {
       let change = sorted[number]
       withUnsafePointer(to: change.delta) { delta in
-        var shift = rso_shift()
+        var shift = rso_shift_add()
         shift.x = x
         (shift.z, shift.y, shift.delta) = (UnsafePointer(z), z, delta)
         if number == input.first { (shift.next_x, shift.next_z) = (nextX, nextZ) }

@@ -13,7 +13,7 @@ final class Buffer<Element>: @unchecked Sendable {
     guard !overflow, let memory = rso_allocate(bytes) else {
       throw RSOError(
         "memory", "could not allocate \(bytes / 1_000_000) MB",
-        hint: "use a smaller --batch, or fewer samples with --train-limit")
+        hint: "use a smaller `batchSize`, or fewer samples with `trainLimit`")
     }
     pointer = memory.bindMemory(to: Element.self, capacity: max(count, 1))
     self.count = count

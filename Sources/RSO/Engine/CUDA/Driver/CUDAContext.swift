@@ -26,7 +26,7 @@ final class CUDAContext {
     guard card.capability.number >= 80 else {
       throw RSOError(
         name, "expected compute capability 8.0 or more, found \(card.capability) (\(card.name))",
-        hint: "use --device cpu")
+        hint: "use the CPU")
     }
     var context: CUDADriver.Handle = nil
     try driver.check(

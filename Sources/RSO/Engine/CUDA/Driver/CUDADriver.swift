@@ -160,7 +160,7 @@ extension CUDADriver {
   /// What to do about a status (`CUresult` in NVIDIA's `cuda.h`).
   static func hint(_ status: Status) -> String? {
     switch status {
-    case 2: "the card's memory is full: use a smaller --batch, or end what else runs on it"
+    case 2: "the card's memory is full: use a smaller `batchSize`, or end what else runs on it"
     case 34, 35: "update NVIDIA's driver: this one is older than what it is asked to do"
     case 46: "another process has the card to itself: see nvidia-smi"
     case 100: "the driver finds no card: see nvidia-smi, and CUDA_VISIBLE_DEVICES"
@@ -169,7 +169,7 @@ extension CUDADriver {
       "the kernels do not suit card or driver: delete rso/cuda in the cache folder"
     case 500: "the kernels are of another version: delete rso/cuda in the cache folder"
     case 700, 715, 717, 718, 719:
-      "a kernel failed: please report it with the command; --device cpu computes the same"
+      "a kernel failed: please report it with the command; the CPU computes the same"
     case 702: "a kernel ran longer than the system allows a card that also drives a screen"
     case 802, 803, 804, 999:
       "driver and system do not fit together: a restart may help, see nvidia-smi"

@@ -14,8 +14,9 @@ enum CUDAKernel: String, CaseIterable {
   case matrix8TF32 = "matrix8_tf32"
   case matrix7BoxTF32 = "matrix7_box_tf32"
   case matrix8BoxTF32 = "matrix8_box_tf32"
-  case depthwise, pool, moments, settle, add, copy, shift, pack, rows, start, classify
+  case depthwise, pool, moments, settle, add, copy, pack, rows, start, classify
   case poolImages = "pool_images"
+  case shiftAdd = "shift_add"
   case loadImages = "load_images"
   case crossEntropy = "cross_entropy"
 
@@ -47,15 +48,15 @@ struct CUDALaunch {
     self.arguments = withUnsafeBytes(of: arguments) { Array($0) }
   }
 
-  /// A thread for `rso_gpu_lanes` samples of every place: a block has 32 threads' worth of samples at neighbouring
+  /// A thread for `rso_gpu_quad` samples of every place: a block has 32 threads' worth of samples at neighbouring
   /// places, which share what their windows read.
   ///
   /// - Parameters:
   ///   - samples: of one place, padding included.
   ///   - lanes: samples of one thread.
-  ///   - planes: whatever else there is, results and channels.
+  ///   - planes: whatever else there is, candidates and channels.
   static func overPlaces<Arguments>(
-    _ kernel: CUDAKernel, samples: Int, lanes: Int = rso_gpu_lanes, area: Int,
+    _ kernel: CUDAKernel, samples: Int, lanes: Int = rso_gpu_quad, area: Int,
     planes: Int, _ arguments: Arguments
   ) -> CUDALaunch {
     let height = min(area, 4)

@@ -14,7 +14,7 @@ extension CUDAPass {
   func convolution(
     _ x: DeviceValue, to output: Shape, _ slide: rso_gpu_slide, weights packed: UInt64 = 0,
     weightsOf node: Int? = nil, bias: UInt64 = 0,
-    rest: DeviceValue? = nil, inputs: Int? = nil, unit: Int = 1, fromUnits: Bool = false,
+    rest: DeviceValue? = nil, inputs: Int? = nil, width: Int = 1, fromUnits: Bool = false,
     isLone: Bool = false, into: DeviceValue? = nil, needsSums: Bool = false
   ) -> DeviceValue {
     var x = x
@@ -23,7 +23,7 @@ extension CUDAPass {
     func cut(_ precision: CUDAPrecision?) -> CUDATile? {
       CUDATile(
         slide, box: x.box, inputs: x.shape.channels, outputs: padded, matrix: precision,
-        mixed: isMixed ? x.results : nil)
+        mixed: isMixed ? x.candidates : nil)
     }
     let tile = cut(node == nil ? nil : board.precision) ?? cut(nil)
     if tile != nil {
@@ -34,7 +34,7 @@ extension CUDAPass {
       // These cost more than the multiply-adds of the taps that would each compute them anew.
       if [rso_sigmoid, rso_tanh].contains(x.activation), slide.kernel_width > 1 { x = plain(x) }
     }
-    var y = into ?? value(output, results: x.results)
+    var y = into ?? value(output, candidates: x.candidates)
     var arguments = rso_gpu_convolve()
     arguments.turn = board.turn
     arguments.x = x.operand
@@ -48,24 +48,24 @@ extension CUDAPass {
     arguments.inputs = Int32(inputs ?? x.shape.channels)
     arguments.outputs = Int32(output.channels)
     arguments.padded_outputs = Int32(padded)
-    arguments.unit = Int32(unit)
+    arguments.width = Int32(width)
     arguments.lone = isLone ? 1 : 0
     if let tile {
       let blocks = (samples + tile.samples - 1) / tile.samples
       if needsSums {
         let chunks = blocks * tile.bands
-        let partial = scratch(x.results * output.channels * chunks * 2, Double.self)
+        let partial = scratch(x.candidates * output.channels * chunks * 2, Double.self)
         y.sums = (partial, chunks)
         arguments.partial = partial
       }
       arguments.count = Int32(count)
-      arguments.results = Int32(x.results)
+      arguments.candidates = Int32(x.candidates)
       arguments.tile_rows = Int32(tile.rows)
       append(
         CUDALaunch(
           tile.kernel,
           grid: (
-            [.mix7, .mix4].contains(tile.kernel) ? blocks : blocks * x.results, tile.bands,
+            [.mix7, .mix4].contains(tile.kernel) ? blocks : blocks * x.candidates, tile.bands,
             padded / 16
           ),
           block: (tile.threads, 1), shared: tile.shared, arguments))
@@ -81,7 +81,7 @@ extension CUDAPass {
       }
     append(
       .overPlaces(
-        kernel, samples: samples, area: output.area, planes: padded / outputs * x.results,
+        kernel, samples: samples, area: output.area, planes: padded / outputs * x.candidates,
         arguments))
     return y
   }
@@ -107,19 +107,19 @@ extension CUDAPass {
     switch channels {
     case .all: break
     case .lone:
-      arguments.unit = Int32(count)
+      arguments.width = Int32(count)
       if let swept, swept.node == node { arguments.swept = swept.role == .weight ? 1 : 2 }
     case .units(let units):
       let taps = Int(slide.kernel_height * slide.kernel_width)
       arguments.weights = rows(of: weight, units: units, width: count / units * taps)
       arguments.bias = rows(of: bias, units: units, width: count / units)
     }
-    let results = arguments.swept == 0 ? x.results : candidates
-    let y = value(output, results: results)
+    let candidates = arguments.swept == 0 ? x.candidates : self.candidates
+    let y = value(output, candidates: candidates)
     arguments.y = y.target
     append(
       .overPlaces(
-        .depthwise, samples: samples, area: output.area, planes: count * results, arguments))
+        .depthwise, samples: samples, area: output.area, planes: count * candidates, arguments))
     return y
   }
 

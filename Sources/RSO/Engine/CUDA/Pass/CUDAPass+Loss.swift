@@ -17,11 +17,11 @@ extension CUDAPass {
     return y
   }
 
-  /// The sums of the samples' losses, `[results][blocks]`, of the network's last value, which `nodes` lead to.
+  /// The sums of the samples' losses, `[candidates][blocks]`, of the network's last value, which `nodes` lead to.
   ///
   /// - Parameters:
   ///   - partial: where they go; else room is found.
-  ///   - decision: the turn ends with the last block of all results.
+  ///   - decision: the turn ends with the last block of all candidates.
   func loss(
     _ nodes: [Int], labels: UInt64, order: UInt64, partial: UInt64? = nil, predicted: UInt64 = 0,
     decision: rso_gpu_choose? = nil
@@ -49,7 +49,7 @@ extension CUDAPass {
     append(nodes, keeping: [last])
     guard let x = values[last].map({ $0.box == nil ? $0 : plain($0) }) else { return (0, 0) }
     let blocks = lossBlocks
-    let partial = partial ?? scratch(x.results * blocks, Double.self)
+    let partial = partial ?? scratch(x.candidates * blocks, Double.self)
     arguments.turn = board.turn
     arguments.x = x.operand
     arguments.order = order
@@ -66,7 +66,7 @@ extension CUDAPass {
     }
     append(
       CUDALaunch(
-        arguments.weights == 0 ? .crossEntropy : .classify, grid: (blocks, x.results, 1),
+        arguments.weights == 0 ? .crossEntropy : .classify, grid: (blocks, x.candidates, 1),
         block: (rso_gpu_threads, 1), arguments))
     return (partial, blocks)
   }
@@ -79,6 +79,6 @@ extension CUDAPass {
     rso_gpu_choose(
       turn: board.turn, turns: board.turns, progress: board.progress,
       parameters: board.parameters, partial: partial, outcomes: board.outcomes,
-      pending: board.pending, results: Int32(candidates), blocks: Int32(blocks))
+      pending: board.pending, candidates: Int32(candidates), blocks: Int32(blocks))
   }
 }

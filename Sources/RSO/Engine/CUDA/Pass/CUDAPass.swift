@@ -55,7 +55,7 @@ final class CUDAPass {
   /// Samples with their padding.
   var samples: Int { Self.padded(count) }
   static func padded(_ count: Int) -> Int {
-    let lanes = rso_gpu_lanes
+    let lanes = rso_gpu_quad
     return (count + lanes - 1) / lanes * lanes
   }
 
@@ -138,12 +138,13 @@ final class CUDAPass {
     network.nodes.indices.filter { network.inputs[$0].contains(value) }
   }
 
-  /// Room for a value with so many results.
-  func value(_ shape: Shape, results: Int = 1) -> DeviceValue {
+  /// Room for a value with so many candidates.
+  func value(_ shape: Shape, candidates: Int = 1) -> DeviceValue {
     let size = shape.count * samples
-    let piece = space.take(size * results, Float.self)
+    let piece = space.take(size * candidates, Float.self)
     return DeviceValue(
-      shape: shape, address: piece.address, results: results, resultStride: results > 1 ? size : 0,
+      shape: shape, address: piece.address, candidates: candidates,
+      candidateStride: candidates > 1 ? size : 0,
       pieces: [piece])
   }
 
@@ -167,7 +168,7 @@ extension CUDAPass {
   func plain(_ x: DeviceValue) -> DeviceValue {
     if x.isPlain { return x }
     if x.box != nil { return unboxed(x) }
-    let y = hold(value(x.shape, results: x.results))
+    let y = hold(value(x.shape, candidates: x.candidates))
     copy(x, to: y)
     return y
   }
@@ -187,27 +188,29 @@ extension CUDAPass {
 
   /// Copies `x`, all its channels or those of units, to `y`, to all its channels, those of units or of the turn's.
   func copy(
-    _ x: DeviceValue, to y: DeviceValue, channels: Int? = nil, results: Int? = nil, unit: Int = 1,
+    _ x: DeviceValue, to y: DeviceValue, channels: Int? = nil, candidates: Int? = nil,
+    width: Int = 1,
     fromUnits: Bool = false, toUnits: Bool = false, toLone: Bool = false
   ) {
     let channels = channels ?? x.shape.channels
     let x = unboxed(x)
     append(
       .overPlaces(
-        .copy, samples: samples, area: x.shape.area, planes: channels * (results ?? x.results),
+        .copy, samples: samples, area: x.shape.area,
+        planes: channels * (candidates ?? x.candidates),
         rso_gpu_copy(
           turn: board.turn, x: x.operand, y: y.target, from: fromUnits ? board.units : 0,
           to: toUnits ? board.units : 0, samples: Int32(samples), area: Int32(x.shape.area),
-          channels: Int32(channels), unit: Int32(unit), to_lone: toLone ? 1 : 0)))
+          channels: Int32(channels), width: Int32(width), to_lone: toLone ? 1 : 0)))
   }
 
   private func pool(
     _ x: DeviceValue, to output: Shape, _ slide: rso_gpu_slide, maximum: Bool
   ) -> DeviceValue {
-    let y = value(output, results: x.results)
+    let y = value(output, candidates: x.candidates)
     append(
       .overPlaces(
-        .pool, samples: samples, area: output.area, planes: output.channels * x.results,
+        .pool, samples: samples, area: output.area, planes: output.channels * x.candidates,
         rso_gpu_pool(
           turn: board.turn, x: x.operand, y: y.target, window: slide, samples: Int32(samples),
           channels: Int32(output.channels), maximum: maximum ? 1 : 0)))
@@ -215,7 +218,7 @@ extension CUDAPass {
   }
 
   private func poolImages(_ x: DeviceValue, maximum: Bool) -> DeviceValue {
-    let y = value(Shape(channels: x.shape.channels), results: x.results)
+    let y = value(Shape(channels: x.shape.channels), candidates: x.candidates)
     var arguments = rso_gpu_pool()
     arguments.turn = board.turn
     arguments.x = x.operand
@@ -226,17 +229,17 @@ extension CUDAPass {
     arguments.maximum = maximum ? 1 : 0
     append(
       CUDALaunch(
-        .poolImages, grid: ((samples + 31) / 32, x.shape.channels, x.results),
+        .poolImages, grid: ((samples + 31) / 32, x.shape.channels, x.candidates),
         block: (rso_gpu_threads, 1), arguments))
     return y
   }
 
   private func add(_ a: DeviceValue, _ b: DeviceValue) -> DeviceValue {
-    let results = max(a.results, b.results)
-    let y = value(a.shape, results: results)
+    let candidates = max(a.candidates, b.candidates)
+    let y = value(a.shape, candidates: candidates)
     append(
       .overPlaces(
-        .add, samples: samples, area: a.shape.area, planes: a.shape.channels * results,
+        .add, samples: samples, area: a.shape.area, planes: a.shape.channels * candidates,
         rso_gpu_add(
           turn: board.turn, a: a.operand, b: b.operand, y: y.target, samples: Int32(samples),
           area: Int32(a.shape.area), channels: Int32(a.shape.channels))))
@@ -252,30 +255,30 @@ extension CUDAPass {
     let count = x.shape.channels
     var gamma = board.parameter(scale)
     var beta = board.parameter(shift)
-    var unit = 0
+    var width = 0
     var sweptRole: Int32 = 0
     switch channels {
     case .all: break
     case .lone:
-      unit = count
+      width = count
       if swept?.node == node { sweptRole = swept?.role == .scale ? 1 : 2 }
     case .units(let units):
       gamma = rows(of: scale, units: units, width: count / units)
       beta = rows(of: shift, units: units, width: count / units)
     }
     let statistics = board.statistics + UInt64(network.statisticsOffset(of: node) * 8)
-    let results = sweptRole == 0 ? x.results : candidates
+    let candidates = sweptRole == 0 ? x.candidates : self.candidates
     var settle = rso_gpu_settle()
     settle.turn = board.turn
     settle.gamma = gamma
     settle.beta = beta
-    settle.scale = scratch(results * count, Float.self)
-    settle.offset = scratch(results * count, Float.self)
+    settle.scale = scratch(candidates * count, Float.self)
+    settle.offset = scratch(candidates * count, Float.self)
     settle.epsilon = epsilon
     settle.values = Double(self.count * x.shape.area)
     settle.channels = Int32(count)
-    settle.partial_results = Int32(x.results)
-    settle.unit = Int32(unit)
+    settle.partial_candidates = Int32(x.candidates)
+    settle.width = Int32(width)
     settle.swept = sweptRole
     if usesRunningStatistics || keepsStatistics {
       settle.mean = statistics
@@ -288,10 +291,10 @@ extension CUDAPass {
       let chunk = rso_gpu_chunk
       let chunks = (x.shape.area * samples + chunk - 1) / chunk
       settle.chunks = Int32(chunks)
-      settle.partial = scratch(x.results * count * chunks * 2, Double.self)
+      settle.partial = scratch(x.candidates * count * chunks * 2, Double.self)
       append(
         CUDALaunch(
-          .moments, grid: (chunks, count, x.results), block: (rso_gpu_threads, 1),
+          .moments, grid: (chunks, count, x.candidates), block: (rso_gpu_threads, 1),
           rso_gpu_moments(
             turn: board.turn, x: x.operand, partial: settle.partial, samples: Int32(samples),
             count: Int32(self.count), area: Int32(x.shape.area), channels: Int32(count),
@@ -299,13 +302,13 @@ extension CUDAPass {
     }
     append(
       CUDALaunch(
-        .settle, grid: (count, results, 1), block: (rso_gpu_threads, 1), settle))
+        .settle, grid: (count, candidates, 1), block: (rso_gpu_threads, 1), settle))
     var y = x
     y.sums = nil
-    y.results = results
+    y.candidates = candidates
     y.scale = settle.scale
     y.offset = settle.offset
-    y.affineStride = results > 1 ? count : 0
+    y.affineStride = candidates > 1 ? count : 0
     return y
   }
 }

@@ -21,11 +21,11 @@ struct CUDATile {
   ///   - box: the input is the mean of 2×2 places of this value, with so much padding around it.
   ///   - outputs: in memory, padding included.
   ///   - matrix: tensor cores may do it, to this precision: all inputs are there, and it starts from a bias.
-  ///   - mixed: it is one channel that is mixed into a rest, for so many results.
+  ///   - mixed: it is one channel that is mixed into a rest, for so many candidates.
   /// - Returns: `nil` for what is no such convolution, or needs too much memory.
   init?(
     _ slide: rso_gpu_slide, box: DeviceValue.Box?, inputs: Int, outputs: Int,
-    matrix precision: CUDAPrecision? = nil, mixed results: Int? = nil
+    matrix precision: CUDAPrecision? = nil, mixed candidates: Int? = nil
   ) {
     guard slide.kernel_height == 3, slide.kernel_width == 3, outputs % 16 == 0,
       slide.stride == (box == nil ? 1 : 2), slide.padding == (box == nil ? 1 : 0),
@@ -47,10 +47,10 @@ struct CUDATile {
     let other = precision == nil ? 4 : 8
     let isSeven = (width + 6) / 7 * 7 <= (width + other - 1) / other * other
     let strip = isSeven ? 7 : other
-    let results = isBox ? nil : results
+    let candidates = isBox ? nil : candidates
     // Warps that share a strip's outputs, and warps of a block.
-    let parts = results != nil ? 4 : precision == nil && isBox ? 2 : 1
-    let warps = isSeven && results == nil && (precision != nil || !isBox) ? 4 : 8
+    let parts = candidates != nil ? 4 : precision == nil && isBox ? 2 : 1
+    let warps = isSeven && candidates == nil && (precision != nil || !isBox) ? 4 : 8
     let most = warps / parts
     let perRow = (width + strip - 1) / strip
     let strips = min(most >= perRow ? most / perRow * perRow : most, perRow * height)
@@ -76,10 +76,10 @@ struct CUDATile {
         case (false, false, .tf32): .matrix8TF32
         case (false, true, .tf32): .matrix8BoxTF32
         }
-    } else if let results {
+    } else if let candidates {
       samples = 32
       layout = .plain
-      shared = (9 * 16 + results * (places * samples + 2 * 4 * (warps * 32 + 1))) * 4
+      shared = (9 * 16 + candidates * (places * samples + 2 * 4 * (warps * 32 + 1))) * 4
       kernel = isSeven ? .mix7 : .mix4
     } else {
       samples = 32

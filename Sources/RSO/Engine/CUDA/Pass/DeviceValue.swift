@@ -1,19 +1,19 @@
 import CRSO
 
-/// A value of a network on the card, `[results][channels][area][samples]` floats: where its numbers are, and the map
+/// A value of a network on the card, `[candidates][channels][area][samples]` floats: where its numbers are, and the map
 /// that its readers apply to them. So batch norm and an activation behind it cost no pass over the numbers.
 struct DeviceValue {
   var shape: Shape
   var address: UInt64
   /// Candidates that it differs between, or 1.
-  var results = 1
-  /// Floats between mini-batches, between lone channels and between results; 0: the same for all.
+  var candidates = 1
+  /// Floats between mini-batches, between lone channels and between candidates; 0: the same for all.
   var batchStride = 0
   var channelStride = 0
-  var resultStride = 0
+  var candidateStride = 0
   var scale: UInt64 = 0
   var offset: UInt64 = 0
-  /// Floats between results of scale and offset.
+  /// Floats between candidates of scale and offset.
   var affineStride = 0
   var activation = rso_identity
   /// Its readers average places, after the map.
@@ -33,13 +33,13 @@ struct DeviceValue {
 
   var isPlain: Bool { scale == 0 && activation == rso_identity && box == nil }
 
-  /// One of its results, as a value of one.
+  /// One of its candidates, as a value of one.
   func result(_ number: Int) -> DeviceValue {
-    guard results > 1 else { return self }
+    guard candidates > 1 else { return self }
     var y = self
-    y.results = 1
-    y.resultStride = 0
-    y.address += UInt64(number * resultStride * 4)
+    y.candidates = 1
+    y.candidateStride = 0
+    y.address += UInt64(number * candidateStride * 4)
     if affineStride > 0 {
       y.scale += UInt64(number * affineStride * 4)
       y.offset += UInt64(number * affineStride * 4)
@@ -54,12 +54,12 @@ struct DeviceValue {
   var operand: rso_gpu_operand {
     rso_gpu_operand(
       data: address, batch_stride: Int64(batchStride), channel_stride: Int64(channelStride),
-      result_stride: Int64(resultStride), scale: scale, offset: offset,
+      candidate_stride: Int64(candidateStride), scale: scale, offset: offset,
       affine_stride: Int32(affineStride), activation: Int32(activation.rawValue))
   }
 
   var target: rso_gpu_target {
     rso_gpu_target(
-      data: address, batch_stride: Int64(batchStride), result_stride: Int64(resultStride))
+      data: address, batch_stride: Int64(batchStride), candidate_stride: Int64(candidateStride))
   }
 }

@@ -116,15 +116,15 @@ extension CUDASweep {
       }
       pass.values[node + 1] = pass.convolution(
         x, to: network.shapes[node + 1], network.slide(of: node),
-        weights: weights.packed(node, pass), rest: rest, unit: x.shape.channels, isLone: true,
+        weights: weights.packed(node, pass), rest: rest, width: x.shape.channels, isLone: true,
         needsSums: pass.isNormed(node))
     }
     for value in lone.placed {
       guard let alone = pass.values[value], let full = kept[.placed(value)] else { continue }
-      let whole = pass.value(network.shapes[value], results: candidates)
-      pass.copy(full, to: whole, results: candidates)
+      let whole = pass.value(network.shapes[value], candidates: candidates)
+      pass.copy(full, to: whole, candidates: candidates)
       pass.copy(
-        alone, to: whole, results: candidates, unit: lone.unit(value), toLone: true)
+        alone, to: whole, candidates: candidates, width: lone.width(value), toLone: true)
       pass.values[value] = whole
     }
     for value in lone.fixed { pass.values[value] = pass.values[value] ?? external(value) }
@@ -169,8 +169,8 @@ extension CUDASweep {
   ) -> DeviceValue {
     guard slot.node == root else { return z }
     let isWeight = slot.role == .weight
-    var y = pass.value(z.shape, results: candidates)
-    var arguments = rso_gpu_shift()
+    var y = pass.value(z.shape, candidates: candidates)
+    var arguments = rso_gpu_shift_add()
     arguments.turn = board.turn
     arguments.changes = board.changes
     arguments.parameters = board.parameter(slot)
@@ -181,9 +181,9 @@ extension CUDASweep {
     arguments.window = network.slide(of: root)
     arguments.samples = Int32(pass.samples)
     arguments.count = Int32(pass.count)
-    arguments.results = Int32(candidates)
+    arguments.candidates = Int32(candidates)
     arguments.per_channel = Int32(slot.elementsPerChannel)
-    let chunk = rso_gpu_threads * rso_gpu_lanes
+    let chunk = rso_gpu_threads * rso_gpu_quad
     let chunks = (z.shape.area * pass.samples + chunk - 1) / chunk
     arguments.chunks = Int32(chunks)
     if pass.isNormed(root) {
@@ -191,7 +191,7 @@ extension CUDASweep {
       y.sums = (arguments.partial, chunks)
     }
     pass.append(
-      CUDALaunch(.shift, grid: (chunks, 1, 1), block: (rso_gpu_threads, 1), arguments))
+      CUDALaunch(.shiftAdd, grid: (chunks, 1, 1), block: (rso_gpu_threads, 1), arguments))
     return y
   }
 
@@ -231,7 +231,7 @@ extension CUDASweep {
         guard let x = external(value) else { return nil }
         let y = pass.value(lone.shape(value, count: count))
         pass.copy(
-          x, to: y, channels: y.shape.channels, unit: lone.unit(value), fromUnits: true)
+          x, to: y, channels: y.shape.channels, width: lone.width(value), fromUnits: true)
         pass.values[value] = y
         return y
       }
@@ -246,12 +246,12 @@ extension CUDASweep {
         weights: weights.packed(node, pass),
         bias: board.parameter(parameters.slot(node: node, .bias)),
         rest: refresh.isFresh ? nil : rest,
-        inputs: lone.unit(value) * refresh.mixed, unit: lone.unit(value), fromUnits: true,
+        inputs: lone.width(value) * refresh.mixed, width: lone.width(value), fromUnits: true,
         into: rest)
     }
     for value in lone.placed {
       guard let x = pass.values[value], let full = kept[.placed(value)] else { continue }
-      pass.copy(x, to: full, unit: lone.unit(value), toUnits: true)
+      pass.copy(x, to: full, width: lone.width(value), toUnits: true)
     }
     if let root = lone.root, let z = pass.values[root + 1], let tested = kept[.tested] {
       // The last unit's channels.
