@@ -1,3 +1,5 @@
+import CRSO
+import CUDAHost
 import Testing
 
 @testable import RSO
@@ -62,6 +64,37 @@ import Testing
         #expect(shares.flatMap { Array($0) } == Array(0..<chunks))
       }
     }
+  }
+
+  /// The card's kernel adds up the chunks of batch norm's sums in the same tree, in whatever order its threads run.
+  @Test(arguments: [1, 2, 5, 100, 255, 256, 257, 957, 3000], [false, true])
+  func theCardsTree(chunks: Int, isBackwards: Bool) throws {
+    let numbers = Self.numbers(2 * chunks, seed: UInt64(chunks))
+    let expected = try Self.sum(.alone, numbers, width: 2)
+    let partial = try Buffer(numbers)
+    let turn = try Buffer<rso_gpu_turn>(1)
+    let moments = try Buffer<Double>(2)
+    let one = try Buffer<Float>([1])
+    let map = try Buffer<Float>(2)
+    func address(_ pointer: UnsafeRawPointer) -> UInt64 { UInt64(UInt(bitPattern: pointer)) }
+    turn.pointer[0].row = -1
+    var arguments = rso_gpu_settle()
+    arguments.turn = address(turn.pointer)
+    arguments.partial = address(partial.pointer)
+    arguments.mean = address(moments.pointer)
+    arguments.variance = address(moments.pointer + 1)
+    arguments.gamma = address(one.pointer)
+    arguments.beta = arguments.gamma
+    arguments.scale = address(map.pointer)
+    arguments.offset = address(map.pointer + 1)
+    (arguments.values, arguments.epsilon) = (1, 1)
+    (arguments.channels, arguments.partial_candidates) = (1, 1)
+    arguments.chunks = Int32(chunks)
+    let launched = cudahost_launch(
+      "settle", [1, 1, 1], [256, 1, 1], 0, &arguments, isBackwards ? 1 : 0)
+    #expect(launched == 1)
+    #expect(moments.pointer[0] == expected[0])
+    withExtendedLifetime((partial, turn, one, map)) {}
   }
 
   /// What one engine finds of a search.

@@ -20,17 +20,14 @@ public enum Device: Hashable, Sendable {
     }
     switch self {
     case .reference:
-      try ReferenceEngine.check(network)
       return ReferenceEngine(network: network, data: data, parameters: parameters)
     case .cpu(let threads):
       let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
       guard (1...1024).contains(threads) else {
         throw RSOError("`threads`", "expected 1 to 1024, found \(threads)")
       }
-      try CPUEngine.check(network)
       return try CPUEngine(network: network, data: data, parameters: parameters, threads: threads)
     case .cuda(let number, let precision):
-      try CUDAEngine.check(network)
       return try CUDAEngine.open(
         network: network, data: data, parameters: parameters, card: number, precision: precision)
     }

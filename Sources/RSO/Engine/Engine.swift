@@ -6,11 +6,6 @@
 /// `EngineConformanceTests`, which compares it with `ReferenceEngine`. The same inputs give the same
 /// bits, whatever the number of threads.
 package protocol Engine {
-  /// What can be computed; asked before any work is given.
-  ///
-  /// - Throws: `RSOError` naming the layer and the engine.
-  static func check(_ network: Network) throws
-
   /// The weights. Setting them ends the sweep.
   var parameters: Parameters { get set }
 

@@ -3,8 +3,6 @@ import Foundation
 /// The definition: plain loops in double precision, the whole forward pass for every candidate. Slow,
 /// short, and what every other engine is tested against.
 package struct ReferenceEngine: Engine {
-  package static func check(_ network: Network) throws {}
-
   package var parameters: Parameters {
     get { current }
     set {

@@ -50,7 +50,6 @@ package struct SpeedMeasurement {
   ) throws {
     search = try RandomSearch(
       network: network, data: data, settings: settings, device: .cpu(threads: threads))
-    try CPUEngine.check(network)
     engine = try CPUEngine(
       network: network, data: data, parameters: search.parameters, threads: threads)
     folded = network.foldingAveragePools()

@@ -5,8 +5,6 @@ import CRSO
 /// Sums run over fixed chunks of samples and are added up in a fixed tree in double precision (`Reduction`), so
 /// neither the number of threads nor that of processes changes a bit.
 package final class CPUEngine: Engine {
-  package static func check(_ network: Network) throws {}
-
   package private(set) var statistics = BatchNormStatistics()
   /// The network as it is computed: average pooling folded into the convolution before it.
   private let network: Network

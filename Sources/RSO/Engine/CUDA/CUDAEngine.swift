@@ -8,8 +8,6 @@ import CRSO
 ///
 /// What has run on a card, and what only on the CPU, is in docs/gpu.md.
 final class CUDAEngine: Engine {
-  static func check(_ network: Network) throws {}
-
   private(set) var statistics = BatchNormStatistics()
   /// The network as it is computed: average pooling folded into the convolution before it.
   private let network: Network
