@@ -2,19 +2,19 @@ import CRSO
 
 /// The fast engine: executes a `SweepPlan` exactly, in single precision, with SIMD kernels and threads.
 ///
-/// Sums run over fixed chunks of samples and are added up in a fixed tree in double precision (`Reduction`), so
-/// neither the number of threads nor that of processes changes a bit.
+/// Sums run over fixed chunks of samples, which are added in double precision in a fixed tree (`Reduction`). So the
+/// results have the same bits for any number of threads and processes.
 package final class CPUEngine: Engine {
   package private(set) var statistics = BatchNormStatistics()
-  /// The network as it is computed: average pooling folded into the convolution before it.
+  /// The network that is computed: each average pooling is folded into the convolution before it.
   private let network: Network
   private let data: Dataset
   private let kernels: Kernels
   private let workers: Workers
   private let reduction: Reduction
-  /// The caller's weights; their slots name the nodes of the network as it was given.
+  /// The caller's weights; their slots name the nodes of the caller's network.
   private let original: Parameters
-  /// The weights as they are now; the slots name the nodes of `network`.
+  /// The current weights; their slots name the nodes of `network`.
   private var current: Parameters
   private let images: (train: ImageMemory, test: ImageMemory)
   private let pixels: Buffer<Float>
@@ -24,11 +24,11 @@ package final class CPUEngine: Engine {
   private var statisticsPass: (built: NetworkPass, batches: Batches)?
   private var evaluationPasses: [EvaluatedSplit: (built: NetworkPass, batches: Batches)] = [:]
   private var cache: Cache?
-  /// Where a sweep keeps what it has for every mini-batch.
+  /// Memory for the values that a sweep keeps for every mini-batch.
   private let arena = Arena()
   private var sweep: CPUSweep?
 
-  /// Activations of one value for the samples of one order.
+  /// One value's activations for all samples of one order.
   private struct Cache {
     var value: Int
     var group: Int?
@@ -39,9 +39,8 @@ package final class CPUEngine: Engine {
   }
 
   /// - Parameters:
-  ///   - kernels: `nil`: the fastest.
-  ///   - reduction: the samples that this process computes. Every process has the whole data set and gets the same
-  ///     calls.
+  ///   - kernels: `nil` selects the fastest.
+  ///   - reduction: determines this process's samples. Every process has the whole data set and gets the same calls.
   package init(
     network: Network, data: Dataset, parameters: Parameters, threads: Int,
     kernels: Kernels? = nil, reduction: Reduction = .alone
@@ -96,17 +95,17 @@ package final class CPUEngine: Engine {
     _ proposals: ArraySlice<Proposal>, by rule: inout SweepRule
   ) throws -> [Decision] {
     guard let sweep else { throw RSOError("judge", "no sweep was begun") }
-    // Whatever throws ends the sweep; the weights decided so far stay.
+    // An error ends the sweep but keeps the weights decided so far.
     self.sweep = nil
     let decisions = try proposals.map { try sweep.judge($0, by: &rule, &current) }
     self.sweep = sweep
     return decisions
   }
 
-  /// What the proposals of this sweep have cost so far.
+  /// The cost of this sweep's proposals so far.
   package var parts: [ProposalPart] { sweep?.parts ?? [] }
 
-  /// Multiply-adds so far in this sweep that kept rests and fixed values up to date, for one image.
+  /// Multiply-adds per image that this sweep has spent so far on keeping rests and fixed values up to date.
   package var upkeepMultiplyAdds: Int { sweep?.upkeepMultiplyAdds ?? 0 }
 
   package func evaluate(_ split: EvaluatedSplit) throws -> Evaluation {
@@ -177,7 +176,7 @@ package final class CPUEngine: Engine {
     return input
   }
 
-  /// Takes the running statistics from the first samples, in one pass on their own statistics.
+  /// Computes the running statistics in one pass over the first samples, which normalises with their own statistics.
   private func renewStatistics() throws {
     let (built, batches) =
       try statisticsPass
@@ -206,7 +205,7 @@ package final class CPUEngine: Engine {
       order.samples, size: order.batchSize, labels: data.train.labels, reduction: reduction)
     let shape = network.shapes[plan.cachedValue]
     let floats = Pass.stride(shape) * batches.count * batches.blocks
-    // The largest buffer so far serves again: handing gigabytes back and forth costs seconds.
+    // Reuse the largest buffer so far: freeing and allocating gigabytes takes seconds.
     let old = cache?.buffer
     cache = nil
     let buffer = try old.flatMap { $0.count >= floats ? $0 : nil } ?? Buffer<Float>(floats)

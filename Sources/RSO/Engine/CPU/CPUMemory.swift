@@ -4,10 +4,10 @@
 struct CPUMemory {
   /// The cached value of all mini-batches.
   let cache: Int
-  /// Rests, placed and fixed values and the channel under test, of all mini-batches.
+  /// Rests, placed values, fixed values and the channel under test, of all mini-batches.
   let kept: Int
-  /// What the passes over one mini-batch keep between batch norms: of judging, three candidates of every
-  /// layer that is computed whole; of making a rest, the lone channels.
+  /// Values that the passes over one mini-batch keep between batch norms. The judging pass keeps three candidates of
+  /// every layer that is computed whole; the pass that makes a rest keeps the lone channels.
   let passes: Int
 
   var total: Int { cache + kept + passes }
@@ -34,7 +34,7 @@ struct CPUMemory {
     self.passes = passes
   }
 
-  /// What the pass for batch norm's statistics keeps.
+  /// Bytes that the pass for batch norm's statistics keeps.
   static func statistics(_ network: Network, samples: Int) -> Int {
     let blocks = (samples + Kernels.block - 1) / Kernels.block
     return network.nodes.indices.filter { isKept($0, in: network) }.reduce(0) {
@@ -42,11 +42,10 @@ struct CPUMemory {
     }
   }
 
-  /// Whether a layer's output is kept from one batch norm to the next: it is dear, and a batch norm
-  /// follows.
+  /// Whether a layer's output is kept across batch norms: it is expensive to compute, and a batch norm follows.
   static func isKept(_ node: Int, in network: Network) -> Bool {
     let own = network.multiplyAdds[node]
-    // A depthwise layer has few multiply-adds, but needs its input again.
+    // A depthwise layer has few multiply-adds, but computing it again needs its input again.
     let isCostly =
       network.nodes[node].layer.mixesChannels
       ? own > 16 * network.shapes[node + 1].count : own > 0 && network.inputs[node][0] != 0
