@@ -1,17 +1,17 @@
-/// Memory that one sweep after another cuts into pieces.
+/// Memory that successive sweeps divide into pieces.
 ///
-/// Gigabytes that go back to the system between sweeps cost seconds when they come again.
+/// Returning gigabytes to the system and allocating them again for every sweep would take seconds.
 final class Arena {
   typealias Memory = UnsafeMutablePointer<Float>
 
   private var buffer: Buffer<Float>?
   private var used = 0
 
-  /// Takes back every piece and makes room for `count` floats in all; what they hold is arbitrary.
+  /// Takes back every piece and makes room for `count` floats in all; their contents are arbitrary.
   func reset(count: Int) throws {
     used = 0
     if let buffer, buffer.count >= count { return }
-    // First the old one goes: there may not be room for both.
+    // Free the old buffer first: there may not be room for both.
     buffer = nil
     buffer = try Buffer(count)
   }

@@ -5,17 +5,17 @@ import Dispatch
 package struct Bandwidth: Hashable, Sendable {
   /// Reading one stream per thread.
   package var read: Double
-  /// Reading one and writing another, both counted; what the processor reads before it writes is not.
+  /// Reading one stream and writing another, counting both, but not what the processor reads before it writes.
   package var copy: Double
-  /// The most of the two: nothing is streamed faster.
+  /// The larger of the two: nothing streams faster.
   package var most: Double { max(read, copy) }
 
-  /// Measures on `threads` threads at once, over much more than caches hold. The best of several rounds.
+  /// Measures on `threads` threads at once, over much more than the caches hold, and takes the best of several rounds.
   ///
-  /// - Complexity: about a third of a second; a quarter of a gigabyte, given back at the end.
+  /// - Complexity: about a third of a second, and a quarter of a gigabyte that is freed at the end.
   package init(measuredOn threads: Int) throws {
     let bytes = 256 << 20
-    // Every thread reads its part, or copies the first half of it to the second.
+    // Each thread reads its part, or copies the first half of it to the second.
     let part = bytes / MemoryLayout<UInt64>.size / threads / 1024 * 1024
     let buffer = try Buffer<UInt64>(part * threads)
     let sums = try Buffer<UInt64>(threads)
@@ -35,7 +35,7 @@ package struct Bandwidth: Hashable, Sendable {
         sums.pointer[thread] = rso_stream_read(buffer.pointer + thread * part, Int64(part))
       }
     }
-    // A page that was never written is not there: the first copy makes only half of them.
+    // A page does not exist until it is written, and the first copy would write only half of them.
     buffer.pointer.update(repeating: 1, count: buffer.count)
     let size = Double(part * threads * MemoryLayout<UInt64>.size)
     self.read = (0..<4).map { _ in size / read() }.max() ?? 0

@@ -6,7 +6,7 @@ final class Buffer<Element>: @unchecked Sendable {
   let count: Int
   private let bytes: Int
 
-  /// - Throws: `RSOError` when there is not that much memory.
+  /// - Throws: `RSOError` if there is not enough memory.
   init(_ count: Int) throws {
     let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(
       by: MemoryLayout<Element>.stride)

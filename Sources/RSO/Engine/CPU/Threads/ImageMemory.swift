@@ -1,4 +1,4 @@
-/// A split's pixels where kernels read them.
+/// A split's pixels, in memory that the kernels read.
 enum ImageMemory {
   case bytes(Buffer<UInt8>)
   case floats(Buffer<Float>)

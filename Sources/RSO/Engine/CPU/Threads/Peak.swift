@@ -2,13 +2,13 @@ import CRSO
 import Dispatch
 
 extension CPUEngine {
-  /// Floating-point operations per second that fused multiply-adds in registers reach on `threads`
-  /// threads at once: the most that any computation can. The best of several rounds.
+  /// Floating-point operations per second that fused multiply-adds in registers reach on `threads` threads at once:
+  /// the upper limit for any computation. The best of several rounds.
   ///
   /// - Complexity: about a third of a second.
   package static func measurePeak(threads: Int) throws -> Double {
     let kernels = try Kernels.preferred()
-    // Close to 1 and to 0, so that numbers stay ordinary however often they are multiplied.
+    // A factor close to 1 and an addend close to 0 keep the numbers in the normal range after any number of steps.
     let sinks = try (0..<threads).map { _ in
       try Buffer<Float>([0.999, 0.001] + Array(repeating: 0, count: 14))
     }
@@ -22,7 +22,7 @@ extension CPUEngine {
       let seconds = (ContinuousClock.now - start) / .seconds(1)
       return ((0..<threads).reduce(0) { $0 + done.pointer[$1] }, seconds)
     }
-    // Long enough that starting the threads does not count.
+    // Long enough that the time to start the threads does not matter.
     var iterations: Int64 = 10_000
     while round(iterations).seconds < 0.02 && iterations < 1 << 40 { iterations *= 2 }
     return (0..<8).map { _ in

@@ -4,7 +4,7 @@ import Synchronization
 
 /// Runs pieces of work on a fixed number of threads.
 ///
-/// Who does which piece is left to chance and must not matter: every piece writes only what is its own.
+/// Which thread runs which piece is not fixed and must not matter: every piece writes only its own data.
 struct Workers: Sendable {
   let threads: Int
   private let team: Team
@@ -14,13 +14,12 @@ struct Workers: Sendable {
     team = Team(helpers: threads - 1)
   }
 
-  /// Calls `work(piece, thread)` for every piece in `0 ..< pieces`; returns when all are done. One call at a
-  /// time.
+  /// Calls `work(piece, thread)` for every piece in `0 ..< pieces`; returns when all are done. Calls must not overlap.
   func run(_ pieces: Int, _ work: (_ piece: Int, _ thread: Int) -> Void) {
     withoutActuallyEscaping(work) { run(pieces, Closure($0)) }
   }
 
-  /// The same without an allocation, for work that comes again and again.
+  /// The same without an allocation, for work that runs often.
   func run(_ pieces: Int, _ work: any Work) {
     if threads <= 1 || pieces <= 1 {
       for piece in 0..<pieces { work.run(piece, thread: 0) }
@@ -40,15 +39,15 @@ struct Workers: Sendable {
   }
 }
 
-/// Threads that wait for work: awake for a moment, since the next pass over a mini-batch comes soon and waking
-/// up takes as long as a small one, then asleep, so that another process on the same cores is not kept from them.
+/// Threads that wait for work. They spin for a moment, because the next pass over a mini-batch comes soon and waking up
+/// takes as long as a small pass. Then they sleep, so that other processes can use the cores.
 private final class Team: Sendable {
   private let helpers: [Helper]
   private let job = Job()
 
-  /// What is to be done, by whoever comes first.
+  /// The pieces to run; each goes to the first thread that is free.
   final class Job: @unchecked Sendable {
-    /// Written between two rounds only.
+    /// Written only between two rounds.
     var work: (any Workers.Work)?
     var pieces = 0
     let next = Atomic(0)
@@ -91,7 +90,7 @@ private final class Team: Sendable {
 private final class Helper: Sendable {
   enum Call: Int { case none, work, stop }
 
-  /// Looks at a call before sleeping: some tens of microseconds.
+  /// How often a helper checks for a call before it sleeps: some tens of microseconds.
   static let patience = 20_000
 
   private let state = State()
@@ -101,7 +100,7 @@ private final class Helper: Sendable {
     let isAsleep = Atomic(false)
     let bell = DispatchSemaphore(value: 0)
 
-    /// The next call, taken.
+    /// Waits for the next call and takes it.
     func wait() -> Call? {
       while true {
         for _ in 0..<Helper.patience {
@@ -110,7 +109,7 @@ private final class Helper: Sendable {
           }
         }
         isAsleep.store(true, ordering: .sequentiallyConsistent)
-        // A call that came before it could be heard; else whoever calls rings.
+        // The call may have come before `isAsleep` was set. If it comes later, the caller signals the bell.
         let isCalled = call.load(ordering: .sequentiallyConsistent) != Call.none.rawValue
         if !isCalled || !isAsleep.exchange(false, ordering: .sequentiallyConsistent) {
           bell.wait()
