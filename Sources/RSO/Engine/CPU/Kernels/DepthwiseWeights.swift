@@ -1,13 +1,13 @@
 import CRSO
 
-/// The weights of a depthwise convolution in a pass, packed as the convolution kernel reads them for each channel
-/// alone: `[candidates][channels][taps][8]`, of which the first of eight counts.
+/// The weights of a depthwise convolution in a pass, packed as the convolution kernel reads them for a single channel:
+/// `[candidates][channels][taps][8]`, of which only the first of eight is used.
 final class DepthwiseWeights {
   /// Index of the layer.
   let node: Int
   let channels: Int
   let taps: Int
-  /// Sets of weights: one for every candidate, or one for all lanes.
+  /// Sets of weights: one for each candidate, or one for all lanes.
   let candidates: Int
   let weights: Buffer<Float>
   /// `[candidates][channels]`
@@ -22,7 +22,7 @@ final class DepthwiseWeights {
     bias = try Buffer(candidates * channels)
   }
 
-  /// Sets one element of a tensor `[channels][taps]` or, for a bias, `[channels]`.
+  /// Sets one element of the weights `[channels][taps]` or of the bias `[channels]`.
   func set(_ role: Parameters.Role, _ element: Int, _ value: Float, candidate: Int) {
     if role == .weight {
       weights.pointer[(candidate * channels * taps + element) * Int(rso_tile)] = value
@@ -31,7 +31,7 @@ final class DepthwiseWeights {
     }
   }
 
-  /// Takes over a whole tensor for all candidates.
+  /// Sets a whole tensor for all candidates.
   func set(_ role: Parameters.Role, _ values: some Collection<Float>) {
     for result in 0..<candidates {
       for (element, value) in values.enumerated() { set(role, element, value, candidate: result) }

@@ -7,15 +7,15 @@ package struct Kernels: @unchecked Sendable {
 
   package var name: String { String(cString: table.pointee.name) }
 
-  /// Those that this machine can run, fastest first.
+  /// The kernels that this machine can run, fastest first.
   package static let available: [Kernels] = {
     var found: [Kernels] = []
     while let table = rso_kernels_at(Int32(found.count)) { found.append(Kernels(table: table)) }
     return found
   }()
 
-  /// Those that the environment variable `RSO_KERNELS` names, else the fastest: for timing an instruction
-  /// set, or for the bits of a machine that has no better one.
+  /// The kernels that the environment variable `RSO_KERNELS` names, or else the fastest. Set it to time an instruction
+  /// set, or to get the same bits as a machine that has no better one.
   package static func preferred() throws -> Kernels {
     guard let name = ProcessInfo.processInfo.environment["RSO_KERNELS"] else { return available[0] }
     guard let kernels = available.first(where: { $0.name == name }) else {

@@ -4,10 +4,10 @@ import CRSO
 struct MixingWeights {
   let window: rso_window
   let packed: PackedWeights
-  /// The rows of every output's weights at the points, where the kernel can use them.
+  /// The rows of every output's weights at Winograd's points; `nil` where the kernel cannot use them.
   let atPoints: Buffer<Float>?
 
-  /// `nil` where the kernel for rows does not fit the window.
+  /// `nil` if the row kernel does not support the window.
   init?(_ window: rso_window, outputs: Int) throws {
     var window = window
     guard rso_has_rows(&window) != 0 else { return nil }
@@ -17,7 +17,7 @@ struct MixingWeights {
     atPoints = hasTiles ? try Buffer(outputs * 33) : nil
   }
 
-  /// Takes over `[out][1][3][3]`.
+  /// Sets the weights from `[out][1][3][3]`.
   func set(outputs: Int, _ values: ArraySlice<Float>) {
     packed.set(outputs: outputs, values)
     guard var place = atPoints?.pointer else { return }

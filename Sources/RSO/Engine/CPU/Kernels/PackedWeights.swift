@@ -1,5 +1,5 @@
-/// Weights `[out][in][tap]` in the order the convolution kernel reads them:
-/// `[⌈out / 8⌉][in][tap][8]`, missing output channels zero.
+/// Weights `[out][in][tap]` in the order in which the convolution kernel reads them: `[⌈out / 8⌉][in][tap][8]`, with
+/// zeros for missing output channels.
 struct PackedWeights {
   let buffer: Buffer<Float>
   let inputs: Int
@@ -15,7 +15,7 @@ struct PackedWeights {
     buffer.pointer[((output / 8 * inputs + input) * taps + tap) * 8 + output % 8] = value
   }
 
-  /// Takes over whole rows: `values` is `[out][in][tap]`.
+  /// Sets whole rows from `values`, `[out][in][tap]`.
   func set(outputs: Int, _ values: ArraySlice<Float>) {
     var next = values.startIndex
     for output in 0..<outputs {

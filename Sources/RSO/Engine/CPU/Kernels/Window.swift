@@ -10,7 +10,7 @@ extension rso_window {
 }
 
 extension Network {
-  /// Kernel, stride and padding of a layer's window; 1, 1, 0 for a layer without one.
+  /// A layer's window; kernel 1, stride 1 and padding 0 for a layer without one.
   func window(of node: Int) -> rso_window {
     let (input, output) = (shapes[inputs[node][0]], shapes[node + 1])
     let window = nodes[node].layer.window

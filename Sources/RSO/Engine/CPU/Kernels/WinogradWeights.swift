@@ -2,9 +2,9 @@ import CRSO
 
 /// Weights of a 3×3 convolution at the points of Winograd's algorithm, as `rso_layer` reads them.
 ///
-/// A tile of `m` outputs in a row is found from products at points `a`, of which infinity is the last: the
-/// inputs as a polynomial, the weights as a polynomial `g`, and `g(a) / Π (a − a')` is what is kept. With stride
-/// 2, the outer two taps are a polynomial of their own, and the middle one is taken as it is.
+/// A tile of `m` outputs in a row is computed from products at points `a`, the last of which is infinity. Inputs and
+/// weights are polynomials, and `g(a) / Π (a − a')` is stored, where `g` is the weights' polynomial. With stride 2, the
+/// outer two taps form a polynomial of their own, and the middle tap is stored unchanged.
 struct WinogradWeights {
   let buffer: Buffer<Float>
   private let inputs: Int
@@ -19,19 +19,19 @@ struct WinogradWeights {
     buffer = try Buffer(points * points * blocks * inputs * 8)
   }
 
-  /// Whether the kernel can do this convolution, and is faster than the direct one.
+  /// Whether the kernel supports this convolution and is faster than the direct one.
   ///
-  /// The transforms of inputs and outputs cost as much as some channels' products.
+  /// Transforming inputs and outputs costs as much as the products of several channels.
   static func suits(_ window: rso_window, inputs: Int, outputs: Int) -> Bool {
     var window = window
     return rso_has_rows(&window) != 0 && rso_has_layer(window.out_height, window.out_width) != 0
       && min(inputs, outputs) >= (window.stride == 1 ? 6 : 12)
   }
 
-  /// Outputs of a tile in one dimension, in the kernel's order.
+  /// Outputs per tile in one dimension, in the kernel's order.
   private static let tiles = [4, 3]
 
-  /// `[points][3]`, what each tap counts at each point.
+  /// `[points][3]`: the factor of each tap at each point.
   static func matrix(outputs: Int, stride: Int) -> [[Double]] {
     let count = stride == 1 ? outputs + 2 : outputs + 1
     let points = Array([0.0, 1, -1, 2, -2].prefix(count - 1))
@@ -44,7 +44,7 @@ struct WinogradWeights {
     return rows
   }
 
-  /// Takes over whole rows: `values` is `[out][in][3][3]`.
+  /// Sets whole rows from `values`, `[out][in][3][3]`.
   func set(outputs: Int, _ values: ArraySlice<Float>) {
     let taps = values.map(Double.init)
     var start = 0
