@@ -1,19 +1,18 @@
-/// Samples cut into mini-batches and blocks of 16, each mini-batch padded to whole blocks: of each, the share of
-/// this process.
+/// This process's share of every mini-batch, cut into blocks of 16 samples and padded to whole blocks.
 final class Batches {
-  /// Mini-batches, and the blocks of each that this process has.
+  /// The number of mini-batches, and this process's blocks of each.
   let count: Int
   let blocks: Int
-  /// Samples of a mini-batch in all, and the number of the first that this process has, and how many.
+  /// Samples in a whole mini-batch; then the index of this process's first sample, and the number of its samples.
   let size: Int
   private let first: Int
   private let own: Int
   let reduction: Reduction
-  /// `[count][blocks][16]`: number of each sample, −1 in the padding.
+  /// `[count][blocks][16]`: the index of each sample, −1 in the padding.
   let samples: Buffer<Int32>
-  /// The same for the class of each sample, 0 in the padding.
+  /// `[count][blocks][16]`: the class of each sample, 0 in the padding.
   let labels: Buffer<Int32>
-  /// `[blocks]` and `[blocks][candidates]` number of samples.
+  /// For each number of candidates, `[blocks][candidates]`: the number of samples in each block.
   private var valid: [Int: Buffer<Int32>] = [:]
 
   /// - Parameter order: whole mini-batches of `size` samples.
@@ -48,7 +47,7 @@ final class Batches {
 
   var chunks: Int { (blocks + Pass.blocksPerChunk - 1) / Pass.blocksPerChunk }
 
-  /// What a pass over one mini-batch reads.
+  /// The input of a pass over one mini-batch.
   func input(_ batch: Int, candidates: Int) throws -> Pass.Input {
     let validity = try valid[candidates] ?? self.validity(candidates)
     valid[candidates] = validity
@@ -58,7 +57,7 @@ final class Batches {
       samples: UnsafePointer(samples.pointer + batch * blocks * Kernels.block))
   }
 
-  /// All mini-batches at once, for a pass that takes no statistics or losses.
+  /// All mini-batches at once, for a pass that computes no statistics or losses.
   func everything() -> Pass.Input {
     Pass.Input(
       count: count * size, blocks: count * blocks, reduction: reduction,

@@ -1,18 +1,18 @@
 import CRSO
 
 extension Pass {
-  /// What happens to an input on its way into a kernel, so that it is not written and read again.
+  /// What a kernel does to its input as it reads it, which saves writing and reading an intermediate value.
   struct Source {
-    /// The input is `x` plus the convolution of the one channel `b` with a column of weights, and plus
-    /// what a shortcut has `added`.
+    /// The input is `x` plus the convolution of the single channel `b` with a column of weights, plus the value that
+    /// a shortcut has `added`.
     var mixing: MixingWeights?
     var norm: Int?
     var relu = false
-    /// Padding of the box sums of 2×2 neighbours, if they are taken.
+    /// The padding of the box sums of 2×2 neighbours; `nil`: no box sums.
     var box: Int32?
   }
 
-  /// A step, and the steps before and after it that its kernel does along.
+  /// A step, and the steps before and after it that the same kernel does.
   struct FusedStep {
     var operation: Operation
     var source = Source()
@@ -24,7 +24,7 @@ extension Pass {
 
     var inputs: [ValueID] { [x, b, added].compactMap { $0 } }
 
-    /// Whether its kernel can sum the moments of what it makes, and does not yet.
+    /// Whether its kernel can sum the moments of its output and does not do so yet.
     var findsMoments: Bool {
       switch operation {
       case .winograd: moments == nil
@@ -34,14 +34,14 @@ extension Pass {
     }
   }
 
-  /// Joins the steps of one segment where a kernel does several at once.
+  /// Joins the steps of one segment where one kernel can do several at once.
   ///
-  /// - A Winograd convolution takes in its input's box sums, normalisation, ReLU, and the mixing
-  ///   that makes it; sums of its output are taken on the way out.
-  /// - The channel that a changed weight shifts is normalised along, or its moments are found; what a shortcut brings is
-  ///   added to it before.
-  /// - Sums of a mixing layer's output, and its extremes, are taken without storing it. A shortcut that is
-  ///   added to it does not change that.
+  /// - A Winograd convolution also does its input's box sums, normalisation, ReLU and mixing, and sums the moments of
+  ///   its output.
+  /// - The kernel that adds a changed weight's shifted input to a channel also adds a shortcut's value, and then
+  ///   normalises the channel or sums its moments.
+  /// - The moments and extremes of a mixing layer's output are computed without storing it, even if a shortcut is added
+  ///   to it.
   ///
   /// - Parameter order: the steps of the segment.
   func fuse(_ order: [Int]) -> [FusedStep] {
@@ -52,7 +52,7 @@ extension Pass {
         if let input { readers[input, default: []].append(index) }
       }
     }
-    /// The step that makes a value which no more steps of the segment read.
+    /// The step that makes a value, if exactly `count` steps of the segment read the value.
     func producer(_ value: ValueID?, readBy count: Int = 1) -> Int? {
       guard let value, !isInMemory(value), readers[value]?.count == count,
         let producer = values[value].producer, members.contains(producer)
@@ -60,7 +60,7 @@ extension Pass {
       return producer
     }
     var absorbed = Set<Int>()
-    /// The mixing step that makes a value, also where a shortcut is added behind it.
+    /// The mixing step that makes a value, with the step after it that adds a shortcut, if there is one.
     func mixing(_ value: ValueID?, readBy count: Int) -> (steps: [Int], added: ValueID?)? {
       guard let index = producer(value, readBy: count) else { return nil }
       if case .mix = steps[index].operation { return ([index], nil) }
@@ -85,7 +85,7 @@ extension Pass {
       fused.added = found.added
       return true
     }
-    /// The step that takes the extremes of what step `index` reads.
+    /// The step that computes the extremes of the value that step `index` reads.
     func extremes(beside index: Int) -> Int? {
       steps[index].x.flatMap { readers[$0] }?.first {
         if case .extremes = steps[$0].operation { true } else { false }
@@ -136,7 +136,7 @@ extension Pass {
         if let maker = step.x.flatMap({ values[$0].producer }), fused[maker]?.findsMoments == true {
           fused[maker]?.moments = norm
           absorbed.insert(index)
-          // What nothing else reads is not stored; a layer has to.
+          // A value that nothing else reads is not stored. Only the shift can skip the store; a layer cannot.
           if case .shiftAdd = fused[maker]?.operation, producer(step.x) != nil {
             fused[maker]?.y = nil
           }
@@ -147,7 +147,7 @@ extension Pass {
           joined.y = steps[other].y
         }
       case .add:
-        // What a shortcut brings that is itself made of the changed channel is not ready when that is shifted.
+        // The shortcut must be in memory: one made from the changed channel is not ready when that channel is shifted.
         for (shifted, added) in [(step.x, step.b), (step.b, step.x)] {
           guard let index = producer(shifted), case .shiftAdd = steps[index].operation,
             let shift = fused[index], let added, isInMemory(added)
@@ -166,7 +166,7 @@ extension Pass {
 }
 
 extension Pass.Instruction {
-  /// Floats of scratch that the kernel needs for that many lanes.
+  /// Floats of scratch that the kernel needs for `lanes` lanes.
   func workspace(lanes: Int) -> Int {
     switch operation {
     case .winograd(let window, let weights, let bias, let inputs):
@@ -181,7 +181,7 @@ extension Pass.Instruction {
     }
   }
 
-  /// The kernel's argument, without what differs from block to block.
+  /// The kernel's argument, without the fields that differ from block to block.
   func layer(
     _ window: rso_window, _ weights: UnsafePointer<Float>, _ bias: UnsafePointer<Float>,
     _ inputs: Int

@@ -1,21 +1,21 @@
 import CRSO
 
-/// Builds a pass from the layers of a network, and hands it their weights.
+/// Builds a pass from the layers of a network and loads their weights.
 final class NetworkPass {
   let network: Network
   let pass: Pass
-  /// Running statistics instead of those of the samples at hand.
+  /// Whether batch norms use running statistics instead of the statistics of the pass's samples.
   let usesRunningStatistics: Bool
-  /// Where each value of the network is in the pass.
+  /// The pass's value for each value of the network.
   var values: [Int: Pass.ValueID] = [:]
   private var weighted: [(node: Int, set: SetWeights, bias: Buffer<Float>)] = []
-  /// Norms of all channels of a layer, which take their γ and β from the parameters.
+  /// Norms of all channels of a layer; `load` sets their γ and β from the parameters.
   private var wholeNorms: [Norm] = []
-  /// Norms of lone channels; whoever builds the pass fills in γ and β.
+  /// Norms of lone channels; the code that builds the pass sets their γ and β.
   private(set) var loneNorms: [Norm] = []
-  /// Depthwise convolutions of all channels, which take their weights from the parameters.
+  /// Depthwise convolutions of all channels; `load` sets their weights from the parameters.
   private var wholeDepthwise: [DepthwiseWeights] = []
-  /// Those of lone channels; whoever builds the pass fills in their weights.
+  /// Depthwise convolutions of lone channels; the code that builds the pass sets their weights.
   private(set) var loneDepthwise: [DepthwiseWeights] = []
   /// The layer on a lone channel whose parameters differ between candidates.
   var swept: Int?
@@ -36,7 +36,7 @@ final class NetworkPass {
     self.readers = readers
   }
 
-  /// Appends every node that is not yet in the pass, reading values that are.
+  /// Appends the nodes that are not yet in the pass. Their inputs must be in the pass.
   func append(_ nodes: some Sequence<Int>) throws {
     for node in nodes where !covered.contains(node) {
       let inputs = network.inputs[node].compactMap { values[$0] }
@@ -44,14 +44,14 @@ final class NetworkPass {
     }
   }
 
-  /// Nodes in the pass, also those whose work a step before them does.
+  /// Nodes in the pass, including nodes whose work an earlier node's step does.
   private(set) var covered: Set<Int> = []
 
   /// Appends a node that reads `x` (and `b`).
   ///
-  /// Batch norm takes the activation or the global max pooling that follows it along.
+  /// A batch norm also covers the activation or the global max pooling that follows it.
   ///
-  /// - Parameter alone: `x` holds some channels of the node's input only; not for a node that mixes.
+  /// - Parameter alone: `x` holds only some channels of the node's input; not allowed for a node that mixes.
   func append(
     _ node: Int, _ x: Pass.ValueID, _ b: Pass.ValueID? = nil, alone: Bool = false
   ) throws {
@@ -74,7 +74,7 @@ final class NetworkPass {
         last = reader
         y = pass.append(.normalize(norm: norm, activation.kernel), x, shape: shape)
       } else if let reader, network.nodes[reader].layer == .globalMaxPool {
-        // The map is monotone, so the largest or the smallest value before it decides.
+        // The map is monotone, so its largest output comes from the largest or the smallest input.
         last = reader
         let extremes = pass.append(.extremes, x, shape: Shape(channels: 2 * shape.channels))
         y = pass.append(.normalizeExtremes(norm: norm), extremes, shape: flat)
@@ -106,10 +106,10 @@ final class NetworkPass {
     return pass.append(operation, x, shape: output)
   }
 
-  /// Takes over weights as they stand in the parameters: the number of outputs, `[out][in][taps]`.
+  /// Sets weights in the parameters' layout, `[out][in][taps]`, given the number of outputs.
   typealias SetWeights = (_ outputs: Int, _ values: ArraySlice<Float>) -> Void
 
-  /// A convolution that starts from a bias, in the way that is fastest.
+  /// A convolution that starts from a bias, by the fastest algorithm.
   func convolution(
     _ window: rso_window, inputs: Int, outputs: Int, bias: Buffer<Float>
   ) throws -> (Pass.Operation, SetWeights) {
@@ -166,7 +166,7 @@ final class NetworkPass {
 
   // MARK: Weights
 
-  /// Takes the weights of all layers that the pass computes whole.
+  /// Loads the weights of all layers that the pass computes whole.
   func load(_ parameters: Parameters) {
     for (node, set, bias) in weighted {
       if let slot = parameters.slot(node: node, .weight) {
@@ -192,7 +192,7 @@ final class NetworkPass {
     }
   }
 
-  /// Normalises with these statistics or, in a pass that takes its own, sums around their means.
+  /// Normalises with these statistics; a pass that computes its own statistics sums around their means instead.
   func use(_ statistics: BatchNormStatistics) {
     for norm in wholeNorms {
       guard let moments = statistics.moments[norm.node] else { continue }

@@ -1,20 +1,20 @@
 import CRSO
 
-/// Batch norm in a pass: the sums it needs, and the affine map that it comes down to.
+/// A batch norm in a pass: the sums it needs, and the affine map that they give.
 final class Norm {
   /// Index of the layer.
   let node: Int
   let channels: Int
   let epsilon: Double
-  /// The segment from which on the map is known; 0: it uses running statistics.
+  /// The first segment in which the map is known; 0: it uses running statistics.
   let level: Int
-  /// Statistics are taken for each candidate.
+  /// The number of candidates; each has its own statistics.
   let candidates: Int
 
-  /// `[candidates][channels]`, γ and β.
+  /// γ and β, `[candidates][channels]`.
   let gamma: Buffer<Float>
   let beta: Buffer<Float>
-  /// `[channels]`, subtracted before squares are summed, so that the variance does not cancel.
+  /// `[channels]`, subtracted before squares are summed, so that the variance does not suffer from cancellation.
   let origin: Buffer<Float>
   /// `[candidates][channels]`, y = scale · x + offset.
   let scale: Buffer<Float>
@@ -53,7 +53,7 @@ final class Norm {
 
   /// Adds up the chunks' sums and derives the map.
   ///
-  /// - Parameter samples: of all processes.
+  /// - Parameter samples: the number of samples of all processes.
   func settle(_ reduction: Reduction, samples: Int) throws {
     let count = candidates * channels
     let n = Double(samples * area)
@@ -61,14 +61,14 @@ final class Norm {
     for i in 0..<count {
       let shifted = sums.pointer[2 * i] / n
       mean[i] = Double(origin.pointer[i % channels]) + shifted
-      // Rounding can take a variance of zero below it; NaN stays NaN.
+      // Rounding can make a variance of zero negative. NaN stays NaN.
       let difference = sums.pointer[2 * i + 1] / n - shifted * shifted
       variance[i] = difference < 0 ? 0 : difference
     }
     derive()
   }
 
-  /// Uses statistics from elsewhere.
+  /// Uses the given statistics instead of sums.
   func use(_ moments: BatchNormStatistics.Moments) {
     mean = moments.mean
     variance = moments.variance

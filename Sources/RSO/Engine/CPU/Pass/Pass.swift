@@ -2,17 +2,16 @@ import CRSO
 
 /// A forward pass over blocks of 16 samples, built from steps and cut into segments.
 ///
-/// Batch norm on the mini-batch's statistics is the only thing that needs all samples, so the steps fall
-/// into segments between such batch norms. Within a segment a block goes through every step while it is
-/// in cache. What a later segment needs is kept in memory where it was dear to compute and computed
-/// again where it was cheap.
+/// Only a batch norm on the mini-batch's own statistics needs all samples, so these batch norms divide the steps into
+/// segments. Within a segment, a block goes through every step while it is in cache. A value that a later segment needs
+/// is kept in memory if it is expensive to compute, and computed again if it is cheap.
 ///
 /// A pass works on several lanes at once: the candidates of one block, or three blocks.
 final class Pass {
   enum Lanes: Hashable {
-    /// Lanes are consecutive blocks; nothing depends on a candidate.
+    /// The lanes are consecutive blocks; nothing depends on a candidate.
     case samples
-    /// Lanes are the candidates of one block.
+    /// The lanes are the candidates of one block.
     case candidates(Int)
   }
 
@@ -20,23 +19,23 @@ final class Pass {
 
   let lanes: Lanes
   let kernels: rso_kernels
-  /// Room for the partial sums of that many blocks.
+  /// The most blocks that a run may have.
   let blockCapacity: Int
   private(set) var values: [Value] = []
   private(set) var steps: [Step] = []
   var norms: [Norm] = []
   private(set) var segments: [Segment] = []
   private var scratchSize = 0
-  /// Floats of scratch behind the values, for what a kernel needs while it works.
+  /// Floats of scratch after the values, which a kernel uses while it works.
   private var workspaceSize = 0
-  /// What the steps point to, kept alive.
+  /// Keeps alive the buffers that the steps point to.
   private var owned: [AnyObject] = []
   private var scratch: [Buffer<Float>] = []
   private let work = SegmentWork()
   /// `[chunks][lanes]` partial losses of the last run.
   private var losses: Buffer<Double>?
   private var hasLoss = false
-  /// What a run reads, made once: the values as they are bound, and where the norms have their numbers.
+  /// The tables that a run reads, allocated once: the values as they are bound, and pointers into the norms.
   private var pointers: (values: Buffer<Value>, norms: Buffer<Context.NormPointers>)?
 
   init(lanes: Lanes, kernels: Kernels, blockCapacity: Int) {
@@ -45,15 +44,15 @@ final class Pass {
     self.blockCapacity = blockCapacity
   }
 
-  /// Candidates that a statistic or a loss is taken for; 1 where nothing depends on a candidate.
+  /// The number of candidates that have their own statistics and losses; 1 if nothing depends on a candidate.
   var candidates: Int { if case .candidates(let count) = lanes { count } else { 1 } }
 
-  /// Work is dealt out, and sums are added up, by fixed chunks of three blocks (`Reduction`).
+  /// Work is distributed and sums are added in fixed chunks of three blocks (`Reduction`).
   static let blocksPerChunk = Reduction.chunk / Kernels.block
 
-  /// Work as threads take it, in this order: each time a share of the chunks that are left, down to single ones. What a
-  /// thread will need next is fetched within a piece only, so pieces should be few; and no thread should wait long for another
-  /// at the end.
+  /// The pieces of work, in the order in which threads take them. Each is a share of the remaining chunks, down to a
+  /// single chunk. A thread prefetches its next data only within a piece, so there should be few pieces; but no thread
+  /// should wait long for another at the end.
   struct Pieces {
     let chunks: Int
     let count: Int
@@ -72,7 +71,7 @@ final class Pass {
 
     private static func size(left: Int, _ threads: Int) -> Int { max(left / (3 * threads), 1) }
 
-    /// - Parameter isBackwards: the last chunks come first.
+    /// - Parameter isBackwards: whether the last chunks come first.
     func chunks(of piece: Int, isBackwards: Bool) -> Range<Int> {
       var first = 0
       for _ in 0..<piece { first += Self.size(left: chunks - first, threads) }
@@ -83,8 +82,7 @@ final class Pass {
 
   var chunkCapacity: Int { (blockCapacity + Self.blocksPerChunk - 1) / Self.blocksPerChunk }
 
-  /// Floats between values of that shape in memory; the odd 64 bytes keep lanes out of one another's
-  /// cache sets.
+  /// Floats from one value of that shape to the next in memory. The extra 64 bytes put lanes into different cache sets.
   static func stride(_ shape: Shape) -> Int { (shape.count + 1) * Kernels.block }
 
   func own<Element>(_ buffer: Buffer<Element>) -> UnsafeMutablePointer<Element> {
@@ -96,7 +94,7 @@ final class Pass {
 // MARK: Building
 
 extension Pass {
-  /// A value whose memory is bound before each run: `[blocks]`, or `[blocks][candidates]` if `perLane`.
+  /// Adds a value whose memory is bound before each run: `[blocks]`, or `[blocks][candidates]` if `perLane`.
   func bound(_ shape: Shape, perLane: Bool? = nil, level: Int = 0) -> ValueID {
     let perLane = perLane ?? (lanes == .samples)
     values.append(
@@ -111,7 +109,7 @@ extension Pass {
     if let blockStride { values[value].blockStride = blockStride }
   }
 
-  /// Appends a step that makes a new value, or `into` one that is bound.
+  /// Appends a step that makes a new value or, with `into`, writes a bound one.
   @discardableResult
   func append(
     _ operation: Operation, _ x: ValueID? = nil, _ b: ValueID? = nil, shape: Shape,
@@ -145,7 +143,7 @@ extension Pass {
     steps.append(Step(operation: operation, x: x, level: values[x].level))
   }
 
-  /// Multiply-adds, or as much time as those take, that one value of the output costs.
+  /// The cost of one number of the output, in multiply-adds or the time that they take.
   private func cost(_ step: Step) -> Double {
     switch step.operation {
     case .convolution(let window, _, _, let inputs), .winograd(let window, _, _, let inputs):
@@ -158,10 +156,10 @@ extension Pass {
     }
   }
 
-  /// Cuts the steps into segments and gives every value its place. Call once, after the last step.
+  /// Divides the steps into segments and gives every value its place. Call once, after the last step.
   func compile() throws {
-    // What it takes to have a value again in a later segment: computing it or, where that is dearer,
-    // keeping it in memory, which costs about as much as this many multiply-adds per number.
+    // A later segment computes a value again or, where that costs more, reads it from memory. Keeping a number in
+    // memory costs about as much as this many multiply-adds.
     let memory = 16.0
     func kept(_ value: ValueID) -> Double { memory * Double(values[value].shape.count) }
     var work = values.map { _ in 0.0 }
@@ -172,7 +170,7 @@ extension Pass {
         $0 + min(work[$1], kept($1))
       }
     }
-    // From the last step to the first: where is a value needed, and so, is it kept?
+    // From the last step to the first: find the last segment that needs each value, and so whether to keep it.
     var lastLevel = values.map(\.level)
     for step in steps.reversed() {
       var level = step.level
@@ -212,7 +210,7 @@ extension Pass {
     }
     let order = included.sorted()
 
-    // Scratch: a value lives from its step to its last reader; the first gap that is large enough.
+    // A value in scratch lives from its step to its last reader, in the first gap that is large enough.
     let fused = fuse(order)
     var lastReader: [ValueID: Int] = [:]
     for (index, step) in fused.enumerated() {
@@ -259,11 +257,11 @@ extension Pass {
 // MARK: Running
 
 extension Pass {
-  /// Runs every segment; returns the summed loss per result, if a step computes one.
+  /// Runs every segment; returns the summed loss of each candidate, if a step computes the loss.
   ///
   /// - Parameters:
-  ///   - candidates: the first so many only, where a pass has more; the numbers of the others mean nothing.
-  ///   - settled: called when the statistics of a norm are known, before they are used.
+  ///   - candidates: runs only this many candidates, the first ones; the values of the others are then meaningless.
+  ///   - settled: called when a norm's statistics are known, before they are used.
   @discardableResult
   func run(
     _ input: Input, _ workers: Workers, candidates: Int? = nil, settled: (Norm) -> Void = { _ in }
@@ -300,7 +298,7 @@ extension Pass {
     return sums
   }
 
-  /// A segment as threads run it, piece by piece. There is one for all segments and runs.
+  /// The segment that the threads run, piece by piece. One object serves all segments and runs.
   final class SegmentWork: Workers.Work {
     private var context: Context?
     private var instructions: [Instruction] = []
@@ -314,7 +312,7 @@ extension Pass {
     ) {
       (instructions, self.scratch, self.pieces) = (segment.instructions, scratch, pieces)
       self.context = context
-      // To and fro: what was written last is still in cache.
+      // Alternate the direction: the values written last are still in cache.
       isBackwards = level % 2 == 1
     }
 

@@ -1,17 +1,17 @@
 import CRSO
 
 extension Pass {
-  /// What a run reads, as plain pointers: nothing is counted or copied per block.
+  /// The inputs of a run as plain pointers, so that no block pays for reference counting or copies.
   struct Context {
     private let values: UnsafeMutablePointer<Value>
     private let norms: UnsafeMutablePointer<NormPointers>
     private let input: Input
     private let losses: UnsafeMutablePointer<Double>
     private let kernels: rso_kernels
-    /// Candidates that the pass has room for, and those at work.
+    /// The candidates that the pass has room for (`nil`: lanes are samples), and the candidates of this run.
     private let candidates: Int?
     private let lanes: Int
-    /// Where in a thread's scratch the kernels' own begins.
+    /// The offset of the kernels' workspace in a thread's scratch.
     private let workspace: Int
 
     struct NormPointers {
@@ -20,7 +20,7 @@ extension Pass {
       var origin: UnsafePointer<Float>
       var sums: UnsafeMutablePointer<Double>
       var channels: Int
-      /// Between lanes of scale and offset.
+      /// Floats between lanes of scale and offset.
       var lane: Int
 
       init(_ norm: Norm) {
@@ -47,9 +47,9 @@ extension Pass {
       if case .candidates(let count) = pass.lanes { candidates = count } else { candidates = nil }
     }
 
-    /// Takes the blocks of one chunk through the instructions.
+    /// Runs the instructions on the blocks of one chunk.
     ///
-    /// - Parameter isFollowed: the thread takes the next chunk after this one.
+    /// - Parameter isFollowed: whether the same thread takes the next chunk after this one.
     func run(
       _ instructions: UnsafeBufferPointer<Instruction>, chunk: Int, isFollowed: Bool,
       scratch: UnsafeMutablePointer<Float>
@@ -77,13 +77,13 @@ extension Pass {
       }
     }
 
-    /// The lanes at hand.
+    /// The lanes that an instruction works on.
     private struct Place {
       let chunk: Int
       let block: Int
       let lanes: Int
       let scratch: UnsafeMutablePointer<Float>
-      /// Blocks at hand, and blocks that the same thread takes after them.
+      /// The number of these blocks, and of the blocks that the same thread takes next.
       let blocks: Int
       let next: Int
       init(
@@ -142,7 +142,7 @@ extension Pass {
       case .depthwise(let window, let weights, let bias, let candidates):
         let size = Int(window.kernel * window.kernel) * Int(rso_tile)
         let outArea = Int(window.out_height * window.out_width)
-        // Lanes that have the same weights go together.
+        // Lanes with the same weights go together.
         let together = candidates == 1 ? place.lanes : 1
         guard let x, let y else { return }
         for lane in Swift.stride(from: 0, to: place.lanes, by: together) {
@@ -205,7 +205,7 @@ extension Pass {
         (shift.window, shift.lanes, shift.tap) = (window, map.lanes, tap.pointee)
         kernels.shift_add(&shift)
       case .offset(let one, let delta):
-        // The deltas are one apart; the factor is the same 1 for every lane.
+        // Lane by lane: `normalize` has one lane stride, but the deltas are 1 apart and all lanes share the factor 1.
         for lane in 0..<place.lanes {
           var single = map
           single.x = UnsafePointer(x.map { $0 + lane * xLane })
@@ -269,7 +269,7 @@ extension Pass {
       }
     }
 
-    /// Points a source at the block at hand.
+    /// Sets a source's pointers to the current block.
     private func fill(_ source: inout rso_source, _ i: Instruction, _ place: Place) {
       let (x, xLane) = find(i.x, place)
       source.x = UnsafePointer(x)
@@ -292,7 +292,7 @@ extension Pass {
       }
     }
 
-    /// Where a chunk's sums for a norm go, and how far apart its lanes are.
+    /// The place of a chunk's sums for a norm, and the distance between lanes.
     private func sums(_ norm: NormPointers, _ place: Place) -> (UnsafeMutablePointer<Double>, Int) {
       let size = norm.channels * 2
       return (
@@ -300,7 +300,7 @@ extension Pass {
       )
     }
 
-    /// `[lanes]` number of samples in each.
+    /// `[lanes]`: the number of samples in each lane.
     private func valid(_ place: Place) -> UnsafePointer<Int32> {
       input.valid + place.block * (candidates ?? 1)
     }

@@ -1,17 +1,17 @@
 import CRSO
 
-/// What a part of a proposal costs.
+/// The cost of one part of a proposal.
 package struct ProposalPart: Hashable, Sendable {
-  /// Its steps, by the names of kernels.
+  /// The names of its steps' kernels.
   package var steps: String
-  /// Of one image, all candidates together.
+  /// For one image, all candidates together.
   package var multiplyAdds: Int
   /// Summed over proposals.
   package var seconds: Double
 }
 
 extension Pass {
-  /// The segments of the pass, and what they took in all runs.
+  /// The segments of the pass, with their time in all runs.
   var parts: [ProposalPart] {
     segments.map { segment in
       ProposalPart(
@@ -23,7 +23,7 @@ extension Pass {
 }
 
 extension Pass {
-  /// Of convolutions for one image and lane, each counted once, also where a later segment computes it again.
+  /// The convolutions' multiply-adds for one image and lane. Each counts once, even if later segments repeat it.
   var multiplyAdds: Int {
     steps.reduce(0) { sum, step in
       switch step.operation {
@@ -40,7 +40,7 @@ extension Pass {
 }
 
 extension Pass.Instruction {
-  /// For one image and lane, as a direct convolution has them; without batch norm, activations and pooling.
+  /// Multiply-adds of a direct convolution for one image and lane, without batch norm, activations and pooling.
   var multiplyAdds: Int {
     let mixed = source.mixing == nil ? 0 : 9 * shape.count
     switch operation {
@@ -56,7 +56,7 @@ extension Pass.Instruction {
     }
   }
 
-  /// What it does, in order.
+  /// The operations it does, in order.
   var words: String {
     var words: [String] = []
     if source.mixing != nil { words.append("mix") }

@@ -1,26 +1,26 @@
 import CRSO
 
-/// What a pass is made of.
+/// The parts of a pass.
 extension Pass {
-  /// What a step computes from `x` and, where it reads two, `b`.
+  /// What a step computes from `x` and, if it reads two values, `b`.
   enum Operation {
-    /// Images by the numbers in `Input.samples`.
+    /// Loads the images whose indices are in `Input.samples`.
     case load
-    /// From `b` where there is one, else from the bias. Reads the first `inputs` channels of `x`.
+    /// A convolution of the first `inputs` channels of `x`. It starts from `b` if there is one, else from the bias.
     case convolution(
       rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, inputs: Int)
-    /// A convolution of every channel with its own weights, packed as `DepthwiseWeights`: so many sets of them, one
-    /// for each lane unless it is one for all.
+    /// A convolution of each channel with its own weights, packed as `DepthwiseWeights`. `candidates` is the number of
+    /// sets of weights: one for each lane, or one for all.
     case depthwise(
       rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>, candidates: Int)
     /// A 3×3 convolution by Winograd's algorithm, with `WinogradWeights`, of the first `inputs` channels.
     case winograd(
       rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>, inputs: Int)
-    /// `b` plus the convolution of the one channel `x`, row by row.
+    /// `b` plus the convolution of the single channel `x`, row by row.
     case mix(MixingWeights)
-    /// `b + δ[lane] · x` shifted by the tap.
+    /// `b + δ[lane] · x`, where `x` is shifted by the tap.
     case shiftAdd(rso_window, delta: UnsafePointer<Float>, tap: UnsafePointer<Int32>)
-    /// `x + δ[lane]`, one channel.
+    /// `x + δ[lane]`, for one channel.
     case offset(one: UnsafePointer<Float>, delta: UnsafePointer<Float>)
     case normalize(norm: Int, rso_activation)
     case normalizeExtremes(norm: Int)
@@ -31,11 +31,11 @@ extension Pass {
     case globalMax
     case globalAverage
     case extremes
-    /// Group `u` of channels of `y` is group `groups[u]` of `x`.
+    /// Group `u` of the channels of `y` is group `channels[u]` of `x`.
     case gather(channels: UnsafePointer<Int32>, count: Int)
-    /// Group `groups[u]` of channels of `y` becomes group `u` of `x`; negative: none.
+    /// Group `channels[u]` of the channels of `y` becomes group `u` of `x`; a negative `channels[u]` skips the group.
     case scatter(channels: UnsafePointer<Int32>, count: Int)
-    /// `b` with group `groups[0]` of channels replaced by `x`.
+    /// `b` with group `channels[0]` of its channels replaced by `x`.
     case replace(channels: UnsafePointer<Int32>)
     case moments(norm: Int)
     case crossEntropy
@@ -43,11 +43,11 @@ extension Pass {
 
   struct Value {
     var shape: Shape
-    /// Whether lanes differ: always for `.samples`.
+    /// Whether lanes have different values; always true for `.samples`.
     var perLane: Bool
-    /// Memory given from outside, or kept between segments; `nil`: scratch.
+    /// Memory bound by the caller or kept between segments; `nil`: scratch.
     var memory: UnsafeMutablePointer<Float>?
-    /// Floats between blocks in memory.
+    /// Floats from one block to the next in memory.
     var blockStride: Int
     var isBound: Bool
     /// The first segment in which it can be computed.
@@ -63,28 +63,28 @@ extension Pass {
     var level: Int
   }
 
-  /// `[N][channels · area]` pixels, and what is done to them.
+  /// Pixels `[N][channels · area]`, and how they become inputs.
   enum Images {
-    /// `table`: `[channels][256]` what a byte becomes.
+    /// `table`: `[channels][256]`, the float for each byte.
     case bytes(UnsafePointer<UInt8>, table: UnsafePointer<Float>)
     /// `mean`: `[channels]`, subtracted.
     case floats(UnsafePointer<Float>, mean: UnsafePointer<Float>)
   }
 
-  /// What a run reads beside its values.
+  /// What a run reads besides its values.
   struct Input {
-    /// Samples in all, and this process's blocks of them.
+    /// The samples of all processes, and this process's blocks of them.
     var count: Int
     var blocks: Int
     var reduction: Reduction
     /// Samples in each block: 16, or fewer in the last of a mini-batch.
     var valid: UnsafePointer<Int32>
-    /// `[blocks][16]` class of each sample, for the loss.
+    /// `[blocks][16]`: the class of each sample, for the loss.
     var labels: UnsafePointer<Int32>?
-    /// `[blocks][16]` number of each sample or −1, for `load`.
+    /// `[blocks][16]`: the index of each sample or −1, for `load`.
     var samples: UnsafePointer<Int32>?
     var images: Images?
-    /// `[blocks][16]` receives the predicted class.
+    /// `[blocks][16]`: receives the predicted classes.
     var predicted: UnsafeMutablePointer<Int32>?
   }
 
@@ -105,16 +105,16 @@ extension Pass {
 
   struct Instruction {
     var operation: Operation
-    /// What is done to `x`, and `b`, on the way in.
+    /// What the kernel does to `x` and `b` as it reads them.
     var source: Source
-    /// The norm whose sums `y` is added to.
+    /// The norm to whose sums the kernel adds the moments of `y`.
     var moments: Int?
     var x: Operand
     var b: Operand
-    /// What `source` adds to a mixing layer's output.
+    /// The value that `source` adds to a mixing layer's output.
     var added: Operand
     var y: Operand
-    /// Of `x`, or of `y` where nothing is read.
+    /// The shape of `x`, or of `y` if the instruction reads nothing.
     var shape: Shape
     /// Channels of `y`.
     var outputs: Int
@@ -122,13 +122,13 @@ extension Pass {
 
   struct Segment {
     var instructions: [Instruction]
-    /// Of all runs.
+    /// Summed over all runs.
     var seconds = 0.0
   }
 }
 
 extension Pass.Operation {
-  /// Whether `y` may take the place of `x`.
+  /// Whether `y` may use the memory of `x`.
   var mayOverwriteInput: Bool {
     switch self {
     case .normalize, .activate, .offset: true
