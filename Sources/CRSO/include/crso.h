@@ -1,9 +1,9 @@
-// SIMD kernels of the CPU engine: leaves without policy or allocation.
+// SIMD kernels of the CPU engine. They make no policy decisions and allocate nothing.
 //
-// Layout. Samples lie innermost: a value of one block of 16 samples is [channels][rows][columns][16]
-// floats. A kernel works on `lanes` such values at once, `..._lane` floats apart: the candidates of one
-// block, or several blocks. A lane stride of 0 means that all lanes read the same value.
-// Pointers are 64-byte aligned, lane strides multiples of 16. Outputs do not alias inputs unless said.
+// Layout: samples are innermost. A value of one block of 16 samples is [channels][rows][columns][16] floats. A kernel
+// works on `lanes` such values at once, `..._lane` floats apart: the candidates of one block, or several blocks. With a
+// lane stride of 0, all lanes read the same value. Pointers are 64-byte aligned, and lane strides are multiples of 16.
+// Outputs do not alias inputs unless a comment says so.
 #ifndef CRSO_H
 #define CRSO_H
 
@@ -23,7 +23,7 @@ typedef enum {
   rso_sign,
 } rso_activation;
 
-// A window sliding over an image, zeros outside of it.
+// A window that slides over an image; pixels outside the image are zero.
 typedef struct {
   int32_t height, width, out_height, out_width, kernel, stride, padding;
 } rso_window;
@@ -31,8 +31,8 @@ typedef struct {
 // y[o] = init[o] + sum over c, ky, kx of w[o, c, ky, kx] x[c, shifted by ky, kx].
 // x: [in_channels, height, width, 16], y: [out_channels, out_height, out_width, 16]
 // w: packed [ceil(out_channels / 8)][in_channels][kernel][kernel][8]
-// init: like y, may be y itself; NULL: bias [out_channels] instead; both NULL: zero.
-// next_x, next_init: floats to the x and the init that come next, fetched meanwhile if in_channels is 1; 0: none.
+// init: like y, and may be y itself. NULL: bias [out_channels] instead; both NULL: zero.
+// next_x, next_init: floats to the next x and init, which are prefetched if in_channels is 1; 0: none.
 typedef struct {
   const float *x, *w, *bias, *init;
   float *y;
@@ -50,11 +50,11 @@ typedef struct {
 } rso_map;
 
 // v[p] = z[p] + delta[lane] x[p shifted by tap] + added[p], for one channel; added may be NULL.
-// y = v, and the moments of v if `sums` is there, as `moments` gives them; y may be NULL then. Or, if `scale` is there,
-// y = scale[lane] v + offset[lane], zero instead of what is negative if `relu`. y may be z.
+// With `scale`, y = scale[lane] v + offset[lane], with negative results set to zero if `relu`. Without it, y = v, and
+// with `sums` the moments of v are added to it as `moments` does; y may then be NULL. y may be z.
 // x: [height, width, 16], the same for all lanes; y, z, added: [out_height, out_width, 16]
 // tap = ky * kernel + kx; scale and offset are norm_lane floats apart.
-// next_x, next_z: floats to the x and z that come next, fetched meanwhile; 0: none.
+// next_x, next_z: floats to the next x and z, which are prefetched; 0: none.
 typedef struct {
   const float *x, *z, *added, *delta, *scale, *offset, *origin;
   const int32_t *valid;
@@ -72,18 +72,17 @@ typedef struct {
   float bias;
   rso_window window;
   int32_t in_channels;
-  // Whether x is far away, so that the next rows are fetched ahead.
+  // Whether to prefetch the next rows because x is not in cache.
   int32_t fetches;
 } rso_rows;
 
-// Where a layer's input comes from: scale[c] v[c] + offset[c], zero instead of what is negative if `relu`,
-// where v is x or, if `mixed` is there, x plus the convolution of that one channel with `column`, and
-// plus `added` if that is there, which needs `at_points`.
+// A layer's input: scale[c] v[c] + offset[c], with negative values set to zero if `relu`. v is x or, with `mixed`, x
+// plus the convolution of that single channel with `column`, plus `added` if it is not NULL, which needs `at_points`.
 // x, added: [channels, height, width, 16], mixed: [mixing.height, mixing.width, 16],
 // column: packed [ceil(channels / 8)][3][3][8], scale, offset: [channels] per lane, or NULL
-// at_points: [channels][3][6] and, behind each, [3][5], the column's rows at the points of tiles of 4 and
-// 3 outputs; NULL where the stride is not 1 or the width not a sum of fours and threes.
-// next: floats to the x that comes next, fetched by mixed_moments meanwhile; 0: not known
+// at_points: for each channel [3][6], then [3][5]: the column's rows at the points of tiles of 4 and of 3 outputs;
+// NULL if the stride is not 1 or the width is not a sum of fours and threes
+// next: floats to the next x, which mixed_moments prefetches; 0: not known
 // workspace: rso_source_workspace(s) floats, for mixed_moments
 typedef struct {
   const float *x, *mixed, *column, *at_points, *added, *scale, *offset;
@@ -93,14 +92,14 @@ typedef struct {
   int32_t relu, lanes, channels, height, width;
 } rso_source;
 
-// y = bias + 3×3 convolution of factor · source, by Winograd's algorithm, of stride 1 or 2, padding 0 or 1; factor > 0.
-// With `box`, stride 2: of the sums of 2×2 neighbours of the source, padded by 1 or 0, and no other padding.
+// y = bias + 3×3 convolution of factor · source, by Winograd's algorithm, with stride 1 or 2 and padding 0 or 1;
+// factor > 0. With `box` and stride 2, it convolves the sums of 2×2 neighbours of the source, which is padded by 0 or 1
+// for these sums; the convolution has no other padding.
 // u: weights at the points,
 //    [tile kinds 4×4, 4×3, 3×4, 3×3][points down][ceil(out_channels / 8)][in][points across][8]
 // bias: [out_channels] or NULL. out_height, out_width: sums of fours and threes, see rso_has_layer.
-// sums, if not NULL: receives the moments of y as `moments` does, around `origin`.
-// workspace: rso_layer_workspace(a) floats. y_is_far: y is not in cache. next: next_size floats to bring
-// near meanwhile, or NULL.
+// sums, if not NULL: the moments of y around `origin` are added to it as `moments` does.
+// workspace: rso_layer_workspace(a) floats. y_is_far: y is not in cache. next: next_size floats to prefetch, or NULL.
 typedef struct {
   rso_source source;
   const float *u, *bias, *origin, *next;
@@ -124,69 +123,69 @@ typedef struct {
   void (*activate)(const rso_map *, rso_activation);
   // y = x + b. y may be x.
   void (*add)(const rso_map *, const float *b, ptrdiff_t b_lane);
-  // Means over windows, divided by kernel^2 whatever of it lies in the image.
+  // Means over windows, always divided by kernel^2, however much of the window is inside the image.
   void (*average_pool)(const rso_map *, const rso_window *);
   void (*max_pool)(const rso_map *, const rso_window *);
   // y: [channels, 16]
   void (*global_max)(const rso_map *);
   void (*global_average)(const rso_map *);
-  // y: [channels, 2, 16], the maximum and the minimum of every channel.
+  // y: [channels, 2, 16], the maximum and the minimum of each channel.
   void (*extremes)(const rso_map *);
   // x: [channels, 2, 16] as `extremes` makes it, y: [channels, 16], the maximum of scale x + offset.
   void (*normalize_extremes)(const rso_map *, const float *scale, const float *offset,
                              ptrdiff_t lane);
   void (*shift_add)(const rso_shift_add *);
 
-  // sums[2 c] += sum of (x - origin[c]), sums[2 c + 1] += sum of its squares, over the area and the
-  // first valid[lane] samples. Lane l adds to sums + l * sums_lane.
+  // sums[2 c] += the sum of x - origin[c], sums[2 c + 1] += the sum of its squares, over the area and the first
+  // valid[lane] samples. Lane l adds to sums + l * sums_lane.
   void (*moments)(const rso_map *, const float *origin, const int32_t *valid, double *sums,
                   ptrdiff_t sums_lane);
 
   void (*layer)(const rso_layer *);
-  // The moments of a source with a mixed channel, before its normalisation. extremes, if not NULL:
-  // receives [channels, 2, 16] per lane as `extremes` does, which needs `at_points`.
+  // The moments of a source with a mixed channel, before normalisation. extremes, if not NULL: receives
+  // [channels, 2, 16] per lane, as from `extremes`; this needs `at_points`.
   void (*mixed_moments)(const rso_source *, const float *origin, const int32_t *valid, double *sums,
                         ptrdiff_t sums_lane, float *extremes, ptrdiff_t extremes_lane);
 
-  // Softmax cross entropy of logits x: [channels, 16] (area 1) against labels[16] per lane, summed
-  // over the first valid[lane] samples into losses[lane * losses_lane]. predicted, if not NULL:
-  // [16] per lane, the first class of the largest logit.
+  // Softmax cross entropy of logits x: [channels, 16] (area 1) against labels[16] per lane. The sum over the first
+  // valid[lane] samples is added to losses[lane * losses_lane]. predicted, if not NULL: [16] per lane, the class of
+  // the largest logit, or the first such class.
   void (*cross_entropy)(const rso_map *, const int32_t *labels, ptrdiff_t labels_lane,
                         const int32_t *valid, double *losses, ptrdiff_t losses_lane,
                         int32_t *predicted);
 
-  // Independent fused multiply-adds in registers, as fast as they go: the machine's peak.
-  // Returns the number of floating-point operations done.
+  // Independent fused multiply-adds in registers at full speed: the machine's peak. Returns the number of
+  // floating-point operations.
   double (*peak)(int64_t iterations, float *sink);
 } rso_kernels;
 
-// The instruction sets this machine can run, fastest first; NULL after the last.
+// The kernels of the instruction sets that this machine can run, fastest first; NULL after the last.
 const rso_kernels *rso_kernels_at(int32_t index);
 
-// Whether `layer` can make an output of that size.
+// Whether `layer` supports an output of that size.
 int rso_has_layer(int32_t out_height, int32_t out_width);
 int64_t rso_layer_workspace(const rso_layer *);
 int64_t rso_source_workspace(const rso_source *);
-// Whether the row-wise convolution fits the window: 3×3, stride 1 or 2, padding 0 or 1, and at most one
-// pixel outside on any side.
+// Whether the row-wise convolution supports the window: 3×3, stride 1 or 2, padding 0 or 1, and at most one pixel
+// outside the image on any side.
 int rso_has_rows(const rso_window *);
 
-// y[i, s] = table[i / area][images[samples[s]][i]], zero where samples[s] is negative.
+// y[i, s] = table[i / area][images[samples[s]][i]], or zero if samples[s] is negative.
 // images: [N][channels * area], table: [channels][256], samples: [16], y: [channels * area, 16]
 void rso_load_images(const uint8_t *images, const int32_t *samples, const float *table,
                      int32_t channels, int32_t area, float *y);
 
-// The same for images of floats, less the mean of their channel.
+// The same for images of floats, minus the mean of each channel.
 // images: [N][channels * area], mean: [channels]
 void rso_load_floats(const float *images, const int32_t *samples, const float *mean,
                      int32_t channels, int32_t area, float *y);
 
-// Reads `count` numbers once, in order; the sum of all whole groups of 8.
+// Reads `count` numbers once, in order; returns the sum of all whole groups of 8.
 uint64_t rso_stream_read(const uint64_t *x, int64_t count);
 // y = ~x, in order; x and y do not alias.
 void rso_stream_copy(const uint64_t *restrict x, uint64_t *restrict y, int64_t count);
 
-// Zeroed memory, 64-byte aligned, in huge pages where the system has them; NULL: there is none.
+// Zeroed memory, 64-byte aligned, in huge pages where the system has them; NULL if there is not enough memory.
 void *rso_allocate(size_t bytes);
 void rso_free(void *memory, size_t bytes);
 
