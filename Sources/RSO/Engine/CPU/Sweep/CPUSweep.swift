@@ -1,7 +1,6 @@
 import CRSO
 
-/// The tests of one tensor's elements on the CPU: what is kept for every mini-batch, and how a proposal
-/// is judged with it.
+/// Tests one tensor's elements on the CPU: keeps values for every mini-batch and judges proposals with them.
 final class CPUSweep {
   private let network: Network
   private let lone: LoneChannel
@@ -21,14 +20,14 @@ final class CPUSweep {
   private let fixedPass: NetworkPass?
   private var fixedTargets: [Int: Pass.ValueID] = [:]
   private var loadedChannel: Int?
-  /// Spent on rests, fixed values and the channel under test.
+  /// Time spent on rests, fixed values and the channel under test.
   private var upkeepSeconds = 0.0
-  /// Done there so far, for one image: what `TensorCost.upkeep` estimates.
+  /// Multiply-adds per image spent on the same so far; `TensorCost.upkeep` estimates them.
   private(set) var upkeepMultiplyAdds = 0
   private let replays: Replays
-  /// The loss of the weights as they are, where the last decision kept a candidate.
+  /// The loss of the current weights, known if the last round had one proposal and its decision chose a candidate.
   private var lastLoss: Double?
-  /// What was decided in the round that is on.
+  /// The decisions of the current round.
   private var pending: [(element: Int, value: Float)] = []
 
   init(
@@ -76,7 +75,7 @@ final class CPUSweep {
     }
   }
 
-  /// Judges one proposal; with the last of a round, takes the round's decisions into `parameters`.
+  /// Judges one proposal. The last proposal of a round applies the round's decisions to `parameters`.
   func judge(
     _ proposal: Proposal, by rule: inout SweepRule, _ parameters: inout Parameters
   ) throws -> Decision {
@@ -123,8 +122,8 @@ final class CPUSweep {
     pending.removeAll(keepingCapacity: true)
   }
 
-  /// What the proposals so far have cost, in parts: the upkeep, whose multiply-adds differ from one to the
-  /// next, then the passes over the mini-batch.
+  /// The cost of the proposals so far: first the upkeep, whose multiply-adds differ from proposal to proposal, then the
+  /// segments of the pass over the mini-batch.
   var parts: [ProposalPart] {
     [ProposalPart(steps: "upkeep", multiplyAdds: 0, seconds: upkeepSeconds)]
       + (judgePass?.built.pass.parts ?? [])
@@ -150,7 +149,7 @@ final class CPUSweep {
     for (network, value) in judge.wholeExternals {
       pass.bind(value, at(external(network), batch, network))
     }
-    /// One lone channel of a value that holds them all.
+    /// One lone channel of a value that holds all channels.
     func view(_ value: Int, first: Int) -> UnsafeMutablePointer<Float>? {
       at(external(value), batch, value).map {
         $0 + first * network.shapes[value].area * Kernels.block
@@ -191,7 +190,7 @@ final class CPUSweep {
 // MARK: Keeping a mini-batch's rest up to date
 
 extension CPUSweep {
-  /// Does what the schedule asks for before a turn is judged.
+  /// Does the work that the schedule requires before a turn is judged.
   private func prepare(_ turn: SweepSchedule.Turn, _ parameters: Parameters) throws {
     if turn.isFirst { try computeFixed(turn.batch) }
     if let refresh = turn.refresh { try update(turn.batch, refresh, parameters) }
@@ -217,7 +216,7 @@ extension CPUSweep {
     upkeepMultiplyAdds += pass.multiplyAdds
   }
 
-  /// Makes up for the turn's changes on the channel under test: `z += δ · shifted input`.
+  /// Applies the turn's changes to the channel under test: `z += δ · shifted input`.
   private func replay(_ turn: SweepSchedule.Turn, _ parameters: Parameters) throws {
     guard !turn.changes.isEmpty, let root = lone.root else { return }
     let input = network.inputs[root][0]

@@ -1,13 +1,13 @@
 import CRSO
 
-/// Computes the candidates' losses on one mini-batch: the lone channel, the rank-one update at the mixing
-/// layer, and whole layers only from there on.
+/// Computes the candidates' losses on one mini-batch: the lone channel, then the rank-one update at the mixing layer,
+/// and whole layers only after that.
 final class JudgePass {
   let built: NetworkPass
   private let lone: LoneChannel
   private let swept: Parameters.Slot
   let candidates: Int
-  /// `[candidates]` what the element changes by, and the tap of the kernel that it is.
+  /// `[candidates]`: how much each candidate changes the element; and `[1]`: the element's tap in the kernel.
   private let delta: Buffer<Float>
   private let tap: Buffer<Int32>
   /// The channel under test.
@@ -18,7 +18,7 @@ final class JudgePass {
   private(set) var rests: [Int: Pass.ValueID] = [:]
   private(set) var placed: [Int: Pass.ValueID] = [:]
   private(set) var tested: Pass.ValueID?
-  /// What is fixed and read whole, and read one channel at a time.
+  /// Fixed values that are read whole, and fixed values that are read one channel at a time.
   private(set) var wholeExternals: [Int: Pass.ValueID] = [:]
   private(set) var loneExternals: [Int: Pass.ValueID] = [:]
   /// The channel of the root's input that a changed weight multiplies.
@@ -112,7 +112,7 @@ final class JudgePass {
 
   private var replaced: [Int: Pass.ValueID] = [:]
 
-  /// All channels of a value, per candidate or, if fixed, the same for all.
+  /// All channels of a value: one version per candidate or, if the value is fixed, one for all.
   private func whole(_ value: Int) -> Pass.ValueID {
     if let replaced = replaced[value] { return replaced }
     if let value = built.values[value] { return value }
@@ -121,7 +121,7 @@ final class JudgePass {
     return external
   }
 
-  /// Turns to another lone channel.
+  /// Loads another lone channel.
   func load(channel: Int, _ parameters: Parameters, _ statistics: BatchNormStatistics) {
     group.pointer[0] = Int32(channel)
     for (node, set) in columns {
@@ -153,7 +153,8 @@ final class JudgePass {
     }
   }
 
-  /// Sets the candidates of one element of `channel`, whose value is `old` now; no more than the pass has room for.
+  /// Sets the candidates for one element of the loaded channel, whose value is `old` now. The pass must have room for
+  /// them.
   func propose(_ values: some Collection<Float>, of element: Int, old: Float, perChannel: Int) {
     for (index, candidate) in values.enumerated() { delta.pointer[index] = candidate - old }
     let index = element % perChannel

@@ -1,20 +1,20 @@
 import CRSO
 
-/// Brings what the tests of one mini-batch rest on up to date: the rest at every mixing layer, the
-/// channels of every placed value, and the lone channel under test before its changes.
+/// Brings up to date the values that the tests on one mini-batch use: the rest at every mixing layer, the channels of
+/// every placed value, and the lone channel under test before its changes.
 ///
-/// It computes some lone channels at once, each with the weights that it is to be added or subtracted
-/// with; the last of them is the one under test, which is left out of the rest or taken out of it.
+/// It computes several lone channels at once, each with the weights that it had when it was added to the rest or has
+/// now. The last channel is the one under test, which is left out of the rest or subtracted from it.
 final class RefreshPass {
   let built: NetworkPass
   private let lone: LoneChannel
   private let count: Int
-  /// Units that are added to the rest or taken out of it: the first ones.
+  /// The number of units that are added to the rest or subtracted from it; they come first.
   private let mixed: Int
-  /// Takes the units' rows of weights.
+  /// Sets the units' rows of weights.
   private let setRootWeights: NetworkPass.SetWeights?
   private let rootBias: Buffer<Float>?
-  /// Per unit: its channel; the same, but negative where nothing is to be placed.
+  /// Each unit's channel; and the same, but negative where nothing is placed.
   private let gathered: Buffer<Int32>
   private let scattered: Buffer<Int32>
   private var columns: [(node: Int, set: NetworkPass.SetWeights)] = []
@@ -99,15 +99,15 @@ final class RefreshPass {
     try pass.compile()
   }
 
-  /// Values to bind before a run: what is fixed, by network value; the rests, by mixing node; the
-  /// placed values; and the root's channel under test.
+  /// Values to bind before a run: the fixed values, by network value; the rests, by mixing node; the placed values, by
+  /// network value; and the root's channel under test.
   private(set) var externals: [Int: Pass.ValueID] = [:]
   private(set) var rests: [Int: Pass.ValueID] = [:]
   private(set) var placed: [Int: Pass.ValueID] = [:]
   private(set) var tested: Pass.ValueID?
   private var biases: [(node: Int, bias: Buffer<Float>)] = []
 
-  /// Sets the weights for these units, as many as the pass was built for.
+  /// Sets the weights for `units`; there must be as many as the pass was built for.
   func load(
     _ units: [SweepSchedule.Unit], _ history: SweepHistory, _ schedule: SweepSchedule,
     _ parameters: Parameters, _ statistics: BatchNormStatistics
@@ -160,9 +160,9 @@ final class RefreshPass {
 }
 
 extension Parameters {
-  /// The weights that meet some lone channels, `[out][channels · size][taps]`, each times a factor.
+  /// The weights that multiply some lone channels, `[out][channels · size][taps]`, each times its channel's factor.
   ///
-  /// - Parameter size: inputs of the layer for one lone channel.
+  /// - Parameter size: the layer's inputs for one lone channel.
   func columns(
     _ channels: [(channel: Int, factor: Float)], size: Int, of slot: Slot
   ) -> [Float] {

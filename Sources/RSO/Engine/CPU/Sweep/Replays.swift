@@ -1,11 +1,11 @@
 import CRSO
 
-/// Takes an output channel's changed weights into what it makes, on one mini-batch: `z += δ · shifted input`, for all changes at
-/// once. Kept from one mini-batch to the next, so that nothing is allocated for a proposal.
+/// Applies changed weights of an output channel to its plane on one mini-batch: `z += δ · shifted input`, for all
+/// changes at once. The object is reused, so that a proposal allocates nothing.
 final class Replays: Workers.Work {
   var changes: [SweepHistory.Change] = []
 
-  /// The changes that meet one input channel, at `changes[first..<end]`, or a convolution of them.
+  /// The changes of one input channel's weights, at `sorted[first..<end]`, or one convolution with all of them.
   private struct Input {
     var offset: Int
     var first: Int
@@ -31,7 +31,7 @@ final class Replays: Workers.Work {
 
   private var taps: Int { Int(window.kernel * window.kernel) }
 
-  /// Forgets what was before.
+  /// Starts a new mini-batch without changes.
   ///
   /// - Parameters:
   ///   - x: `[blocks][inputs][area][16]`, `strides.x` floats from block to block.
@@ -47,7 +47,7 @@ final class Replays: Workers.Work {
     changes.removeAll(keepingCapacity: true)
   }
 
-  /// Takes `changes` into z.
+  /// Applies `changes` to z.
   func run(perChannel: Int, _ batches: Batches, _ workers: Workers) {
     guard !changes.isEmpty else { return }
     sortByInput(perChannel)
@@ -56,8 +56,8 @@ final class Replays: Workers.Work {
     workers.run(pieces.count, self)
   }
 
-  /// Several changes that meet one channel are a convolution of it; a few are shifted additions, each of which loads and
-  /// stores the whole plane.
+  /// Groups the changes by input channel. Several changes of one channel's weights become one convolution, because
+  /// every shifted addition loads and stores the whole plane.
   private func sortByInput(_ perChannel: Int) {
     inputs.removeAll(keepingCapacity: true)
     sorted.removeAll(keepingCapacity: true)
@@ -86,7 +86,7 @@ final class Replays: Workers.Work {
     let chunks = pieces.chunks(of: piece, isBackwards: false)
     let first = chunks.lowerBound * Pass.blocksPerChunk
     let end = min(chunks.upperBound * Pass.blocksPerChunk, blocks)
-    // One block at a time: its plane stays in the first-level cache for all changes.
+    // One block at a time, so that its plane stays in the first-level cache for all changes.
     for block in first..<end {
       for (number, input) in inputs.enumerated() {
         add(
