@@ -1,4 +1,4 @@
-// The text of the GPU's kernels, so that a program needs no file beside it.
+// The source text of the GPU kernels, embedded so that a program needs no other file.
 #include "crso_cuda.h"
 
 #pragma clang diagnostic ignored "-Wc23-extensions"

@@ -1,13 +1,13 @@
-// One source, compiled for every instruction set; the best one is chosen at run time.
+// One source, compiled for every instruction set. The best set is chosen at run time.
 #include "crso.h"
 
-// Outputs of the tile at `start`: fours, then as many threes as are left.
+// The number of outputs of the tile at `start`: fours first, then threes.
 static inline int rso_tile_size(int start, int size) {
   const int left = size - start;
   return left % 4 == 0 || (left % 4 == 3 && left > 3) || left > 9 ? 4 : 3;
 }
 
-// Tiles of four and of three outputs in a row; the fours come first.
+// The number of tiles with four and with three outputs in a row; the fours come first.
 typedef struct {
   int fours, threes;
 } rso_tiles;
@@ -31,7 +31,7 @@ static int64_t rso_size_of_mixed(const rso_source *s) {
 typedef struct {
   int64_t rows, mixed, lines, moments, m, v;
   rso_tiles tiles;
-  // Floats of the points along one row of tiles, an odd number of vectors: that spreads them over a cache's sets.
+  // Floats of the points along one row of tiles. An odd number of vectors spreads them over a cache's sets.
   int64_t across;
 } rso_layer_sizes;
 
@@ -46,7 +46,7 @@ static rso_layer_sizes rso_sizes_of_layer(const rso_layer *a) {
   sizes.mixed = lanes * rso_size_of_mixed(&a->source);
   sizes.lines = (int64_t)(most + 2) * a->source.width * rso_block;
   sizes.moments = a->out_channels * lanes * 2 * rso_block;
-  // Where registers are few, all lanes together, and points instead of outputs.
+  // With few registers, m holds points instead of outputs, for all lanes together.
   sizes.m = most * 9 * rso_tile * lanes * rso_block;
   sizes.v = sizes.across * a->source.channels * lanes * most;
   return sizes;
@@ -62,7 +62,7 @@ int64_t rso_source_workspace(const rso_source *s) {
 }
 
 int rso_has_layer(int32_t out_height, int32_t out_width) {
-  // Every other number is a sum of fours and threes.
+  // All positive numbers except these are sums of fours and threes.
   const int other = 1 << 1 | 1 << 2 | 1 << 5;
   return out_height > 0 && out_width > 0 && (out_height > 5 || !(other >> out_height & 1)) &&
          (out_width > 5 || !(other >> out_width & 1));
@@ -98,7 +98,7 @@ typedef double rso_d2 __attribute__((ext_vector_type(2)));
 
 #endif
 
-// 128-bit vectors: NEON on arm64, SSE2 on x86-64, whatever the compiler makes of them elsewhere.
+// 128-bit vectors: NEON on arm64, SSE2 on x86-64, and the compiler's choice elsewhere.
 #define NAME(f) portable_##f
 #define WIDTH 4
 #if defined(__aarch64__)

@@ -11,8 +11,8 @@ static size_t rounded(size_t bytes) { return (bytes + huge_page - 1) / huge_page
 
 void *rso_allocate(size_t bytes) {
   if (bytes > SIZE_MAX - huge_page) return NULL;
-  // Small pieces come from the heap; large ones straight from the system, which hands out zeros and
-  // maps a page when it is first touched.
+  // Small pieces come from the heap. Large pieces come straight from the system, which provides zeros and maps each
+  // page when it is first touched.
   if (bytes < huge_page) {
     void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
     if (memory) memset(memory, 0, bytes);
