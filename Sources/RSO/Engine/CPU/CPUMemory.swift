@@ -6,8 +6,8 @@ struct CPUMemory {
   let cache: Int
   /// Rests, placed values, fixed values and the channel under test, of all mini-batches.
   let kept: Int
-  /// Values that the passes over one mini-batch keep between batch norms. The judging pass keeps three candidates of
-  /// every layer that is computed whole; the pass that makes a rest keeps the lone channels.
+  /// Values that the passes over one mini-batch keep between batch norms: three candidates of every layer that judging
+  /// computes whole, the fixed layers, and the root's lone channels while a rest is made.
   let passes: Int
 
   var total: Int { cache + kept + passes }
