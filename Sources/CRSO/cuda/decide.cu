@@ -1,12 +1,12 @@
 // The loss and the decision.
 
-// Takes the values of the turn that is on, if there is one left. All threads of a block must call.
+// Loads the values of the current turn, if one is left. All threads of a block must call.
 static __device__ void begin(const rso_gpu_choose &a) {
   const int number = a.progress->turn;
   if (number >= a.progress->count)
     return;
   const rso_gpu_turn *next = a.turns + number;
-  // Word by word, all at once.
+  // Word by word, spread over the threads.
   RSO_THREADS {
     for (int i = threadIdx.x; i < (int)(sizeof *next / sizeof(int)); i += blockDim.x)
       ((int *)a.turn)[i] = ((const int *)next)[i];
@@ -19,10 +19,10 @@ static __device__ void begin(const rso_gpu_choose &a) {
   }
 }
 
-// Goes to the first turn; the host has set the progress. One block, of a warp.
+// Goes to the first turn; the host has set the progress. One block of one warp.
 RSO_KERNEL void start(rso_gpu_choose a) { begin(a); }
 
-// The last block of all to come here adds up what they left and decides.
+// The last of all blocks to arrive adds up the partial losses and decides.
 static __device__ void decide(const rso_gpu_choose &a) {
   enum { each = rso_gpu_threads / rso_gpu_candidates };
   __shared__ double sums[rso_gpu_candidates][each];
@@ -84,7 +84,7 @@ static __device__ void decide(const rso_gpu_choose &a) {
     }
   }
   __syncthreads();
-  // The round's other decisions; the element that comes next is in none of them.
+  // Apply the round's other decisions. The next element is in none of them.
   RSO_THREADS {
     for (int i = threadIdx.x; i < waiting; i += blockDim.x)
       a.parameters[a.pending[i].element] = a.pending[i].value;
@@ -94,7 +94,7 @@ static __device__ void decide(const rso_gpu_choose &a) {
     begin(a);
 }
 
-// A block: so many samples, threads for each of them. A thread has every so many of a sample's inputs or classes.
+// A block has loss_threads threads per sample. A thread takes every loss_threads-th input or class of its sample.
 enum { loss_threads = rso_gpu_threads / rso_gpu_loss_samples };
 typedef float LossTable[loss_threads][rso_gpu_loss_samples + 1];
 static_assert(loss_threads == rso_gpu_classes, "a thread has one class of a linear layer");
@@ -134,7 +134,7 @@ static __device__ void classes(const rso_gpu_loss &a, LossTable &logits) {
   __syncthreads();
 }
 
-// Sums of softmax cross entropies. Grid: x blocks of samples, y candidates. LINEAR: the logits are made here.
+// Sums of softmax cross entropies. Grid: x blocks of samples, y candidates. LINEAR: computes the logits, too.
 template <bool LINEAR> static __device__ void loss(const rso_gpu_loss &a) {
   __shared__ LossTable logits, largest;
   __shared__ double sums[loss_threads][rso_gpu_loss_samples + 1];
@@ -157,7 +157,7 @@ template <bool LINEAR> static __device__ void loss(const rso_gpu_loss &a) {
     if (s < count)
       for (int c = k; c < a.classes; c += loss_threads) {
         float l = logit(c, s);
-        // NaN is larger than nothing, but comes out of the sum.
+        // Comparisons with NaN are false, but NaN comes out of the sum.
         if (l > most)
           most = l;
       }
@@ -212,5 +212,5 @@ template <bool LINEAR> static __device__ void loss(const rso_gpu_loss &a) {
 
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) cross_entropy(rso_gpu_loss a) { loss<false>(a); }
 
-// Of a linear layer.
+// Also computes the linear layer before the loss.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) classify(rso_gpu_loss a) { loss<true>(a); }

@@ -1,15 +1,15 @@
-// The kernels of the CUDA engine: leaves without policy. crso_cuda.h has their arguments and the layout of values.
+// The kernels of the CUDA engine, without any policy. crso_cuda.h defines their arguments and the layout of values.
 //
-// Threads of a warp have neighbouring samples, so that reads and writes are whole cache lines and all look at the same
-// place of their images: whether a tap lies outside is the same for all of them.
-// Sums over samples run over fixed chunks in a fixed tree, in double precision but for the few numbers that a thread of
-// a convolution has in registers.
+// Threads of a warp have neighbouring samples, so reads and writes are whole cache lines. All threads look at the same
+// place of their images, so a tap lies outside for all of them or for none.
+// Sums over samples run over fixed chunks in a fixed tree. They use double precision, except for the few numbers that a
+// thread of a convolution holds in registers.
 #define RSO_KERNELS
 #define RSO_INFINITY __int_as_float(0x7f800000)
 #include "crso_rule.h"
 #include "crso_cuda.h"
 
-// The tests have their own of these.
+// The tests define their own versions of these.
 #ifndef RSO_KERNEL
 #define RSO_KERNEL extern "C" __global__
 #endif
@@ -27,7 +27,7 @@ struct Quad {
   float v[rso_gpu_quad];
 };
 
-// What an operand's numbers go through when they are read; the same for all samples of a channel.
+// The map that a reader applies to an operand's numbers; the same for all samples of a channel.
 struct Map {
   float scale, offset;
   bool affine;
@@ -56,11 +56,11 @@ static __device__ Map map(const rso_gpu_operand &x, int candidate, int channel) 
 
 static __device__ float apply(const Map &m, float x) {
   float y = m.affine ? m.scale * x + m.offset : x;
-  // Most common by far, and without a branch.
+  // ReLU is by far the most common, and this form has no branch.
   return m.activation == 1 ? (y < 0 ? 0 : y) : m.activation ? activate(m.activation, y) : y;
 }
 
-// max(scale * x + offset, floor): a map with ReLU or no activation, which is most common by far.
+// max(scale * x + offset, floor): a map with ReLU or without activation, by far the most common ones.
 struct Ramp {
   float scale, offset, floor;
 };
@@ -109,11 +109,11 @@ static __device__ void store(float *y, const Quad &quad) {
   *(float4 *)y = make_float4(quad.v[0], quad.v[1], quad.v[2], quad.v[3]);
 }
 
-// Where a thread is: its first sample, and a place that is `y` of the grid.
+// A thread's first sample, and its place, which comes from `y` of the grid.
 static __device__ int sample() { return (blockIdx.x * blockDim.x + threadIdx.x) * rso_gpu_quad; }
 static __device__ int place() { return blockIdx.y * blockDim.y + threadIdx.y; }
 
-// The input's place under a tap of the window at an output's place; negative: outside.
+// The input place under a tap of the window at an output place; negative: outside.
 static __device__ int under(const rso_gpu_slide &w, int place, int tap) {
   int row = place / w.out_width * w.stride - w.padding + tap / w.kernel_width;
   int column = place % w.out_width * w.stride - w.padding + tap % w.kernel_width;
@@ -121,8 +121,8 @@ static __device__ int under(const rso_gpu_slide &w, int place, int tap) {
   return inside ? row * w.width + column : -1;
 }
 
-// Blocks that add up are written as phases, each for all threads of the block, with __syncthreads() between them: on a
-// card every thread is in the loop once, in the tests one after another.
+// Blocks that add up run in phases, each for all threads of the block, with __syncthreads() between them. On a card
+// every thread runs the loop once; in the tests one thread runs after another.
 #ifndef RSO_THREADS
 struct Threads {
   bool isLeft = true;
@@ -135,16 +135,16 @@ struct Threads {
 #define RSO_THREADS for (Threads phase; phase.next();)
 #endif
 
-// What a thread keeps from one phase to the next: an array of so many, of which it has its own.
+// What a thread keeps from one phase to the next: an array with RSO_KEPT elements, of which RSO_SELF is its own.
 #ifndef RSO_SELF
 #define RSO_KEPT(threads) 1
 #define RSO_SELF 0
 #endif
 
-// Chunks of samples are added up in a binary tree over their numbers, as Reduction in Swift has it: the sum of chunks
-// [i * 2^k, (i + 1) * 2^k) is that of the first half plus that of the second. A half that has no chunks counts zero.
+// Chunks of samples are added up in a binary tree over their numbers, like in Swift's Reduction: the sum of chunks
+// [i * 2^k, (i + 1) * 2^k) is the sum of the first half plus that of the second. A half without chunks counts as zero.
 
-// The tree over COUNT numbers, a power of two, STRIDE apart.
+// The tree over COUNT numbers that are STRIDE apart; COUNT is a power of two.
 template <int COUNT, int STRIDE> struct Tree {
   static __device__ double sum(const double *x) {
     return Tree<COUNT / 2, STRIDE>::sum(x) + Tree<COUNT / 2, STRIDE>::sum(x + COUNT / 2 * STRIDE);
@@ -154,12 +154,12 @@ template <int STRIDE> struct Tree<1, STRIDE> {
   static __device__ double sum(const double *x) { return *x; }
 };
 
-// One thread's node of the tree over `count` chunks, `stride` apart, where each of `threads` has a node of the same size.
+// One thread's node of the tree over `count` chunks, `stride` apart. All `threads` have nodes of the same size.
 static __device__ double branch(const volatile double *x, int stride, int count, int thread, int threads) {
   int each = 1;
   while (each * threads < count)
     each *= 2;
-  // Nodes that wait for their second half, the largest first: one for each 1 in the number of chunks so far.
+  // Nodes that wait for their second half, the largest first: one for each 1 bit in the number of chunks so far.
   double sums[32];
   int depth = 0;
   for (int i = 0; i < each && thread * each + i < count; ++i) {
@@ -175,8 +175,8 @@ static __device__ double branch(const volatile double *x, int stride, int count,
   return sum;
 }
 
-// Adds up rows of numbers, of a thread one in each, in the tree: sums[row][0] is a row's sum. All threads of a block of
-// rso_gpu_threads must call, and no more than that many rows.
+// Adds up each row of numbers, one per thread, in the tree; sums[row][0] becomes the row's sum. All threads of a block
+// of rso_gpu_threads must call, with at most that many rows.
 static __device__ void addUp(double (*sums)[rso_gpu_threads], int rows) {
   enum { parts = 32, each = rso_gpu_threads / parts };
   __syncthreads();

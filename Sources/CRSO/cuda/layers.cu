@@ -1,7 +1,7 @@
-// Layers. Where nothing else is said the grid is: x samples, y places, z candidates and channels.
+// Layers. Unless stated otherwise the grid is: x samples, y places, z candidates and channels.
 
-// A thread: one place, `OUTPUTS` channels. KERNEL: the window's side, 0: any.
-// For every number read, 4 · OUTPUTS multiply-adds; the weights are the same for the whole warp.
+// A thread computes one place of `OUTPUTS` channels. KERNEL: the window's side, 0: any.
+// Every number read gives 4 · OUTPUTS multiply-adds; the weights are the same for the whole warp.
 template <int OUTPUTS, int KERNEL> static __device__ void convolve(const rso_gpu_convolve &a) {
   int n = sample(), p = place();
   const rso_gpu_slide w = a.window;
@@ -93,7 +93,7 @@ CONVOLVE(convolve16_1, 16, 1)
 CONVOLVE(convolve16, 16, 0)
 CONVOLVE(convolve4, 4, 0)
 
-// A thread: four samples of one place of one channel.
+// A thread computes four samples of one place of one channel.
 RSO_KERNEL void depthwise(rso_gpu_depthwise a) {
   int n = sample(), p = place();
   const rso_gpu_slide w = a.window;
@@ -108,7 +108,7 @@ RSO_KERNEL void depthwise(rso_gpu_depthwise a) {
   float start = a.bias ? a.bias[a.width * turn->channel + c] : 0;
   if (a.swept == 2 && c == turn->row)
     start = turn->candidates[candidate];
-  // The tap that is swept; negative: none of this channel's.
+  // The swept tap; negative: none in this channel.
   int swept = a.swept == 1 && c == turn->row / taps ? turn->row % taps : -1;
   Quad y = {{start, start, start, start}};
   for (int tap = 0; tap < taps; ++tap) {
@@ -130,10 +130,10 @@ static __device__ float pooled(int maximum, float y, float x) {
   return !maximum ? y + x : x >= y ? x : y;
 }
 
-// Every `step`th place of one sample's image, from x on; `count`: places from x to the image's end.
+// Pools every `step`th place of one sample's image, from x on; `count`: places from x to the image's end.
 template <typename AnyMap>
 static __device__ float poolPlaces(const AnyMap &m, const float *x, int count, int step, int samples, int maximum) {
-  // Many loads on their way at once.
+  // Keep many loads in flight.
   enum { many = 16 };
   float y = poolStart(maximum);
   for (int p = 0; p < count; p += many * step) {
@@ -154,7 +154,7 @@ static __device__ float poolPlaces(const Map &m, const float *x, int count, int 
                           : poolPlaces<Ramp>(ramp(m), x, count, step, samples, maximum);
 }
 
-// Whole images. A block: 32 samples, each by several threads. Grid: x samples, y channels, z candidates.
+// Pools whole images. A block has 32 samples, each with several threads. Grid: x samples, y channels, z candidates.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) pool_images(rso_gpu_pool a) {
   enum { parts = rso_gpu_threads / 32 };
   __shared__ float part[parts][32];
@@ -206,7 +206,7 @@ RSO_KERNEL void pool(rso_gpu_pool a) {
         y);
 }
 
-// A block: one chunk of one channel. Grid: x chunks, y channels, z candidates.
+// A block sums one chunk of one channel. Grid: x chunks, y channels, z candidates.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) moments(rso_gpu_moments a) {
   __shared__ double sums[2][rso_gpu_threads];
   int chunk = blockIdx.x, c = blockIdx.y, candidate = blockIdx.z;
@@ -239,7 +239,7 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) moments(rso_gpu_moments a) {
   }
 }
 
-// A block: one channel of one candidate. Grid: x channels, y candidates.
+// A block computes one channel of one candidate. Grid: x channels, y candidates.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) settle(rso_gpu_settle a) {
   __shared__ double sums[2][rso_gpu_threads];
   int c = blockIdx.x, candidate = blockIdx.y;
@@ -254,7 +254,7 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) settle(rso_gpu_settle a) {
     addUp(sums, 2);
     mean = sums[0][0] / a.values;
     variance = sums[1][0] / a.values - mean * mean;
-    // Rounding can take a variance of zero below it; NaN stays NaN.
+    // Rounding can make a variance of zero negative; NaN stays NaN.
     if (variance < 0)
       variance = 0;
   } else {
@@ -293,7 +293,7 @@ RSO_KERNEL void add(rso_gpu_add a) {
   store(data(a.y, a.turn, candidate) + at, y);
 }
 
-// Grid: x samples, y places, z candidates and channels of what is copied.
+// Grid: x samples, y places, z candidates and channels to copy.
 RSO_KERNEL void copy(rso_gpu_copy a) {
   int n = sample(), p = place();
   if (n >= a.samples || p >= a.area)
@@ -315,7 +315,7 @@ RSO_KERNEL void copy(rso_gpu_copy a) {
   store(data(a.y, a.turn, candidate) + ((long long)to * a.area + p) * a.samples + n, v);
 }
 
-// One sample a thread. Grid: x samples, y places, z channels.
+// One sample per thread. Grid: x samples, y places, z channels.
 RSO_KERNEL void load_images(rso_gpu_load a) {
   int n = blockIdx.x * blockDim.x + threadIdx.x, p = place(), c = blockIdx.z;
   if (n >= a.samples || p >= a.area)

@@ -1,14 +1,14 @@
 // The channel under test.
 
-// A change to make up for: how much of which place beside it.
+// A change to replay: its size, the map of its input channel, and where its tap lies.
 struct Change {
   float delta, scale, offset;
   int row, column;
   long long channel;
 };
 
-// Brings the kept channel up to date, and makes of it what every candidate has. A thread: four samples of a place.
-// A block: one chunk of the channel, whose sums it takes. Grid: x chunks.
+// Brings the kept channel up to date and computes every candidate's channel from it. A thread: four samples of a place.
+// A block: one chunk of the channel, including its sums. Grid: x chunks.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) shift_add(rso_gpu_shift_add a) {
   __shared__ double sums[2 * rso_gpu_candidates][rso_gpu_threads];
   __shared__ Change changes[rso_gpu_threads];
@@ -50,7 +50,7 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) shift_add(rso_gpu_shift_add a
       enum { many = 4 };
       if (group < all)
         for (int i = 0; i < some; i += many) {
-          // Many loads on their way at once.
+          // Keep many loads in flight.
           Quad v[many];
           bool isInside[many];
 #pragma unroll

@@ -1,34 +1,34 @@
-// 3×3 convolutions by tensor cores: those of `tile.cu` with whole groups of inputs, and nothing to start from but a bias.
+// 3×3 convolutions on tensor cores: those of `tile.cu` with whole groups of inputs and no rest to start from.
 //
-// A block computes neighbouring strips of STRIP places, for 16 samples and 16 outputs; a warp one strip. Its matrices are of
-// outputs × samples for each place, and what is summed at a time are eight inputs, or two inputs times four neighbouring
-// taps. Inputs come by groups through shared memory.
+// A block computes neighbouring strips of STRIP places for 16 samples and 16 outputs; a warp computes one strip. For
+// each place it has matrices of outputs × samples. They sum over eight inputs at a time, or over two inputs times four
+// neighbouring taps. Inputs come in groups through shared memory.
 //
-// Tensor cores multiply numbers of 11 bits (TF32). With three PASSES every factor is split in two of them, and only the
-// product of both rests is left out: as exact as single precision, but for the order of sums.
+// Tensor cores multiply numbers of 11 bits (TF32). Three PASSES split every factor into two such numbers and leave out
+// only the product of the two small parts: as exact as single precision, except for the order of sums.
 
 enum {
   matrix_stages = 2,
   matrix_samples = 16,
-  // Floats between inputs, besides their own, so that a warp's reads lie in different banks.
+  // Extra floats between inputs, so that a warp's reads hit different banks.
   matrix_gap = 8,
 };
 
-// Four places of a 16×8 matrix, as a warp's threads hold it: outputs lane / 4 and 8 more, columns 2 (lane % 4) and the next.
-// Columns of the two matrices of a place are samples: column c of matrix j is sample 2 c + j. So a thread has four in a row.
+// A thread's four numbers of each 16×8 matrix: outputs lane / 4 and lane / 4 + 8, columns 2 (lane % 4) and the next.
+// Columns of a place's two matrices are samples: column c of matrix j is sample 2 c + j, so a thread has four in a row.
 template <int STRIP> struct Products {
   float v[STRIP][2][4];
   int row, left, at;
 };
 
-// A factor, split.
+// A factor split in two.
 struct Split {
   unsigned large, small;
 };
 
 template <int PASSES> static __device__ Split split(float x) {
 #ifdef RSO_CARD
-  // Rounded, since tensor cores leave the lower 13 bits out.
+  // Rounded, since tensor cores drop the lower 13 bits.
   unsigned large = __float_as_uint(x) + 0x1000;
   if (PASSES == 1)
     return {large, 0};
@@ -39,7 +39,7 @@ template <int PASSES> static __device__ Split split(float x) {
 #endif
 }
 
-// sums += a b over eight inputs and taps, one of the parts of each.
+// sums += a b over eight inputs and taps, for one part of each factor.
 static __device__ void multiply(float (&c)[4], unsigned a0, unsigned a1, unsigned a2, unsigned a3, unsigned b0,
                                 unsigned b1) {
 #ifdef RSO_CARD
@@ -50,7 +50,7 @@ static __device__ void multiply(float (&c)[4], unsigned a0, unsigned a1, unsigne
 #endif
 }
 
-// The parts of two factors that are multiplied in a pass: small by large, large by small, large by large.
+// The parts of two factors that a pass multiplies: small by large, large by small, large by large.
 template <int PASSES> static __device__ unsigned first(const Split &s, int pass) {
   return PASSES > 1 && pass == 0 ? s.small : s.large;
 }
@@ -58,7 +58,7 @@ template <int PASSES> static __device__ unsigned second(const Split &s, int pass
   return PASSES > 1 && pass == 1 ? s.small : s.large;
 }
 
-// A place's two matrices, of eight inputs and taps.
+// Both matrices of a place, for eight inputs and taps.
 template <int PASSES>
 static __device__ void multiply(float (&sums)[2][4], const Split (&a)[4], const Split (&b)[2], const Split (&c)[2],
                                 int pass) {
@@ -76,9 +76,9 @@ static __device__ void pair(Split (&b)[2], const float *x, const Ramp &ramp) {
   b[1] = split<PASSES>(apply(ramp, two.y));
 }
 
-// A line of the window, for a strip: eight inputs, of which a thread has two, `between` floats apart, by one tap at a time.
-// Column by column, each by all taps, so that few numbers are in registers; pass by pass, so that products of the same sums
-// are apart. WHOLE: the strip's places are inside the image.
+// One line of the window for a strip: eight inputs by one tap at a time. A thread has two of the inputs, `between`
+// floats apart. It goes column by column, through all taps of each, so that few numbers are in registers, and pass by
+// pass, so that products of the same sum are far apart. WHOLE: the strip's places are inside the image.
 template <int STRIP, int PASSES, bool WHOLE>
 static __device__ void multiplyLine(Products<STRIP> &sums, const float *x, int between, const Ramp (&ramps)[2],
                                     const Split (&taps)[3][4], int width) {
@@ -99,8 +99,8 @@ static __device__ void multiplyLine(Products<STRIP> &sums, const float *x, int b
   }
 }
 
-// As well of a mean of 2×2 places, at stride 2: two inputs by four taps at a time. A thread has every other column, from the
-// first or the second on.
+// The same for a mean of 2×2 places with stride 2: two inputs by four taps at a time. A thread has every other column,
+// starting with the first or the second.
 template <int STRIP, int PASSES, bool WHOLE>
 static __device__ void multiplyBoxes(Products<STRIP> &sums, const float *x, const Ramp &ramp, const Split (&taps)[4],
                                      int width) {
@@ -120,7 +120,7 @@ static __device__ void multiplyBoxes(Products<STRIP> &sums, const float *x, cons
 }
 
 #ifndef RSO_CARD
-// What a thread's part of the products is, one by one; the tests have no tensor cores.
+// Computes a thread's part of the products one by one, since the tests have no tensor cores.
 template <int STRIP, int PASSES, int INPUTS>
 static void multiplyOneByOne(Products<STRIP> &sums, const float *x, const float *weights, const Ramp *ramps,
                              const rso_gpu_slide &w, int between, int betweenWeights, int kernel) {
@@ -151,11 +151,11 @@ static void multiplyOneByOne(Products<STRIP> &sums, const float *x, const float 
 }
 #endif
 
-// BOX: the input is the mean of 2×2 places, and the stride is 2: a kernel of 4×4 with the weights' sums. Padding is 1.
+// BOX: the input is the mean of 2×2 places and the stride is 2: a 4×4 kernel of summed weights. Padding is 1.
 template <int STRIP, bool BOX, int PASSES, int THREADS>
 static __device__ void matrix(const rso_gpu_convolve &a) {
   constexpr int kernel = BOX ? 4 : 3, stride = BOX ? 2 : 1, taps = kernel * kernel;
-  // Of a group.
+  // Inputs per group.
   constexpr int inputs = BOX ? 2 : 8;
   const rso_gpu_slide &w = a.window;
   const rso_gpu_turn *turn = a.turn;
@@ -174,7 +174,7 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
   const long long area = (long long)w.height * w.width * a.samples;
   const float *x = data(a.x, turn, candidate) + firstSample + (long long)begin * w.width * a.samples;
   const float *packed = a.weights + (long long)blockIdx.z * a.inputs * betweenWeights;
-  // The inputs of a group.
+  // Fetches the inputs and weights of a group.
   auto fetchInputs = [&](int group) {
     if (group * inputs < a.inputs) {
       float *to = shared + group % matrix_stages * stage;
@@ -196,7 +196,7 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
     }
     fetched();
   };
-  // Of every input, once.
+  // The map of every input, computed once.
   float2 *maps = (float2 *)(shared + matrix_stages * stage);
   RSO_THREADS {
     for (int group = 0; group < matrix_stages - 1; ++group)
@@ -229,7 +229,7 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
 
   for (int group = 0; group * inputs < a.inputs; ++group) {
     RSO_THREADS { await<matrix_stages - 2>(); }
-    // Now the group is there, and nobody reads the one before it any more.
+    // The group has arrived, and no thread reads the previous one any more.
     __syncthreads();
     RSO_THREADS {
       fetchInputs(group + matrix_stages - 1);
@@ -237,7 +237,7 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
       const float *at = shared + group % matrix_stages * stage;
       const float *weights = at + inputs * between;
 #ifdef RSO_CARD
-      // What a thread has of the inputs and taps; see `multiply`.
+      // This thread's inputs and taps; see `multiply`.
       const int lane = threadIdx.x % 32, input = lane % (BOX ? 2 : 4), parity = BOX ? lane / 2 % 2 : 0;
       const int step = BOX ? 2 * tile_outputs : 4 * betweenWeights;
       const Ramp ramps[2] = {rampOf(group * inputs + input), rampOf(group * inputs + input + (BOX ? 0 : 4))};
@@ -275,7 +275,7 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
     }
   }
 
-  // The output, and its sums if they are wanted, in the room of the stages.
+  // Write the output and, if wanted, its sums, which reuse the memory of the stages.
   __syncthreads();
   RSO_THREADS {
     Products<STRIP> &sums = kept[RSO_SELF];
@@ -310,7 +310,7 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
     return;
   __syncthreads();
   RSO_THREADS {
-    // Of an output, four threads of every warp have a part.
+    // Four threads of every warp have a part of each output.
     int i = threadIdx.x, output = firstOutput + i / 2;
     if (i < 2 * tile_outputs && output < a.outputs) {
       const float *sums = shared + (i / 16 * 2 + i % 2) * THREADS + i / 2 % 8 * 4;

@@ -1,8 +1,8 @@
-// One channel mixed into a rest by a 3×3 convolution, for all candidates: what a mixing layer makes of the channel under
+// Mixes one channel into a rest by a 3×3 convolution, for all candidates: a mixing layer's output for the channel under
 // test.
 //
-// As in `tile.cu` a warp computes a strip of places for 32 samples, but for 4 outputs, so that a thread has room for the
-// rest, which is read once for all candidates.
+// As in `tile.cu` a warp computes a strip of places for 32 samples, but for only 4 outputs, so that a thread has room
+// for the rest, which is read once for all candidates.
 
 enum { mix_outputs = 4, mix_parts = tile_outputs / mix_outputs };
 
@@ -53,7 +53,7 @@ template <int STRIP, int THREADS> static __device__ void mix(const rso_gpu_convo
   }
   __syncthreads();
 
-  // Of every candidate, [statistic][thread].
+  // [statistic][thread] for every candidate.
   constexpr int perStatistic = THREADS + 1, perResult = 2 * mix_outputs * perStatistic;
   for (int candidate = 0; candidate < a.candidates; ++candidate) {
     float *sums = statistics + candidate * perResult;
@@ -108,7 +108,7 @@ template <int STRIP, int THREADS> static __device__ void mix(const rso_gpu_convo
     return;
   __syncthreads();
   RSO_THREADS {
-    // A thread: one statistic of one output.
+    // A thread sums one statistic of one output.
     for (int i = threadIdx.x; i < a.candidates * 2 * tile_outputs; i += blockDim.x) {
       int candidate = i / (2 * tile_outputs), o = i / 2 % tile_outputs, statistic = i % 2;
       if (firstOutput + o >= a.outputs)

@@ -1,20 +1,20 @@
 // 3×3 convolutions with many outputs: nearly all of the work.
 //
-// A block computes neighbouring strips of STRIP places in a row, for 32 samples and 16 outputs; a warp one strip, a
-// thread one sample of it, OUTPUTS of the outputs in registers. Inputs come channel by channel through shared memory:
-// while one is multiplied, the next two are on their way. So a number is read from memory once per block, and nothing
-// waits for it.
+// A block computes neighbouring strips of STRIP places in a row, for 32 samples and 16 outputs. A warp has one strip, a
+// thread one sample of it, with OUTPUTS of the outputs in registers. Inputs come channel by channel through shared
+// memory: while one channel is multiplied, the next two are being fetched. So a block reads each number from memory
+// once, and nothing waits for it.
 
 enum { tile_stages = 3, tile_samples = 32, tile_outputs = 16, tile_taps = 9 };
 
-// What a thread adds up, and where.
+// A thread's sums, and where they are.
 template <int STRIP, int OUTPUTS> struct Sums {
   float v[OUTPUTS][STRIP];
-  // Of the strip's window in the input: the first row and column, and where they are in a stage.
+  // The first row and column of the strip's window in the input, and its offset in a stage.
   int row, left, at;
 };
 
-// Begins to copy four floats to shared memory.
+// Starts copying four floats to shared memory.
 static __device__ void fetch(float *to, const float *from) {
 #ifdef RSO_CARD
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
@@ -25,24 +25,24 @@ static __device__ void fetch(float *to, const float *from) {
 #endif
 }
 
-// Ends what is fetched together.
+// Ends a group of fetches.
 static __device__ void fetched() {
 #ifdef RSO_CARD
   asm volatile("cp.async.commit_group;" ::: "memory");
 #endif
 }
 
-// Waits for this thread's fetches but for the last that `fetched` ended.
+// Waits for this thread's fetches, except for the last LAST groups.
 template <int LAST> static __device__ void await() {
 #ifdef RSO_CARD
   asm volatile("cp.async.wait_group %0;" ::"n"(LAST) : "memory");
 #endif
 }
 
-// A strip's part of a line of the input, mapped: the place left of the strip, its places, and the one right of it.
+// A strip's part of an input line, mapped: the place left of the strip, its places, and the place right of it.
 template <int COLUMNS>
 static __device__ void line(float (&v)[COLUMNS], const float *x, const Ramp &ramp, int left, int width) {
-  // The places of a whole strip are inside the image.
+  // All places of a whole strip are inside the image.
   if (left + COLUMNS - 1 <= width) {
 #pragma unroll
     for (int c = 1; c < COLUMNS - 1; ++c)
@@ -56,7 +56,7 @@ static __device__ void line(float (&v)[COLUMNS], const float *x, const Ramp &ram
   v[COLUMNS - 1] = left + COLUMNS - 1 < width ? apply(ramp, x[(COLUMNS - 1) * tile_samples]) : 0;
 }
 
-// BOX: the input is the mean of 2×2 places. Both have a padding of 1.
+// BOX: the input is the mean of 2×2 places. Both windows have a padding of 1.
 template <int STRIP, int STRIDE, int OUTPUTS, bool BOX, int THREADS>
 static __device__ void tile(const rso_gpu_convolve &a) {
   constexpr int parts = tile_outputs / OUTPUTS;
@@ -101,7 +101,7 @@ static __device__ void tile(const rso_gpu_convolve &a) {
     fetchChannel(1);
   }
 
-  // What each thread starts from.
+  // Load the values that each thread starts from.
   const int plane = w.out_height * w.out_width;
   Sums<STRIP, OUTPUTS> kept[RSO_KEPT(THREADS)];
   RSO_THREADS {
@@ -144,14 +144,14 @@ static __device__ void tile(const rso_gpu_convolve &a) {
 
   for (int i = 0; i < a.inputs; ++i) {
     RSO_THREADS { await<1>(); }
-    // Now channel i is there, and nobody reads channel i - 1 any more.
+    // Channel i has arrived, and no thread reads channel i - 1 any more.
     __syncthreads();
     RSO_THREADS {
       fetchChannel(i + 2);
       Sums<STRIP, OUTPUTS> &sums = kept[RSO_SELF];
       Ramp r = ramp(a.x, candidate, i);
       if (BOX) {
-        // For the mean of four; exact.
+        // For the mean of four; this is exact.
         r.scale *= 0.25f;
         r.offset *= 0.25f;
       }
@@ -160,7 +160,7 @@ static __device__ void tile(const rso_gpu_convolve &a) {
       const float *weights = at + channel + threadIdx.x / 32 % parts * OUTPUTS;
       at += sums.at;
       float above[BOX ? columns - 1 : 1];
-      // Rows below the image belong to strips that are none.
+      // Rows below the image belong to strips that do not exist.
 #pragma unroll
       for (int k = 0; k < (BOX ? 4 : 3); ++k, at += w.width * tile_samples) {
         bool isInside = sums.row + k >= 0 && sums.row + k < w.height;
@@ -205,7 +205,7 @@ static __device__ void tile(const rso_gpu_convolve &a) {
     }
   }
 
-  // The output, and its sums if they are wanted: [statistic][thread], in the room of the stages.
+  // Write the output and, if wanted, its sums: [statistic][thread], which reuse the memory of the stages.
   __syncthreads();
   constexpr int pitch = THREADS + 1;
   RSO_THREADS {
@@ -251,7 +251,7 @@ static __device__ void tile(const rso_gpu_convolve &a) {
   if (!a.partial)
     return;
   __syncthreads();
-  // Of each statistic, a thread adds up a warp's; the warps with other outputs have none of it.
+  // A thread adds up one warp's part of a statistic; the warps with other outputs have no part of it.
   const int warps = blockDim.x / 32 / parts;
   double *perWarp = (double *)(shared + 2 * tile_outputs * pitch);
   RSO_THREADS {
@@ -259,7 +259,7 @@ static __device__ void tile(const rso_gpu_convolve &a) {
       int statistic = i / warps, warp = i % warps * parts + statistic % tile_outputs / OUTPUTS;
       const float *sums = shared + statistic * pitch + warp * 32;
       double sum = 0;
-      // From different places on, so that they are in different banks.
+      // Threads start at different places, so that they hit different banks.
 #pragma unroll 8
       for (int k = 0; k < 32; ++k)
         sum += sums[(k + i) % 32];

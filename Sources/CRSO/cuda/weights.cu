@@ -1,13 +1,13 @@
 // Weights in the order in which kernels read them.
 
-// What an element of the swept tensor was at a time; others do not change.
+// The value of an element at a time. Only elements of the swept tensor change.
 static __device__ float at(const float *parameters, const float *start, const int *decided,
                            long long element, int time) {
   bool before = start && decided[element] >= time;
   return before ? start[element] : parameters[element];
 }
 
-// A thread: one weight of the packed. Grid: x all of them.
+// A thread packs one weight. Grid: x all packed weights.
 RSO_KERNEL void pack(rso_gpu_pack a) {
   long long index = (long long)blockIdx.x * blockDim.x + threadIdx.x;
   long long rows = (long long)a.inputs * a.taps;
@@ -50,7 +50,7 @@ RSO_KERNEL void pack(rso_gpu_pack a) {
   a.weights[index] = weight;
 }
 
-// A thread: one number. Grid: x all of them.
+// A thread copies one number. Grid: x all of them.
 RSO_KERNEL void rows(rso_gpu_rows a) {
   int index = blockIdx.x * blockDim.x + threadIdx.x;
   if (index >= a.count * a.width)

@@ -1,8 +1,8 @@
-// Arguments of the GPU's kernels, one struct each, read by Swift, by the kernels and by the tests.
+// Argument structs of the GPU kernels, shared by Swift, the kernels and the tests.
 //
-// Layout. Samples lie innermost: a value is [candidates][channels][area][samples] floats, where `samples` is the
-// mini-batch rounded up to a multiple of 4 and what is behind the mini-batch's `count` holds nothing of meaning.
-// Candidates are the candidates. Strides are in floats.
+// Layout: samples are innermost. A value is [candidates][channels][area][samples] floats, where `samples` is the
+// mini-batch size rounded up to a multiple of 4. The floats after the mini-batch's `count` samples have no meaning.
+// Strides are in floats.
 #ifndef CRSO_CUDA_H
 #define CRSO_CUDA_H
 
@@ -16,17 +16,17 @@
 #include "crso_rule.h"
 
 enum {
-  // Most values that one proposal may choose from.
+  // The most values that one proposal may choose from.
   rso_gpu_candidates = 8,
-  // Samples that one thread computes.
+  // Samples per thread.
   rso_gpu_quad = 4,
-  // Threads of a block that adds up.
+  // Threads per block in kernels that add up.
   rso_gpu_threads = 256,
   // Numbers that such a block adds up.
   rso_gpu_chunk = 4096,
-  // Samples of a block that adds up losses.
+  // Samples per block in kernels that add up losses.
   rso_gpu_loss_samples = 16,
-  // Most classes of a linear layer whose logits are computed with their losses: threads of a sample.
+  // The most classes of a linear layer whose logits are computed together with their losses: threads per sample.
   rso_gpu_classes = 16,
   // Bytes of shared memory that every card since 8.0 gives a block that asks for more than usual.
   rso_gpu_shared = 101376,
@@ -34,29 +34,29 @@ enum {
 
 // One proposal.
 typedef struct {
-  // Its mini-batch, and the first of the order's samples that is in it.
+  // Its mini-batch, and the index in the order of the mini-batch's first sample.
   int batch, first;
   // The lone channel that it changes.
   int channel;
   // The element's index in the parameters, and within its lone channel.
   int element, row;
-  // Of a weight: the input channel and the tap that it multiplies.
+  // For a weight: the input channel and the tap that it multiplies.
   int input, tap;
-  // Changes to make up for, and lone channels to compute: where they begin in their lists.
+  // Changes to replay, and lone channels to compute: where they begin in their lists, and the number of changes.
   int first_change, changes, first_unit;
-  // Its number within its round, and how many decisions are applied after it: none, or the round's.
+  // Its number within its round, and how many decisions to apply after it: none, or all of the round's.
   int place, applies;
   // The Δ that was drawn.
   float step;
   float candidates[rso_gpu_candidates];
-  // The candidates less the value that the element has.
+  // The candidates minus the element's current value.
   float delta[rso_gpu_candidates];
 } rso_gpu_turn;
 
-// How far a run of proposals is.
+// The progress of a run of proposals.
 typedef struct {
   int turn, count;
-  // Whether a kept value's loss was NaN: nothing is decided from there on.
+  // Whether a current value's loss was NaN: no decisions are made after that.
   int failed;
   // Blocks of the turn's last kernel that are done.
   int blocks;
@@ -64,10 +64,10 @@ typedef struct {
   rso_rule_state state;
 } rso_gpu_progress;
 
-// What became of a proposal.
+// The result of a proposal.
 typedef struct {
   double losses[rso_gpu_candidates];
-  // After it.
+  // The rule's state after the proposal.
   rso_rule_state state;
   float value;
   int choice;
@@ -79,7 +79,7 @@ typedef struct {
   float value;
 } rso_gpu_pending;
 
-// A lone channel with the weights of a time: added to the rest (+1), taken out of it (-1), or neither (0).
+// A lone channel with the weights of a time: added to the rest (+1), subtracted from it (-1), or neither (0).
 typedef struct {
   int channel, time;
   float sign;
@@ -88,9 +88,9 @@ typedef struct {
 // A value to read: activation(scale * x + offset).
 typedef struct {
   RSO_ADDRESS(const float) data;
-  // Per mini-batch, per lone channel and per candidate; 0: the same for all.
+  // Per mini-batch, lone channel and candidate; 0: the same for all.
   long long batch_stride, channel_stride, candidate_stride;
-  // [candidates][channels]; NULL: x as it is.
+  // [candidates][channels]; NULL: x is used as it is.
   RSO_ADDRESS(const float) scale;
   RSO_ADDRESS(const float) offset;
   int affine_stride;
@@ -104,7 +104,7 @@ typedef struct {
   long long batch_stride, candidate_stride;
 } rso_gpu_target;
 
-// A window sliding over an image, zeros outside of it.
+// A window that slides over an image, with zeros outside.
 typedef struct {
   int height, width, out_height, out_width, kernel_height, kernel_width, stride, padding;
 } rso_gpu_slide;
@@ -113,20 +113,20 @@ typedef struct {
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
   rso_gpu_operand x;
-  // What to start from, y itself perhaps; without it the bias [outputs]; without both zero.
+  // The value to start from, possibly y itself; without it the bias [outputs]; without both zero.
   rso_gpu_operand rest;
   RSO_ADDRESS(const float) bias;
   // [rows][taps][padded outputs]
   RSO_ADDRESS(const float) weights;
-  // Lone channels, `width` inputs each, and their rows; NULL: row(i) = i, or as `lone` has it.
+  // Lone channels with `width` inputs each, which select the rows; NULL: row(i) = i, or the rows of `lone`.
   RSO_ADDRESS(const rso_gpu_unit) units;
   rso_gpu_target y;
   rso_gpu_slide window;
-  // `lone`: the inputs are those of the turn's channel.
+  // `lone`: the inputs belong to the turn's channel.
   int samples, inputs, outputs, padded_outputs, width, lone;
-  // In tiles only. `count`: samples that the sums are of; `tile_rows`: of the input, those that a block reads.
+  // Only for tiles. `count`: samples that the sums cover; `tile_rows`: rows of the input that a block reads.
   int count, candidates, tile_rows;
-  // As of rso_gpu_moments; NULL: not wanted.
+  // As in rso_gpu_moments; NULL: not wanted.
   RSO_ADDRESS(double) partial;
 } rso_gpu_convolve;
 
@@ -134,13 +134,13 @@ typedef struct {
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
   rso_gpu_operand x;
-  // [channels][taps], those of the turn's channel behind `width` times its number.
+  // [channels][taps]; the turn's channel begins at `width` times its number.
   RSO_ADDRESS(const float) weights;
-  // [channels], likewise; NULL: zero.
+  // [channels], like the weights; NULL: zero.
   RSO_ADDRESS(const float) bias;
   rso_gpu_target y;
   rso_gpu_slide window;
-  // `swept`: 1: the candidates are the weights' of the turn's row, 2: the bias's, 0: neither.
+  // `swept`: 1: the candidates replace a weight in the turn's row, 2: they replace a bias, 0: neither.
   int samples, channels, width, swept;
 } rso_gpu_depthwise;
 
@@ -161,22 +161,22 @@ typedef struct {
   int samples, count, area, channels, chunks;
 } rso_gpu_moments;
 
-// The affine map of batch norm from the chunks' sums or, without chunks, from given moments.
+// Batch norm's affine map, from the sums of the chunks or, if `chunks` is 0, from given moments.
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
   // [partial_candidates][channels][chunks][2]
   RSO_ADDRESS(const double) partial;
-  // [channels]: read without chunks, else written unless NULL.
+  // [channels]: read if `chunks` is 0, otherwise written unless NULL.
   RSO_ADDRESS(double) mean;
   RSO_ADDRESS(double) variance;
-  // [channels], those of the turn's channel behind `width` times its number.
+  // [channels]; the turn's channel begins at `width` times its number.
   RSO_ADDRESS(const float) gamma;
   RSO_ADDRESS(const float) beta;
   // [candidates][channels]
   RSO_ADDRESS(float) scale;
   RSO_ADDRESS(float) offset;
   double values, epsilon;
-  // `swept`: 1: the candidates are gamma's of the turn's row, 2: beta's, 0: neither.
+  // `swept`: 1: the candidates replace gamma of the turn's row, 2: they replace beta, 0: neither.
   int channels, chunks, partial_candidates, width, swept;
 } rso_gpu_settle;
 
@@ -193,7 +193,7 @@ typedef struct {
   rso_gpu_operand x;
   rso_gpu_target y;
   rso_gpu_slide window;
-  // As of rso_gpu_moments, of one channel; NULL: not wanted.
+  // As in rso_gpu_moments, for one channel; NULL: not wanted.
   RSO_ADDRESS(double) partial;
   int samples, count, candidates, per_channel, chunks;
 } rso_gpu_shift_add;
@@ -206,25 +206,25 @@ typedef struct {
   int samples, area, channels;
 } rso_gpu_add;
 
-// y = x, channels of x or of y picked by a list of lone channels, of y by the turn's.
+// y = x. A list of lone channels selects the channels of x or y; `to_lone` selects the turn's channel of y.
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
   rso_gpu_operand x;
   rso_gpu_target y;
   RSO_ADDRESS(const rso_gpu_unit) from;
-  // Units without a positive sign are left out.
+  // Units without a positive sign are skipped.
   RSO_ADDRESS(const rso_gpu_unit) to;
   int samples, area, channels, width, to_lone;
 } rso_gpu_copy;
 
 // weights[input][tap][padded outputs] of parameters [outputs][inputs][taps]. With `row_length`:
-// weights[tile of 16 outputs][input][row_length] of [tap][16]; `box`: of taps of 4×4, on what a mean of 2×2 would be of.
+// weights[tile of 16 outputs][input][row_length] of [tap][16]. `box`: 4×4 taps on the value before 2×2 means.
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
   RSO_ADDRESS(const float) parameters;
-  // Lone channels that are the outputs, with the weights of their time; NULL: all, as they are.
+  // Lone channels that are the outputs, with the weights of their time; NULL: all outputs with their current weights.
   RSO_ADDRESS(const rso_gpu_unit) units;
-  // Of the swept tensor: its values at the start and when each element is decided; else NULL.
+  // The swept tensor's values at the start, and the time at which each element is decided; NULL for other tensors.
   RSO_ADDRESS(const float) start;
   RSO_ADDRESS(const int) decided;
   RSO_ADDRESS(float) weights;
@@ -242,10 +242,10 @@ typedef struct {
   int count, width;
 } rso_gpu_rows;
 
-// Images of an order as values.
+// The images of an order as values.
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
-  // [images][channels][area], one of the two.
+  // [images][channels][area]; one of the two is NULL.
   RSO_ADDRESS(const unsigned char) bytes;
   RSO_ADDRESS(const float) floats;
   // [channels][256] for bytes; [channels] for floats.
@@ -256,7 +256,7 @@ typedef struct {
   int samples, count, channels, area;
 } rso_gpu_load;
 
-// Sums the losses, decides by the rule, changes the parameters at the end of a round and goes on to the next turn.
+// Sums the losses, decides by the rule, changes the parameters at the end of a round, and goes on to the next turn.
 typedef struct {
   RSO_ADDRESS(rso_gpu_turn) turn;
   RSO_ADDRESS(const rso_gpu_turn) turns;
@@ -271,10 +271,10 @@ typedef struct {
 } rso_gpu_choose;
 
 // partial[candidate][block] = the sum of the samples' softmax cross entropies.
-// With `decide`, the last block to be done decides.
+// With `decides`, the last block to finish decides.
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
-  // [classes]; with weights what they are multiplied with: [inputs][area], of whose places the mean or maximum is taken.
+  // [classes]. With weights, the inputs that they multiply: the mean or maximum over the places of [inputs][area].
   rso_gpu_operand x;
   // [inputs][padded outputs]; at most rso_gpu_classes outputs.
   RSO_ADDRESS(const float) weights;
@@ -282,14 +282,14 @@ typedef struct {
   RSO_ADDRESS(const int) order;
   RSO_ADDRESS(const int) labels;
   RSO_ADDRESS(double) partial;
-  // [samples], of the first candidate; may be NULL.
+  // [samples], for the first candidate; may be NULL.
   RSO_ADDRESS(int) predicted;
   rso_gpu_choose decide;
   int samples, count, classes, blocks, inputs, area, maximum, padded_outputs, decides;
 } rso_gpu_loss;
 
 #ifndef RSO_KERNELS
-// The text of a file of the kernels; the first is the one to compile, which includes the others.
+// The text of one kernel file. The first is the one to compile, and it includes the others.
 typedef struct {
   const char *name, *text;
 } rso_gpu_file;

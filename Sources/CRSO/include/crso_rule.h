@@ -1,8 +1,8 @@
-// The decision rules: the only code that turns candidates' losses into a new value, compiled for the CPU and the GPU.
+// Turns the candidates' losses into a decision. Only this code decides, compiled for the CPU and for a card.
 #ifndef CRSO_RULE_H
 #define CRSO_RULE_H
 
-// kernels.cu defines RSO_INFINITY itself, because it has no C headers.
+// kernels.cu defines RSO_INFINITY itself, and cannot include C headers.
 #ifdef RSO_KERNELS
 #define RSO_BOTH static __device__ inline
 #else
@@ -12,7 +12,7 @@
 #endif
 
 typedef enum {
-  // The candidate with the smallest loss: the paper's rule.
+  // The candidate with the smallest loss: the paper.
   rso_best,
   // The vertex of the parabola through the three losses.
   rso_parabola,
@@ -20,26 +20,26 @@ typedef enum {
   rso_slope,
 } rso_rule_kind;
 
-// A rule's settings in one sweep.
+// A rule with its settings in one sweep.
 typedef struct {
   // rso_rule_kind
   int kind;
-  // The standard deviation σ of the proposals.
+  // The standard deviation σ that the proposals are drawn with.
   double width;
-  // Parabola: the limit on the distance to the vertex, in |Δ|, and the fraction of the step that is taken.
+  // Parabola: how far the vertex may be, in |Δ|, and the fraction of the way to go.
   double reach, settle;
-  // Slope: the length of a typical step, in σ, and the decay of the running mean of squared slopes.
+  // Slope: the length of a typical step, in σ, and the decay of the mean of squared slopes.
   double c, decay;
 } rso_rule;
 
-// A rule's state for one tensor: a running mean of squared slopes, and the sum of its weights, which corrects its bias.
+// A rule's state for a tensor: a running mean of squared slopes, and the sum of its weights, to correct its bias.
 typedef struct {
   double squares, weight;
 } rso_rule_state;
 
 typedef struct {
   float value;
-  // The index of the smallest loss, or the first such index.
+  // The index of the smallest loss, the first one of equal losses.
   int choice;
 } rso_decision;
 
@@ -47,10 +47,10 @@ RSO_BOTH int rso_is_finite(double x) { return x - x == 0; }
 
 RSO_BOTH double rso_clamp(double x, double most) { return x > most ? most : x < -most ? -most : x; }
 
-// The new value of an element. candidates, losses: [count]. A NaN loss becomes infinite, except the first loss: the
-// caller reports that one as an error.
-// All rules except `best` need the losses of w, w + delta and w - delta. If delta is 0 or a loss is not finite, they
-// choose the best candidate and leave the state unchanged.
+// Returns the new value of an element. candidates, losses: [count]. A NaN loss becomes infinite, except for the first,
+// which the caller must report as an error.
+// All rules except `best` need the losses of w, w + delta and w - delta. If delta is 0 or one of the losses is not
+// finite, they take the best candidate and leave the state unchanged.
 RSO_BOTH rso_decision rso_decide(const rso_rule *rule, rso_rule_state *state, const float *candidates, float delta,
                                  double *losses, int count) {
   int choice = 0;
@@ -65,7 +65,7 @@ RSO_BOTH rso_decision rso_decide(const rso_rule *rule, rso_rule_state *state, co
     return best;
 
   const double w = candidates[0], d = delta;
-  // The losses' slope times 2 d, and their curvature times d².
+  // The slope of the losses times 2 d, and their curvature times d².
   const double rise = losses[1] - losses[2], bend = (losses[1] - losses[0]) + (losses[2] - losses[0]);
   const double slope = rise / (2 * d), square = slope * slope;
   if (!rso_is_finite(bend) || !rso_is_finite(square))

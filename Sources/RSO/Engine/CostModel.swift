@@ -1,45 +1,45 @@
-/// What a cycle costs before it is run: multiply-adds and memory, as pure functions of the network, the
-/// settings and the numbers of samples.
+/// The cost of a cycle before it runs, in multiply-adds and memory: pure functions of the network, the settings and the
+/// numbers of samples.
 ///
-/// Multiply-adds are those of convolutions, linear layers and the one changed tap, each counted once,
-/// with average pooling folded into the convolution before it (`Network.foldingAveragePools`). What an
-/// engine computes twice to save memory is not counted, nor are batch norm, activations and pooling.
+/// The model counts the multiply-adds of convolutions, linear layers and the changed tap, each once, with average
+/// pooling folded into the convolution before it (`Network.foldingAveragePools`). It does not count what an engine
+/// computes twice to save memory, nor batch norm, activations and pooling.
 public struct CostModel: Hashable, Sendable {
-  /// What one sweep of a cycle costs.
+  /// The cost of one sweep of a cycle.
   public struct Sweep: Hashable, Sendable {
     /// The swept tensor.
     public let parameter: String
     /// Index into `Parameters.slots`.
     public let slot: Int
-    /// One for every element.
+    /// One proposal per element.
     public let proposals: Int
-    /// Multiply-adds of one candidate on one image: the changed tap over its channel, depthwise convolutions
-    /// of that channel, the mixing layers for one input channel, and every layer above them whole:
+    /// Multiply-adds of one candidate on one image: the changed tap on its channel, the depthwise convolutions of that
+    /// channel, the mixing layers for one input channel, and all layers above them in full:
     ///
     ///     area + Σ (depthwise, mixing) (multiply-adds / channels) + Σ whole multiply-adds
     ///
-    /// Summed over all elements, a cycle of MNIST has 1.84 G.
+    /// Summed over all elements, this is 1.84 G for a cycle of MNIST.
     public let perImage: Int
-    /// Candidates that are computed in the whole sweep: three for a proposal, two where one's loss is known
+    /// Candidates that the whole sweep computes: three per proposal, or two if one loss is already known
     /// (`Proposal.isHeld`).
     public let candidates: Int
     /// Multiply-adds of all candidates: `candidates` · batch · `perImage`.
     public let judging: Int
-    /// Multiply-adds of the whole sweep that keep the rests up to date: a first time for every
-    /// mini-batch, and whenever a mini-batch comes round in another channel (`SweepSchedule`). On one
-    /// mini-batch, for `u` channels of which `m` change the rest:
+    /// Multiply-adds that keep the rests up to date over the whole sweep: on the first turn of every mini-batch, and
+    /// whenever a mini-batch comes round again in another channel (`SweepSchedule`). On one mini-batch, for `u`
+    /// channels of which `m` change the rest:
     ///
     ///     batch · (u · own layer / channels + m · Σ mixing (multiply-adds / channels))
     public let upkeep: Int
-    /// Multiply-adds of the cache: all layers below the cached value for every sample of the order, and
-    /// the statistics before it. Zero where the sweep before it left the cache.
+    /// Multiply-adds of the cache: all layers below the cached value for every sample of the order, and the statistics
+    /// before it. Zero if the previous sweep left the cache.
     public let cache: Int
     /// Multiply-adds of the evaluation after the sweep: statistics, then the test set.
     public let evaluation: Int
-    /// Bytes an engine holds during the sweep, beside the data.
+    /// Bytes an engine holds during the sweep, without the data.
     public let memory: Int
 
-    /// Multiply-adds of one proposal on average over the sweep, the upkeep included.
+    /// Average multiply-adds of one proposal over the sweep, including the upkeep.
     public var averagePerProposal: Double {
       Double(judging + upkeep) / Double(max(proposals, 1))
     }
@@ -47,30 +47,30 @@ public struct CostModel: Hashable, Sendable {
     public var total: Int { judging + upkeep + cache + evaluation }
   }
 
-  /// The sweeps of one cycle in their order.
+  /// The sweeps of one cycle, in order.
   public let sweeps: [Sweep]
   /// Bytes of the images and labels, in the data set and in the engine.
   public let dataMemory: Int
 
   /// Multiply-adds of one cycle.
   public var total: Int { sweeps.reduce(0) { $0 + $1.total } }
-  /// Multiply-adds of all candidates of a cycle: 3 · batch · Σ `perImage`.
+  /// Multiply-adds of all candidates of a cycle: batch · Σ (`candidates` · `perImage`) over the sweeps.
   public var judging: Int { sweeps.reduce(0) { $0 + $1.judging } }
-  /// Bytes needed at most, the data included: the largest of every part, since the engine keeps the
-  /// memory of one sweep for the next.
+  /// The most bytes needed, including the data: the sum of each part's maximum, since the engine reuses the memory of
+  /// one sweep for the next.
   public let memory: Int
 
   /// - Parameters:
-  ///   - settings: the cycle is one with mini-batches of `settings.batchSize` and rounds of `settings.round`.
-  ///   - train: training samples.
-  ///   - test: test samples.
+  ///   - settings: the cycle has mini-batches of `settings.batchSize` and rounds of `settings.round`.
+  ///   - train: number of training samples.
+  ///   - test: number of test samples.
   ///   - pixelSize: bytes of one pixel of one channel: 1, or 4 for floats.
   /// - Complexity: O(elements · channels), for the upkeep of the rests.
   public init(
     network: Network, settings: SearchSettings, train: Int, test: Int, pixelSize: Int = 1
   ) {
     let parameters = Parameters(zerosFor: network)
-    // The slots of the folded network stand in the same order and name its nodes.
+    // The slots of the folded network have the same order and name its nodes.
     let folded = network.foldingAveragePools()
     let slots = Parameters(zerosFor: folded).slots
     let layers = folded.multiplyAdds
@@ -113,7 +113,7 @@ public struct CostModel: Hashable, Sendable {
       previous = sweep
     }
     self.sweeps = sweeps
-    // The images are held by the data set and, again, by the engine.
+    // Both the data set and the engine hold the images.
     dataMemory =
       (train + test) * (2 * network.input.count * pixelSize + MemoryLayout<Int32>.size)
     memory =

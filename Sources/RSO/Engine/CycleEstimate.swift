@@ -1,26 +1,26 @@
 import Foundation
 
-/// What a cycle will take on this machine, told from a few seconds of measuring.
+/// An estimate of how long a cycle takes on this machine, from a few seconds of measuring.
 ///
-/// Some proposals of every tensor are timed on smaller mini-batches (as many of them as the cycle will
-/// have) and scaled by the number of samples; caches and evaluations by their multiply-adds.
+/// Some proposals of every tensor are timed on smaller mini-batches (as many mini-batches as the cycle has) and scaled
+/// by the number of samples. Caches and evaluations are scaled by their multiply-adds.
 package struct CycleEstimate: Hashable, Sendable {
   package struct Sweep: Hashable, Sendable {
     package var parameter: String
     package var proposals: Int
     package var secondsPerProposal: Double
-    /// Of the whole sweep: cache, proposals, and the evaluation after it.
+    /// For the whole sweep: cache, proposals, and the evaluation after it.
     package var seconds: Double
   }
 
   package var sweeps: [Sweep]
   package var model: CostModel
-  /// The mini-batch that was measured with.
+  /// The mini-batch size used for measuring.
   package var measuredBatch: Int
-  /// Of a cycle with mini-batches of `settings.batchSize`.
+  /// For a cycle with mini-batches of `settings.batchSize`.
   package var seconds: Double { sweeps.reduce(0) { $0 + $1.seconds } }
 
-  /// - Parameter budget: seconds to measure, about.
+  /// - Parameter budget: approximate seconds to spend on measuring.
   package init(
     network: Network, data: Dataset, settings: SearchSettings, threads: Int, budget: Double = 8
   ) throws {
@@ -45,7 +45,7 @@ package struct CycleEstimate: Hashable, Sendable {
     let evaluation = try measurement.timeEvaluation()
     let perSweep = budget / 2 / Double(model.sweeps.count)
     let scale = Double(settings.batchSize) / Double(measuredBatch)
-    // A tensor that is swept several times in a cycle is measured once.
+    // A tensor that a cycle sweeps several times is measured once.
     var found: [Int: SpeedMeasurement.Timing] = [:]
     var sweeps: [Sweep] = []
     for (index, cost) in model.sweeps.enumerated() {
@@ -67,8 +67,8 @@ package struct CycleEstimate: Hashable, Sendable {
     part == 0 ? 0 : Double(whole) / Double(part)
   }
 
-  /// Samples per mini-batch so that measuring every sweep takes about the budget, guessed from the
-  /// multiply-adds: some proposals of each tensor, and the caches.
+  /// Samples per mini-batch for which measuring every sweep takes about `budget` seconds. The guess is based on the
+  /// multiply-adds of some proposals of each tensor and of the caches.
   private static func batch(
     _ model: CostModel, _ settings: SearchSettings, threads: Int, budget: Double
   ) -> Int {
@@ -80,7 +80,7 @@ package struct CycleEstimate: Hashable, Sendable {
     }
     // A modest speed: 10 G multiply-adds per second and thread.
     let samples = budget / 2 * 1e10 * Double(threads) / max(perSample, 1)
-    // In chunks of 48 samples, as the engine deals them out.
+    // In chunks of 48 samples, as the engine distributes them.
     let fitting = max(Int(min(samples, 1e9)) / 48, 1) * 48
     return min(settings.batchSize, max(fitting, 96))
   }

@@ -1,12 +1,12 @@
 import Foundation
 
-/// What a search computes on.
+/// The device that a search computes on.
 public enum Device: Hashable, Sendable {
-  /// The fast engine. `threads` `nil`: one per core.
+  /// The fast engine. `threads: nil` means one per core.
   case cpu(threads: Int? = nil)
-  /// The definition, in double precision; for checks on small networks and few samples.
+  /// The definition, in double precision, for checks on small networks and few samples.
   case reference
-  /// A card of NVIDIA, by its number.
+  /// An NVIDIA card, by number.
   case cuda(Int, precision: CUDAPrecision = .fp32)
 
   func engine(network: Network, data: Dataset, parameters: Parameters) throws -> any Engine {

@@ -1,13 +1,13 @@
 import Foundation
 
-/// What a search can compute on, on this machine, and why not on what it cannot.
+/// A device that a search could use on this machine, and the reason if it cannot.
 package struct DeviceDescription: Hashable, Codable, Sendable {
-  /// As `--device` takes it.
+  /// The name that `--device` takes.
   package var name: String
   package var available: Bool
-  /// What it is, where it is available; else why not.
+  /// The device if it is available, otherwise the reason why it is not.
   package var description: String
-  /// What to do where it is not available.
+  /// What to do if it is not available.
   package var hint: String?
 
   package init(name: String, available: Bool, description: String, hint: String? = nil) {

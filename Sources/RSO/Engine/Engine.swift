@@ -1,39 +1,37 @@
-/// Judges proposals. It knows nothing of the search: not how a proposal was drawn nor what follows.
+/// Judges proposals. An engine knows nothing of the search: neither how proposals are drawn nor what happens next.
 ///
-/// A conformer computes the forward pass of docs/method.md: running statistics of batch
-/// norm, taken from one pass over the first `statisticsSamples` training samples, up to the value that
-/// a sweep is computed from, the mini-batch's own statistics above it. It passes
-/// `EngineConformanceTests`, which compares it with `ReferenceEngine`. The same inputs give the same
-/// bits, whatever the number of threads.
+/// A conformer computes the forward pass of docs/method.md. Up to the value that a sweep starts from, batch norm uses
+/// running statistics, taken from one pass over the first `statisticsSamples` training samples; above it, batch norm
+/// uses the mini-batch's own statistics. A conformer passes `EngineConformanceTests`, which compares it with
+/// `ReferenceEngine`. The same inputs give the same bits for any number of threads.
 package protocol Engine {
   /// The weights. Setting them ends the sweep.
   var parameters: Parameters { get set }
 
-  /// Freezes what lies below the tensor in slot `parameter` for the samples of `order`.
+  /// Freezes everything below the tensor in slot `parameter` for the samples of `order`.
   ///
-  /// Sweeps of one group (`SweepPlan.group`) that follow one another with the same order share what was
-  /// cached. Draws nothing.
+  /// Consecutive sweeps of one group (`SweepPlan.group`) with the same order share the cache. Draws no random numbers.
   mutating func beginSweep(of parameter: Int, order: SampleOrder) throws
 
-  /// Judges the proposals one after another: each sees the decisions of the rounds before its own. `rule` makes values of
-  /// the losses, and its state advances in the order of the proposals.
+  /// Judges the proposals one after another. Each sees the decisions of all earlier rounds. `rule` turns losses into
+  /// values; its state advances in the order of the proposals.
   ///
-  /// An element is judged at most once per sweep; a second proposal for it is an error. What engines keep for every
-  /// mini-batch is brought up to date from the values before the sweep and the order of elements (`SweepSchedule`).
+  /// A sweep judges each element at most once; a second proposal for it is an error. Engines update what they keep for
+  /// every mini-batch from the values before the sweep and the order of elements (`SweepSchedule`).
   ///
-  /// `parameters` holds the chosen values of every round that has ended; a round may span calls. One decision for each
+  /// `parameters` holds the chosen values of every finished round; a round may span calls. Returns one decision per
   /// proposal.
   mutating func judge(_ proposals: ArraySlice<Proposal>, by rule: inout SweepRule) throws
     -> [Decision]
 
-  /// Proposals of the tensor in slot `parameter` to hand over at once: enough that an engine need not wait for the
-  /// search, few enough to watch and to stop.
+  /// How many proposals of the tensor in slot `parameter` to pass at once: enough that the engine need not wait for the
+  /// search, few enough that the search can show progress and stop.
   func runLength(of parameter: Int) -> Int
 
   /// Renews the running statistics of batch norm and evaluates a split with them.
   mutating func evaluate(_ split: EvaluatedSplit) throws -> Evaluation
 
-  /// Evaluates a split with the running statistics that are given.
+  /// Evaluates a split with the given running statistics.
   mutating func evaluate(_ split: EvaluatedSplit, with statistics: BatchNormStatistics) throws
     -> Evaluation
 

@@ -1,25 +1,24 @@
 import Dispatch
 import Synchronization
 
-/// Compares the candidate losses of an engine with those of `ReferenceEngine`, before a benchmark
-/// believes it.
+/// Compares an engine's candidate losses with those of `ReferenceEngine`, before a benchmark trusts the engine.
 package struct EngineComparison: Hashable, Sendable {
-  /// Losses compared.
+  /// Number of losses compared.
   package var losses = 0
   /// The largest difference, as a fraction of the loss.
   package var largest = 0.0
-  /// The largest difference, as a fraction of what rounding allows there (`LossBound`), and where it was.
+  /// The largest difference, as a fraction of what rounding allows (`LossBound`), and its element.
   package var largestOfBound = 0.0
   package var place = ""
 
-  /// Judges some proposals of every tensor on both engines: the first of a mini-batch, another of the same
+  /// Judges a few proposals of every tensor on both engines: the first of a mini-batch, another one of the same
   /// channel, and one of the next channel.
   ///
   /// - Parameters:
-  ///   - samples: of the training set, from the first; half of them are the mini-batch that is used, by default
-  ///     one block of 16 and one sample more.
-  ///   - device: whose engine it is.
-  ///   - threads: that compare, each with an engine of its own.
+  ///   - samples: number of training samples, from the first. The mini-batch is half of them, by default one block of
+  ///     16 and one more sample.
+  ///   - device: the device of the engine to compare.
+  ///   - threads: number of threads that compare, each with its own engine.
   /// - Throws: `RSOError` naming the first element whose losses differ by more than rounding allows.
   /// - Complexity: O(tensors · samples) forward passes of the reference engine.
   package init(
@@ -60,7 +59,7 @@ package struct EngineComparison: Hashable, Sendable {
     }
   }
 
-  /// Compares one tensor; both engines go on with the reference's decisions.
+  /// Compares one tensor. The elements are judged in turn while both engines make the same decisions.
   init(
     _ engine: inout any Engine, with reference: inout ReferenceEngine, of network: Network,
     tensor: Int, batch: Int, count: Int, seed: UInt64
@@ -90,7 +89,7 @@ package struct EngineComparison: Hashable, Sendable {
       let found = try engine.judge([proposal])[0]
       for (a, b) in zip(expected.losses, found.losses) {
         losses += 1
-        // NaN and infinity are differences too.
+        // NaN and infinity also count as differences.
         let difference = a == b ? 0 : (a - b).isFinite ? abs(a - b) : .infinity
         largest = max(largest, difference == 0 ? 0 : difference / abs(a))
         if difference > largestOfBound * bound || place.isEmpty {
@@ -98,7 +97,7 @@ package struct EngineComparison: Hashable, Sendable {
           place = "\(slot.name)[\(element)]"
         }
       }
-      // Two candidates closer than rounding: from here on the engines have different weights.
+      // Two candidates are closer than rounding: from here on the engines have different weights.
       if expected.choice != found.choice { break }
     }
   }

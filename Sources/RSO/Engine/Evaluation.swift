@@ -3,16 +3,16 @@ public enum EvaluatedSplit: String, Codable, Sendable { case train, test }
 
 /// Loss and accuracy over a split.
 public struct Evaluation: Hashable, Codable, Sendable {
-  /// Samples evaluated.
+  /// Number of samples evaluated.
   public var count: Int
-  /// Softmax cross entropy, summed.
+  /// Sum of the softmax cross entropies.
   public var loss: Double
   /// `confusion[label][predicted]`: number of samples.
   public var confusion: [[Int]]
 
-  /// Samples whose largest logit is the label's.
+  /// Number of samples whose largest logit is the label's.
   public var correct: Int { confusion.indices.reduce(0) { $0 + confusion[$1][$1] } }
-  /// Share of samples whose largest logit is the label's, 0 to 1.
+  /// Fraction of samples whose largest logit is the label's, 0 to 1.
   public var accuracy: Double { Double(correct) / Double(count) }
   /// Softmax cross entropy per sample.
   public var meanLoss: Double { loss / Double(count) }
@@ -20,7 +20,7 @@ public struct Evaluation: Hashable, Codable, Sendable {
 
 /// Mean and biased variance per channel of every batch norm layer, by node index.
 public struct BatchNormStatistics: Hashable, Sendable {
-  /// Of one layer, per channel.
+  /// The moments of one layer, per channel.
   public struct Moments: Hashable, Sendable {
     /// `[channels]`
     public var mean: [Double]
@@ -32,7 +32,7 @@ public struct BatchNormStatistics: Hashable, Sendable {
       self.variance = variance
     }
   }
-  /// By the index of the layer in `Network.nodes`.
+  /// Keyed by the index of the layer in `Network.nodes`.
   public var moments: [Int: Moments] = [:]
   /// No statistics yet.
   public init() {}

@@ -1,7 +1,7 @@
 import Foundation
 
-/// The definition: plain loops in double precision, the whole forward pass for every candidate. Slow,
-/// short, and what every other engine is tested against.
+/// The definition: plain loops in double precision, with the whole forward pass for every candidate. It is slow and
+/// short, and every other engine is tested against it.
 package struct ReferenceEngine: Engine {
   package var parameters: Parameters {
     get { current }
@@ -16,16 +16,16 @@ package struct ReferenceEngine: Engine {
   private var current: Parameters
   private var sweep: SweepState?
 
-  /// What stays the same while the elements of one tensor are tested.
+  /// State that stays the same while the elements of one tensor are tested.
   private struct SweepState {
     var slot: Parameters.Slot
     var cachedValue: Int
     var order: SampleOrder
-    /// Activations of the cached value, in the order of `order`.
+    /// The cached value's activations, in the sample order of `order`.
     var cache: [[Double]]
-    /// The elements judged so far.
+    /// Elements judged so far.
     var judged: Set<Int> = []
-    /// What was decided in the round that is on: elements of the parameters, and their values.
+    /// Decisions of the current round: indices into the parameters, and their values.
     var pending: [(element: Int, value: Float)] = []
   }
 
@@ -63,7 +63,7 @@ package struct ReferenceEngine: Engine {
         let logits = logits(proposal.batch, sweep)
         return zip(logits, labels).reduce(0) { $0 + Self.crossEntropy($1.0, label: $1.1) }
       }
-      // An error leaves the weights as they were.
+      // An error leaves the weights unchanged.
       current.values[element] = old
       let decision = try Decision(
         on: proposal, losses: ShortList(losses), by: &rule, parameter: sweep.slot.name)
@@ -76,7 +76,7 @@ package struct ReferenceEngine: Engine {
     }
   }
 
-  /// Logits `[samples][classes]` of one mini-batch of the sweep, with the weights as they are now.
+  /// Logits `[samples][classes]` of one mini-batch of the sweep, with the current weights.
   func logits(ofBatch batch: Int) -> [[Double]] {
     sweep.map { logits(batch, $0) } ?? []
   }
@@ -147,14 +147,14 @@ package struct ReferenceEngine: Engine {
 extension ReferenceEngine {
   private enum Norm { case batch, running }
 
-  /// The value `to` of every sample, from the value `from`: samples in, samples out.
+  /// Computes value `to` of every sample from value `from`.
   private func forward(
     _ samples: [[Double]], from: Int, to: Int, norm: Norm,
     record: (Int, BatchNormStatistics.Moments) -> Void = { _, _ in }
   ) -> [[Double]] {
     var values: [Int: [[Double]]] = [from: samples]
     for node in from..<max(from, to) {
-      // Nodes between two values that read below `from` do not exist: nothing above it does.
+      // Nodes above `from` never read values below it.
       let inputs = network.inputs[node].compactMap { values[$0] }
       let shape = network.shapes[network.inputs[node][0]]
       let output = network.shapes[node + 1]
@@ -207,14 +207,13 @@ extension ReferenceEngine {
     return .init(mean: means, variance: variances)
   }
 
-  /// One layer on one sample `x` `[C, H, W]`.
+  /// Applies one layer to one sample `x` `[C, H, W]`.
   private static func apply(
     _ layer: Layer, _ x: [Double], _ shape: Shape, _ output: Shape, _ weight: [Double],
     _ bias: [Double]
   ) -> [Double] {
     var y = [Double](repeating: 0, count: output.count)
-    /// Calls `term` for the index of every input under the window of output position `p`, and the
-    /// index of the tap.
+    /// Calls `term` with the index of every input under the window at output position `p`, and the index of the tap.
     func window(_ p: Int, _ kernel: Int, _ stride: Int, _ padding: Int, term: (Int, Int) -> Void) {
       let (row, column) = (p / output.width * stride - padding, p % output.width * stride - padding)
       for ky in 0..<kernel where 0..<shape.height ~= row + ky {

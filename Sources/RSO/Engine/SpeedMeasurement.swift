@@ -1,35 +1,34 @@
-/// Times the sweeps of a search on `CPUEngine` without doing them: some proposals of each tensor, of
-/// every kind that the sweep has.
+/// Times the sweeps of a search on `CPUEngine` without running them in full: some proposals of each tensor, of every
+/// kind in the sweep.
 ///
-/// A proposal costs more when its mini-batch comes round in another channel than it was in last, since
-/// its rest must then be brought up to date (`SweepSchedule`). Proposals are judged in the sweep's own order,
-/// each is timed by itself, and the median of each kind is weighted by how often the kind occurs in the
-/// whole sweep. A kind that was not reached in the time is put at what the others let expect: a part for
-/// judging and a part for the multiply-adds of the upkeep.
+/// A proposal costs more when its mini-batch was last in another channel, since its rest must be updated first
+/// (`SweepSchedule`). Proposals are judged in the sweep's own order and timed one by one. The median of each kind is
+/// weighted by how often the kind occurs in the whole sweep. If there was no time to reach a kind, its time is
+/// estimated from the other kinds: a part for judging and a part for the multiply-adds of the upkeep.
 ///
-/// Every candidate is the value that the element has, so nothing changes.
+/// Every candidate equals the element's current value, so nothing changes.
 package struct SpeedMeasurement {
   package struct Timing: Hashable, Sendable {
     package var parameter: String
     /// Proposals of the sweep, and how many of them were timed.
     package var proposals: Int
     package var timed: Int
-    /// Of one proposal on average over the whole sweep, the upkeep of the rests included.
+    /// Average for one proposal over the whole sweep, including the upkeep of the rests.
     package var secondsPerProposal: Double
-    /// Multiply-adds of one proposal on average over the whole sweep, upkeep included.
+    /// Average multiply-adds of one proposal over the whole sweep, including the upkeep.
     package var multiplyAddsPerProposal: Double
-    /// The least that one proposal streams between memory and cores (`TensorCost.streamedBytes`).
+    /// The fewest bytes that one proposal streams between memory and cores (`TensorCost.streamedBytes`).
     package var bytesPerProposal: Double
-    /// Of one proposal on average over those that were timed, but for the first few.
+    /// Average for one timed proposal, without the first few.
     package var parts: [ProposalPart]
-    /// Seconds before the first proposal: statistics and cache, near zero where they were there.
+    /// Seconds before the first proposal, for statistics and cache; near zero if they were there already.
     package var cacheSeconds: Double
 
     package var operationsPerSecond: Double { 2 * multiplyAddsPerProposal / secondsPerProposal }
 
-    /// Seconds that a proposal would take on a machine that computes at its peak and waits for nothing, or only
-    /// for its memory, whichever is longer. A way of computing that needs fewer multiply-adds than those counted
-    /// can be below it, and so can small values that stay in a cache.
+    /// Seconds for a proposal on a machine that computes at its peak and waits for nothing, or that only waits for its
+    /// memory, whichever is longer. An algorithm with fewer multiply-adds than those counted can take less, and so can
+    /// small values that stay in a cache.
     ///
     /// - Parameters:
     ///   - peak: floating-point operations per second.
@@ -62,7 +61,7 @@ package struct SpeedMeasurement {
   ///
   /// - Parameters:
   ///   - index: into `model.sweeps`.
-  ///   - seconds: for the proposals, about; at least a few of every kind are timed.
+  ///   - seconds: approximate time for the proposals; at least a few of every kind are timed.
   package func time(_ index: Int, seconds: Double) throws -> Timing {
     let sweep = search.sweeps[index]
     let slot = Parameters(zerosFor: folded).slots[sweep.parameter]
@@ -77,7 +76,7 @@ package struct SpeedMeasurement {
     func begin() throws { try engine.beginSweep(of: sweep.parameter, order: order) }
     var cacheSeconds = try Self.seconds(begin)
     if model.sweeps[index].cache > 0 {
-      // The first time also makes room, which a run does once and not in every cycle.
+      // The first sweep also allocates memory, which happens once in a run, not in every cycle.
       engine.parameters = engine.parameters
       cacheSeconds = try Self.seconds(begin)
     }
@@ -92,7 +91,7 @@ package struct SpeedMeasurement {
     var timed = cost.schedule(batches: order.batches)
     var times: [Kind: [Double]] = [:]
     var total = 0.0
-    // The first make room.
+    // The first proposals allocate memory.
     let warmUp = min(3, (slot.count + 1) / 2)
     var (judged, before) = (0, [ProposalPart]())
     func judge(_ element: Int, batch: Int, isHeld: Bool, endsRound: Bool) throws {
@@ -108,7 +107,7 @@ package struct SpeedMeasurement {
       judged += 1
       if judged == warmUp { before = engine.parts }
     }
-    // In order. Where first turns alone take half the time, the rounds go over fewer mini-batches.
+    // In order. If the first turns alone take half the time, the rounds use fewer mini-batches.
     var turn = 0
     while turn < proposals.count && (total < seconds || turn < 3) {
       let visited = turn / turns.hold
@@ -118,7 +117,7 @@ package struct SpeedMeasurement {
         endsRound: turns.endsRound(turn))
       turn += 1
     }
-    // The next channel was perhaps not reached.
+    // The loop may not have reached the next channel.
     let next = (proposals[turn - 1].element / slot.elements(cost) + 1) * slot.elements(cost)
     if next + 3 <= slot.count, search.settings.elementOrder == .rowMajor {
       let seen = min(turns.batches, (turn + turns.hold - 1) / turns.hold)
@@ -142,8 +141,8 @@ package struct SpeedMeasurement {
       cacheSeconds: cacheSeconds)
   }
 
-  /// Seconds of an evaluation of the test set, statistics included; the second of two, since the first
-  /// also makes room.
+  /// Seconds of an evaluation of the test set, including statistics. It times the second of two, since the first also
+  /// allocates memory.
   package func timeEvaluation() throws -> Double {
     _ = try engine.evaluate(.test)
     return try Self.seconds { _ = try engine.evaluate(.test) }
@@ -159,8 +158,7 @@ package struct SpeedMeasurement {
 extension SpeedMeasurement {
   /// Proposals that cost the same.
   struct Kind: Hashable {
-    /// For one image; without making up for changes alone, which is little and differs from one
-    /// proposal to the next.
+    /// Per image, without replaying changes, which cost little and vary between proposals.
     var multiplyAdds: Int
     var isUpdate = false
 
@@ -170,8 +168,8 @@ extension SpeedMeasurement {
     }
   }
 
-  /// Seconds of every kind: the median of its times, without the first where there are more, since that
-  /// one also makes room; else from a straight line through the medians.
+  /// Seconds of every kind: the median of its times, without the first if there are more, since the first also
+  /// allocates memory. A kind without times gets its seconds from a straight line through the medians.
   static func expected(_ times: [Kind: [Double]], _ kinds: some Sequence<Kind>) -> [Kind: Double] {
     let medians = times.mapValues { times in
       let sorted = (times.count > 1 ? Array(times.dropFirst()) : times).sorted()

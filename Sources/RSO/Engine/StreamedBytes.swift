@@ -1,20 +1,20 @@
 extension TensorCost {
-  /// Bytes that the tests of one element must bring from memory or put there, on a mini-batch whose values no
-  /// cache holds. With 4 bytes a number,
+  /// Bytes that testing one element must read from memory or write to it, on a mini-batch too large for any cache. With
+  /// 4 bytes per number,
   ///
   ///     batch · 4 · (channels read · passes + r · Σ rest + 2 · candidates · Σ stored)
   ///
-  /// - A batch norm on the mini-batch's own statistics ends a pass over all samples. The channel under test, and the
-  ///   input's channel that a changed weight multiplies, are read in each pass until the mixing layer is through:
-  ///   once for every batch norm between them, and with the rest.
-  /// - The rest of a mixing layer, or of a value that is read whole, is read once; twice (r = 2) where a
-  ///   batch norm follows: to have the statistics, and again to go on, since mixing one channel in again costs
-  ///   less than to store and read what comes of it for three candidates.
-  /// - A convolution or linear layer above, dear to compute again, is written before the batch norm that follows
-  ///   and read behind it, for every candidate (`CPUMemory`).
+  /// - A batch norm on the mini-batch's own statistics ends a pass over all samples. Each pass up to the mixing layer
+  ///   reads the channel under test and the input channel that a changed weight multiplies: once for every batch norm
+  ///   on the way, and again with the rest.
+  /// - The rest of a mixing layer, or of a value that is read whole, is read once, or twice (r = 2) if a batch norm
+  ///   follows: for the statistics, and again for the values. Mixing one channel in again costs less than storing and
+  ///   reading the result for three candidates.
+  /// - The output of a convolution or linear layer above is expensive to recompute. For every candidate it is written
+  ///   before the batch norm that follows, and read after it (`CPUMemory`).
   ///
-  /// What keeps the rests up to date is not counted, so this is the least. Values that fit into a cache can be
-  /// had faster: a floor for large mini-batches.
+  /// Keeping the rests up to date is not counted, so this is a minimum. It is a floor for large mini-batches; values
+  /// that fit into a cache can be read faster.
   package func streamedBytes(batch: Int, candidates: Int = 3) -> Int {
     let (network, roles) = (lone.network, lone.plan.roles)
     func norms(_ role: SweepPlan.Role) -> Int {

@@ -1,47 +1,47 @@
 import CRSO
 
-/// Executes a `SweepPlan` on a card, in single precision, with sums over samples in double precision and in a fixed tree.
+/// Executes a `SweepPlan` on a card in single precision. Sums over samples use double precision and a fixed tree.
 ///
-/// A run of proposals is judged without the host: it works out beforehand which lone channels a mini-batch's rest takes
-/// in or gives up, since that depends on what was tested and not on what was decided, and asks for all kernels; the
-/// last one of every turn decides and changes the weight. Losses come back once per run.
+/// A run of proposals is judged without the host. The lone channels that join or leave a mini-batch's rest depend on
+/// which elements were tested, not on the decisions, so the engine works them out first and queues all kernels. The
+/// last kernel of every turn decides and changes the weight. Losses come back once per run.
 ///
-/// What has run on a card, and what only on the CPU, is in docs/gpu.md.
+/// docs/gpu.md says what has run on a card and what has only run on the CPU.
 final class CUDAEngine: Engine {
   private(set) var statistics = BatchNormStatistics()
-  /// The network as it is computed: average pooling folded into the convolution before it.
+  /// The network to compute: average pooling is folded into the convolution before it.
   private let network: Network
   private let data: Dataset
   private let context: CUDAContext
   private let module: CUDAModule
-  /// The caller's weights; their slots name the nodes of the network as it was given.
+  /// The caller's weights; their slots name the nodes of the original network.
   private let original: Parameters
-  /// The weights as they are now; the slots name the nodes of `network`.
+  /// The current weights; their slots name the nodes of `network`.
   private var current: Parameters
   private let memory: CUDABoardMemory
-  /// What is kept of a sweep, the cache first, and what passes need for themselves.
+  /// What is kept for a sweep, the cache first, and the memory that passes work in.
   private var storage: DeviceMemory<UInt8>?
   private var work: DeviceMemory<UInt8>?
-  /// The mini-batches and candidates that there is room for.
+  /// The mini-batch size, mini-batches and candidates that the memory is allocated for.
   private var roomFor: [Int] = []
   private var sweep: Active?
   private var cache: Cache?
 
-  /// What is on the card's cache.
+  /// The contents of the card's cache.
   private struct Cache: Equatable {
     var value: Int
     var group: Int?
     var order: SampleOrder
   }
 
-  /// The sweep that is on.
+  /// The current sweep.
   private struct Active {
     var sweep: CUDASweep
     var schedule: SweepSchedule
     var order: SampleOrder
     var parameter: Int
     var turns: CUDATurnGraphs
-    /// What was decided in the round that is on.
+    /// The decisions of the current round.
     var pending: [(element: Int, value: Float)] = []
   }
 
@@ -61,9 +61,9 @@ final class CUDAEngine: Engine {
       context, network: self.network, data: data, parameters: current, precision: precision)
   }
 
-  /// On a card of this machine, with kernels compiled for it.
+  /// Opens a card of this machine, with kernels compiled for it.
   ///
-  /// - Throws: `RSOError` naming the card: libraries are missing, or there is no such card.
+  /// - Throws: `RSOError` naming the card if libraries are missing or the card does not exist.
   static func open(
     network: Network, data: Dataset, parameters: Parameters, card number: Int,
     precision: CUDAPrecision = .fp32
@@ -78,10 +78,10 @@ final class CUDAEngine: Engine {
     }
   }
 
-  // Whoever lets go of it last may be another thread than the one that used it.
+  // The last reference may go away on another thread than the one that used the engine.
   deinit { try? context.enter() }
 
-  /// An output channel's worth and more, so that waiting for losses costs nothing; still a part of a second.
+  /// One output channel or more, so that waiting for losses costs nothing, but still a fraction of a second.
   func runLength(of parameter: Int) -> Int {
     min(max(256, current.slots[parameter].elementsPerChannel), memory.turnCapacity)
   }
@@ -152,7 +152,7 @@ final class CUDAEngine: Engine {
       guard let renewed = sweep else { return [] }
       active = renewed
     }
-    // Whatever throws ends the sweep; the weights decided so far stay.
+    // An error ends the sweep; the weights decided so far stay.
     sweep = nil
     var decisions: [Decision] = []
     var rest = proposals
@@ -164,7 +164,7 @@ final class CUDAEngine: Engine {
     return decisions
   }
 
-  /// Judges as many of the proposals as the lists on the card hold, and says how many.
+  /// Judges as many proposals as fit into the lists on the card and returns their number.
   private func run(
     _ proposals: ArraySlice<Proposal>, _ active: inout Active, _ rule: inout SweepRule,
     _ decisions: inout [Decision]
@@ -187,7 +187,7 @@ final class CUDAEngine: Engine {
     while let visit = visits.first {
       if visit.isFirst { try module.launch(active.sweep.fixedLaunches) }
       if let refresh = visit.refresh { try module.launch(active.sweep.refresh(refresh)) }
-      // Those behind it that ask for nothing go with it.
+      // The following visits that need no work of their own go with this one.
       let turns = 1 + visits.dropFirst().prefix { !$0.isFirst && $0.refresh == nil }.count
       try active.turns.launch(turns)
       visits = visits.dropFirst(turns)
@@ -213,7 +213,7 @@ final class CUDAEngine: Engine {
 }
 
 extension Decision {
-  /// As a card made it.
+  /// The decision that a card made.
   fileprivate init(_ outcome: rso_gpu_outcome, candidates: Int) {
     let losses = withUnsafeBytes(of: outcome.losses) { bytes in
       ShortList((0..<candidates).map { bytes.load(fromByteOffset: 8 * $0, as: Double.self) })
@@ -254,7 +254,7 @@ extension CUDAEngine {
     return result
   }
 
-  /// Takes the running statistics from the first samples, in one pass on their own statistics.
+  /// Takes the running statistics from the first samples, in one pass that uses the samples' own statistics.
   private func renewStatistics() throws {
     let count = min(statisticsSamples, data.train.count)
     try memory.parameters.set(current.values)
@@ -266,7 +266,7 @@ extension CUDAEngine {
     statistics = try memory.statistics(network)
   }
 
-  /// Computes the cached value of every mini-batch, on running statistics.
+  /// Computes the cached value of every mini-batch with running statistics.
   private func fill(_ cache: DeviceValue, _ value: Int, _ order: SampleOrder) throws {
     guard let work else { return }
     let pass = CUDAWholePass(
@@ -288,10 +288,10 @@ extension CUDAEngine {
     try module.launch(pass.launches)
   }
 
-  /// The address of at least so many bytes for a pass.
+  /// The address of at least `bytes` bytes for a pass.
   private func room(_ bytes: Int) throws -> UInt64 {
     if let work, work.count >= bytes { return work.address }
-    // A sweep's launches know the old address.
+    // A sweep's launches contain the old address.
     sweep = nil
     work = nil
     let room = try DeviceMemory<UInt8>(context, count: bytes)
@@ -299,9 +299,9 @@ extension CUDAEngine {
     return room.address
   }
 
-  /// Makes room for the sweep of any tensor, before anything is judged.
+  /// Allocates memory for sweeping any tensor, before anything is judged.
   ///
-  /// - Throws: `RSOError` that says how much is needed and free, and which `--batch` fits.
+  /// - Throws: `RSOError` that says how much memory is needed and free, and which `batchSize` fits.
   private func makeRoom(_ order: SampleOrder, candidates: Int) throws {
     let wanted = [order.batchSize, order.batches, candidates]
     if roomFor == wanted, storage != nil, work != nil { return }

@@ -1,14 +1,14 @@
-/// Bytes that the sweeps of a network need on a card, known before it is asked for any: the largest of every tensor's.
+/// Bytes of card memory for sweeping any tensor of a network: the maximum over the tensors, known without a card.
 struct CUDANeed: Hashable {
   /// The cached value, rests, placed and fixed values of all mini-batches, and packed weights.
   private(set) var storage = 0
-  /// What one pass over a mini-batch needs for itself, or over the samples of the statistics.
+  /// What one pass over a mini-batch, or over the samples of the statistics, works in.
   private(set) var work = 0
 
   var total: Int { storage + work }
 
-  /// - Parameter samples: of the training set.
-  /// - Complexity: O(tensors · layers), no data.
+  /// - Parameter samples: number of training samples.
+  /// - Complexity: O(tensors · layers), without data.
   init(network: Network, batchSize: Int, batches: Int, samples: Int, candidates: Int) {
     let parameters = Parameters(zerosFor: network)
     let board = CUDABoard()
@@ -32,12 +32,12 @@ struct CUDANeed: Hashable {
     }
   }
 
-  /// The largest mini-batch below a size that fits into so many bytes; `nil`: none does.
+  /// The largest mini-batch below `size` that fits into `free` bytes; `nil`: none does.
   static func largestBatch(
     network: Network, below size: Int, samples: Int, candidates: Int, free: Int
   ) -> Int? {
-    // Two digits are enough, and easy to type. What is left of the samples behind the last mini-batch needs no
-    // room, so that a larger one may need less.
+    // Two digits are enough, and easy to type. The samples left over after the last mini-batch need no memory, so a
+    // larger mini-batch may need less.
     var step = 1
     while step * 100 <= size { step *= 10 }
     var batch = (size - 1) / step * step

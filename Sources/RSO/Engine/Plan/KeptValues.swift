@@ -1,13 +1,13 @@
-/// What a sweep keeps for every mini-batch, beside the cached value.
+/// What a sweep keeps for every mini-batch, in addition to the cached value.
 struct KeptValues {
   enum Value: Hashable {
-    /// The output of a mixing layer from all lone channels but the one under test, by node.
+    /// The output of a mixing layer from all lone channels except the one under test, by node.
     case rest(Int)
     /// A value with one changed channel that is read whole, by number.
     case placed(Int)
     /// A value that does not depend on the swept tensor, by number.
     case fixed(Int)
-    /// The channel under test as the root makes it, before its changes.
+    /// The channel under test as the root computes it, before a candidate's change.
     case tested
   }
 
@@ -18,7 +18,7 @@ struct KeptValues {
 
   init(_ lone: LoneChannel) {
     let network = lone.network
-    // The root's input belongs to what is fixed, whether or not anything else reads it.
+    // The root's input is a fixed value, whether or not anything else reads it.
     var needed = Set(lone.fixed)
     if let root = lone.root { needed.insert(network.inputs[root][0]) }
     needed.remove(lone.plan.cachedValue)

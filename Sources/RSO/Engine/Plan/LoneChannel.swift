@@ -1,22 +1,21 @@
-/// The part of a network in which a swept element changes one channel alone, as an engine sees it: where
-/// it starts, what its channels are, and where it ends.
+/// The part of a network in which a swept element changes only one channel, as an engine sees it: where that part
+/// starts, which channels it has, and where it ends.
 package struct LoneChannel {
   let network: Network
   let plan: SweepPlan
-  /// The convolution or linear layer that makes the lone channel; `nil`: the lone channels are those of what the
-  /// swept layer reads.
+  /// The convolution or linear layer that makes the lone channel; `nil`: the lone channels are those that the swept
+  /// layer reads.
   var root: Int? { plan.root }
-  /// Lone channels; in values behind a flatten each is a group of several channels.
+  /// Number of lone channels. In values after a flatten, each is a group of several channels.
   let channels: Int
-  /// Nodes with one changed channel above the root, in order.
+  /// Nodes above the root with one changed channel, in order.
   let nodes: [Int]
-  /// Nodes that mix the channel into all of theirs.
+  /// Nodes that mix the lone channel into all of their channels.
   let mixing: [Int]
-  /// Values with one changed channel that are read whole: by an `add` to a value that changed
-  /// everywhere, or by the loss.
+  /// Values with one changed channel that are read whole: by the loss, or by an `add` whose other input changed in
+  /// every channel.
   let placed: [Int]
-  /// Values that do not depend on the swept tensor and are read from where it matters, the cached one
-  /// included.
+  /// Values that do not depend on the swept tensor but are read by nodes that do, including the cached value.
   let fixed: [Int]
 
   init(network: Network, plan: SweepPlan) {
@@ -41,7 +40,7 @@ package struct LoneChannel {
     self.fixed = fixed.sorted()
   }
 
-  /// Channels that `value` has for one lone channel: more than one behind a flatten.
+  /// Channels of `value` per lone channel: more than one after a flatten.
   func width(_ value: Int) -> Int { network.shapes[value].channels / channels }
 
   /// The shape of `count` lone channels of `value`.

@@ -1,47 +1,47 @@
-/// Sums over samples that several processes share: the same bits for any number of them.
+/// Sums over samples that several processes share, with the same bits for any number of processes.
 ///
-/// Samples are dealt out in chunks of 48, numbered through the whole mini-batch. A chunk's partial sums come from one
-/// process. They are added in a fixed binary tree over the chunks' numbers: the sum of chunks [i · 2ᵏ, (i + 1) · 2ᵏ) is
-/// that of the first half plus that of the second, and a half that has no chunks is left out. Each rank adds up the
-/// parts of the tree that lie in its share, all ranks exchange those, and each finishes the tree. One process has all
-/// chunks and nobody to exchange with.
+/// Samples form chunks of 48, numbered through the whole mini-batch. One process computes a chunk's partial sums. The
+/// chunks are added in a fixed binary tree over their numbers: the sum of chunks [i · 2ᵏ, (i + 1) · 2ᵏ) is the sum of
+/// the first half plus the sum of the second; a half without chunks is left out. Each rank adds up the subtrees that
+/// lie in its share, all ranks exchange the results, and each rank finishes the tree. A single process has all chunks
+/// and exchanges nothing.
 package struct Reduction: Sendable {
-  /// Hands a rank's numbers to all ranks; answers what every rank has handed over, by rank.
+  /// Sends a rank's numbers to all ranks. Returns what every rank has sent, by rank.
   package typealias Gather = @Sendable ([Double]) throws -> [[Double]]
 
-  /// Samples of a chunk.
+  /// Samples per chunk.
   package static let chunk = 48
 
   package let rank: Int
   package let ranks: Int
   private let gather: Gather?
 
-  /// One process.
+  /// A single process.
   package static let alone = Reduction()
 
   private init() { (rank, ranks, gather) = (0, 1, nil) }
 
-  /// - Parameter gather: every rank calls it as often and in the same order as the others.
+  /// - Parameter gather: every rank must call it equally often and in the same order.
   package init(rank: Int, of ranks: Int, gather: @escaping Gather) {
     (self.rank, self.ranks, self.gather) = (rank, ranks, gather)
   }
 
-  /// The chunks of `samples` samples.
+  /// The number of chunks for `samples` samples.
   package static func chunks(of samples: Int) -> Int { (samples + chunk - 1) / chunk }
 
-  /// This rank's part of the chunks.
+  /// This rank's share of the chunks.
   package func share(of chunks: Int) -> Range<Int> { share(of: chunks, rank: rank) }
 
   private func share(of chunks: Int, rank: Int) -> Range<Int> {
     chunks * rank / ranks..<chunks * (rank + 1) / ranks
   }
 
-  /// Adds up partial sums in place; the first row holds the sums over all ranks' chunks afterwards.
+  /// Adds up partial sums in place. Afterwards the first row holds the sums over all ranks' chunks.
   ///
   /// - Parameters:
-  ///   - partial: `[share][width]`, or one row where the share is empty.
-  ///   - chunks: of all ranks.
-  ///   - width: sums that are taken at once.
+  ///   - partial: `[share][width]`, or one row if the share is empty.
+  ///   - chunks: number of chunks of all ranks.
+  ///   - width: number of sums to take at once.
   package func sum(
     _ partial: UnsafeMutablePointer<Double>, chunks: Int, width: Int
   ) throws {
@@ -74,7 +74,7 @@ package struct Reduction: Sendable {
     for (i, sum) in (rows[0] ?? []).enumerated() { partial[i] = sum }
   }
 
-  /// Adds up the partial sums of this rank's chunks, over all ranks.
+  /// Adds up the partial sums of this rank's chunks and those of all other ranks.
   package func sum(_ chunks: [Double]) throws -> Double {
     var sums = chunks.isEmpty ? [0] : chunks
     try sums.withUnsafeMutableBufferPointer {
@@ -84,14 +84,14 @@ package struct Reduction: Sendable {
     return sums[0]
   }
 
-  /// Adds up whole numbers of all ranks, which any order does exactly.
+  /// Adds up whole numbers over all ranks. This is exact in any order.
   package func total(_ counts: [Int]) throws -> [Int] {
     guard let gather else { return counts }
     let all = try gather(counts.map(Double.init))
     return counts.indices.map { i in all.reduce(0) { $0 + Int($1[i]) } }
   }
 
-  /// The tree from its leaves up: of every inner node the first chunk, that of its second half, and its end.
+  /// Visits the tree's inner nodes from the leaves up: the first chunk, that of the second half, and the end of each.
   private static func forEachPair(of chunks: Int, _ body: (Int, Int, Int) -> Void) {
     var half = 1
     while half < chunks {
@@ -102,7 +102,7 @@ package struct Reduction: Sendable {
     }
   }
 
-  /// The first chunks of the largest nodes that lie in a share.
+  /// The first chunks of the largest nodes within a share.
   private static func parts(of share: Range<Int>, _ chunks: Int) -> [Int] {
     var parts: [Int] = []
     var first = share.lowerBound

@@ -1,4 +1,4 @@
-/// The swept tensor as it was at any time within its sweep, from its values before the sweep and the schedule.
+/// Reconstructs the swept tensor at any time within its sweep, from its values before the sweep and the schedule.
 struct SweepHistory {
   let slot: Parameters.Slot
   private let start: [Float]
@@ -14,7 +14,7 @@ struct SweepHistory {
     var delta: Float
   }
 
-  /// Appends what elements have changed by, where they have.
+  /// Appends the change of every element that has changed.
   func changes(
     of elements: ArraySlice<Int32>, in parameters: Parameters, to changes: inout [Change]
   ) {

@@ -1,35 +1,35 @@
-/// What must be brought up to date before each proposal of a sweep is judged.
+/// What must be updated before each proposal of a sweep is judged.
 ///
-/// A *rest*, the output of a mixing layer, holds all lone channels but the one under test, and is kept for every
-/// mini-batch. It is made on the mini-batch's first turn. When the mini-batch comes round again, channels may have
-/// changed: those are taken out with the weights they were put in with and put in as they are now, and the channel
-/// under test gives its place to the one before. Where that means as many channels as there are, the rest is made
-/// afresh.
+/// A *rest* is the output of a mixing layer from all lone channels except the one under test. It is kept for every
+/// mini-batch and computed on the mini-batch's first turn. Channels may have changed when the mini-batch comes round
+/// again. Then every changed channel is subtracted with the weights it was added with, and added with its current
+/// weights; the previous channel under test is added, and the current one is subtracted. If that takes as many channel
+/// computations as there are channels, the rest is recomputed.
 ///
-/// All of this follows from the order of elements and mini-batches, never from a decision, so whole runs can be
-/// planned before any of them is judged. The CPU engine, the CUDA engine and the cost estimate read this schedule.
+/// All of this follows from the order of elements and mini-batches and never from a decision, so whole runs can be
+/// planned before they are judged. The CPU engine, the CUDA engine and the cost estimate all use this schedule.
 ///
-/// Each element is judged at most once per sweep: the values before the sweep and the order of turns then tell every
+/// Each element is judged at most once per sweep, so the values before the sweep and the order of turns determine every
 /// earlier state of the tensor (`SweepHistory`). A second turn for an element is an error.
 package struct SweepSchedule {
   /// A lone channel to compute.
   package struct Unit: Hashable, Sendable {
     package var channel: Int
-    /// The elements of the swept tensor have the values they had then.
+    /// The elements of the swept tensor have the values of this time.
     package var time: Int
-    /// +1: added to the rest, −1: taken out of it, 0: neither.
+    /// +1: add it to the rest, −1: subtract it, 0: neither.
     package var sign: Int
   }
 
   /// Work on a mini-batch's rest.
   package struct Refresh: Hashable, Sendable {
-    /// The channel under test comes last. It is what the candidates start from.
+    /// The channel under test comes last. The candidates start from it.
     package var units: [Unit]
-    /// The rest starts from the bias instead of from what it is.
+    /// The rest starts from the bias instead of its current value.
     package var isFresh: Bool
-    /// Units that go into the rest or out of it: the first ones.
+    /// Number of units added to the rest or subtracted from it: the first ones.
     package var mixed: Int { units.count - (units.last?.sign == 0 ? 1 : 0) }
-    /// What passes of the same shape share.
+    /// Passes of the same shape can share their launches.
     package var shape: Shape { Shape(units: units.count, mixed: mixed, isFresh: isFresh) }
 
     package struct Shape: Hashable, Sendable {
@@ -46,13 +46,13 @@ package struct SweepSchedule {
     package var batch: Int
     /// The lone channel that the element belongs to.
     package var channel: Int
-    /// The elements judged before it, without those of its own round.
+    /// Number of elements judged before it, except those of its own round.
     package var time: Int
     /// The sweep's first turn on this mini-batch: the fixed values must be computed.
     package var isFirst: Bool
-    /// `nil`: the rest is good.
+    /// `nil`: the rest is up to date.
     package var refresh: Refresh?
-    /// Changes of the channel under test to make up for on its plane, once the rest is good: see
+    /// Changes to replay on the plane of the channel under test once the rest is up to date: see
     /// `SweepSchedule.changes(of:)`.
     package var changes: Range<Int>
   }
@@ -60,25 +60,25 @@ package struct SweepSchedule {
   /// The swept tensor's name, for errors.
   private let name: String
   private let channels: Int
-  /// Elements of one lone channel.
+  /// Elements per lone channel.
   package let perChannel: Int
-  /// Whether changed elements are made up for on the channel's plane: weights of the layer that makes the channel.
-  /// Other tensors act on the lone channel behind the plane.
+  /// Whether changed elements are replayed on the channel's plane. They are if the swept tensor is the weight of the
+  /// layer that makes the channel; other tensors act on the lone channel after the plane.
   private let replays: Bool
-  /// Elements judged so far; the time is their number. Those of a round that has not ended are not among them.
+  /// Number of elements judged in finished rounds. It serves as the time.
   package private(set) var now = 0
   /// When each element was judged; `Int32.max`: not yet.
   package private(set) var judgedAt: [Int32]
   /// Per lone channel: the elements judged so far and their times.
   private var judged: [(elements: [Int32], times: [Int])]
-  /// The elements of the round that is on.
+  /// The elements of the current round.
   package private(set) var round: [Int32] = []
-  /// Per mini-batch: its rest holds all channels but `channel`, as they were at `time`.
+  /// Per mini-batch: its rest holds all channels except `channel`, as of `time`.
   private var kept: [(channel: Int, time: Int)?]
 
   /// - Parameters:
   ///   - slot: of the swept tensor.
-  ///   - batches: mini-batches of the order.
+  ///   - batches: number of mini-batches of the order.
   package init(slot: Parameters.Slot, lone: LoneChannel, batches: Int) {
     self.init(
       name: slot.name, elements: slot.count, channels: lone.channels, batches: batches,
@@ -97,7 +97,7 @@ package struct SweepSchedule {
 
   /// Plans the next turn: `element` on mini-batch `batch`.
   ///
-  /// - Throws: `RSOError` if the element was judged before in this sweep, or there is no such element or mini-batch.
+  /// - Throws: `RSOError` if this sweep has already judged the element, or if the element or mini-batch does not exist.
   /// - Complexity: O(channels)
   package mutating func next(element: Int, batch: Int) throws -> Turn {
     guard judgedAt.indices.contains(element), kept.indices.contains(batch) else {
@@ -116,7 +116,7 @@ package struct SweepSchedule {
     var turn = Turn(
       element: element, batch: batch, channel: channel, time: now, isFirst: kept[batch] == nil,
       refresh: refresh, changes: 0..<0)
-    // The plane has the weights of the time at which its channel was computed: now, or when it went into the rest.
+    // The plane has the weights it was computed with: the current ones, or those its channel joined the rest with.
     if replays, let state = kept[batch], refresh.map({ $0.units.last?.sign == -1 }) ?? true {
       turn.changes = changes(channel, since: state.time)
     }
@@ -126,7 +126,7 @@ package struct SweepSchedule {
     return turn
   }
 
-  /// The decisions of the turns since the last round are taken into the tensor.
+  /// Ends the round: from now on the tensor has the decisions of the round's turns.
   package mutating func endRound() {
     for element in round {
       let channel = Int(element) / perChannel
@@ -137,13 +137,13 @@ package struct SweepSchedule {
     round.removeAll(keepingCapacity: true)
   }
 
-  /// The most changes that a turn on that mini-batch makes up for.
+  /// The maximum number of changes that a turn on `batch` replays.
   func changes(before batch: Int) -> Int { kept[batch].map { now - $0.time } ?? 0 }
 
-  /// The elements whose changes a turn makes up for.
+  /// The elements whose changes a turn replays.
   func changes(of turn: Turn) -> ArraySlice<Int32> { judged[turn.channel].elements[turn.changes] }
 
-  /// The elements of a channel that were judged at a time or later.
+  /// The elements of a channel that were judged at `time` or later.
   func elements(of channel: Int, since time: Int) -> ArraySlice<Int32> {
     judged[channel].elements[changes(channel, since: time)]
   }
@@ -161,7 +161,7 @@ package struct SweepSchedule {
   /// The channels to compute before a turn; `nil`: none.
   private func refresh(channel: Int, _ state: (channel: Int, time: Int)?) -> Refresh? {
     guard let state else { return fresh(but: channel) }
-    // Most turns stay in their channel, and nothing else has changed.
+    // Most turns stay in their channel, and no other channel has changed.
     if channel == state.channel, changes(channel, since: state.time).count == now - state.time {
       return nil
     }
@@ -175,7 +175,7 @@ package struct SweepSchedule {
         units.append(Unit(channel: other, time: now, sign: 1))
       }
     }
-    // A channel that goes out of the rest does so with the weights it went in with, and its plane has them, too.
+    // A channel leaves the rest with the weights it was added with; its plane has the same weights.
     units.append(
       channel == state.channel
         ? Unit(channel: channel, time: now, sign: 0)

@@ -1,17 +1,17 @@
-/// Multiply-adds of one tensor's tests, for one image.
+/// Multiply-adds of testing one tensor's elements, for one image.
 package struct TensorCost {
   let lone: LoneChannel
   private let slot: Parameters.Slot
-  /// Of one candidate.
+  /// For one candidate.
   package let perImage: Int
-  /// Computing one lone channel, and mixing it into the rests.
+  /// For computing one lone channel, and for mixing it into the rests.
   private let perChannel: (own: Int, mixing: Int)
-  /// Whether the swept element is a weight of the layer that makes the lone channel: one tap, which shifts a channel
-  /// of that layer's input.
+  /// Whether the swept element is a weight of the layer that makes the lone channel: one tap, which multiplies a
+  /// shifted channel of that layer's input.
   let isTap: Bool
-  /// What is the same for the whole sweep, once per mini-batch.
+  /// For the values that stay fixed for the whole sweep, once per mini-batch.
   private let fixed: Int
-  /// Making up for one change of the channel under test.
+  /// For replaying one change of the channel under test.
   private let perChange: Int
 
   package init(network: Network, slot: Parameters.Slot) {
@@ -36,12 +36,12 @@ package struct TensorCost {
     perChange = area
   }
 
-  /// Before one proposal, for one image.
+  /// Upkeep before one proposal, for one image.
   package func upkeep(_ turn: SweepSchedule.Turn) -> Int {
     rest(turn) + turn.changes.count * perChange
   }
 
-  /// The same without making up for changes.
+  /// The same without replaying changes.
   func rest(_ turn: SweepSchedule.Turn) -> Int {
     let units = turn.refresh.map {
       $0.units.count * perChannel.own + $0.mixed * perChannel.mixing
@@ -54,9 +54,9 @@ package struct TensorCost {
     SweepSchedule(slot: slot, lone: lone, batches: batches)
   }
 
-  /// The whole sweep, for one image of every mini-batch.
+  /// Upkeep of the whole sweep, for one image of every mini-batch.
   ///
-  /// - Parameter order: of the elements; `nil`: as they stand.
+  /// - Parameter order: order of the elements; `nil`: row-major.
   package func upkeep(_ turns: Turns, order: [Int32]? = nil) -> Int {
     var schedule = schedule(batches: turns.batches)
     var sum = 0

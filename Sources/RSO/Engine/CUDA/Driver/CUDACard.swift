@@ -1,13 +1,13 @@
-/// A card, as the driver describes it.
+/// A card as the driver describes it.
 package struct CUDACard: Hashable, Sendable {
   package var handle: Int32
-  /// As in `NVIDIA H100 80GB HBM3`.
+  /// Such as `NVIDIA H100 80GB HBM3`.
   package var name: String
   package var capability: Capability
   package var multiprocessors: Int
   /// Bytes.
   package var memory: Int
-  /// The version of CUDA that the driver knows, 1000 · major + 10 · minor.
+  /// The latest CUDA version that the driver supports, 1000 · major + 10 · minor.
   package var driverVersion: Int
 
   package struct Capability: Hashable, Sendable, CustomStringConvertible {
@@ -19,7 +19,7 @@ package struct CUDACard: Hashable, Sendable {
 
   /// Every card of this machine.
   ///
-  /// - Throws: `RSOError` where there is none, or the driver is too old.
+  /// - Throws: `RSOError` if there is none, or the driver is too old.
   package static func all(_ driver: CUDADriver, subject: String = "cuda") throws -> [CUDACard] {
     try driver.check("cuInit", subject, driver.cuInit(0))
     var version: Int32 = 0

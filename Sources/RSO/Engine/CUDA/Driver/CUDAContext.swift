@@ -1,6 +1,6 @@
-/// One card, ready to compute: its context, one stream, and the funnel for errors.
+/// One card, ready to compute: its context, one stream, and the single path for errors.
 ///
-/// Everything that lives on the card holds the context, so it goes last.
+/// Every object on the card holds a reference to the context, so the context goes last.
 final class CUDAContext {
   let driver: CUDADriver
   /// `cuda:0`
@@ -8,12 +8,12 @@ final class CUDAContext {
   let card: CUDACard
   private let context: CUDADriver.Handle
   let stream: CUDADriver.Handle
-  /// Streams for work beside each other, and what tells one that another is done.
+  /// Streams for concurrent work, and an event for each that tells other streams that its work is done.
   private var branches: [(stream: CUDADriver.Handle, event: CUDADriver.Handle)] = []
   private var event: CUDADriver.Handle = nil
 
-  /// - Parameter number: of the card.
-  /// - Throws: `RSOError` naming the card: there is none of that number, or the driver is too old.
+  /// - Parameter number: number of the card.
+  /// - Throws: `RSOError` naming the card if there is no such card, or the driver is too old.
   init(driver: CUDADriver, card number: Int) throws {
     let name = "cuda:\(number)"
     let cards = try CUDACard.all(driver, subject: name)
@@ -34,7 +34,7 @@ final class CUDAContext {
     var stream: CUDADriver.Handle = nil
     do {
       try driver.check("cuCtxSetCurrent", name, driver.cuCtxSetCurrent(context))
-      // 1: it does not wait for the default stream.
+      // 1: the stream does not wait for the default stream.
       try driver.check("cuStreamCreate", name, driver.cuStreamCreate(&stream, 1))
     } catch {
       _ = driver.cuDevicePrimaryCtxRelease(card.handle)
@@ -61,15 +61,15 @@ final class CUDAContext {
     try driver.check(call, name, status)
   }
 
-  /// Makes the card current for the calling thread; asked for whenever a caller comes in.
+  /// Makes the card current for the calling thread. The engine calls this on every entry.
   func enter() throws { try check("cuCtxSetCurrent", driver.cuCtxSetCurrent(context)) }
 
-  /// The stream of a branch, from 0 on.
+  /// The stream of a branch, counted from 0.
   func branch(_ number: Int) throws -> CUDADriver.Handle {
     while branches.count <= number {
       var (stream, event): (CUDADriver.Handle, CUDADriver.Handle) = (nil, nil)
       try check("cuStreamCreate", driver.cuStreamCreate(&stream, 1))
-      // 2: it keeps no time.
+      // 2: the event records no time.
       let status = driver.cuEventCreate(&event, 2)
       if status != 0 { _ = driver.cuStreamDestroy(stream) }
       try check("cuEventCreate", status)
@@ -78,7 +78,7 @@ final class CUDAContext {
     return branches[number].stream
   }
 
-  /// Lets a stream wait for what was asked for on another.
+  /// Makes `stream` wait for the work queued on `other`.
   func order(_ stream: CUDADriver.Handle, after other: CUDADriver.Handle) throws {
     if event == nil { try check("cuEventCreate", driver.cuEventCreate(&event, 2)) }
     let event = branches.first { $0.stream == other }?.event ?? event
@@ -86,10 +86,10 @@ final class CUDAContext {
     try check("cuStreamWaitEvent", driver.cuStreamWaitEvent(stream, event, 0))
   }
 
-  /// Waits until everything asked for is done; errors of kernels come out here.
+  /// Waits until all queued work is done. Errors of kernels surface here.
   func synchronize() throws { try check("cuStreamSynchronize", driver.cuStreamSynchronize(stream)) }
 
-  /// Bytes of memory that are free, and that there are.
+  /// Free and total memory in bytes.
   func memory() throws -> (free: Int, total: Int) {
     var (free, total) = (0, 0)
     try check("cuMemGetInfo", driver.cuMemGetInfo(&free, &total))

@@ -1,13 +1,13 @@
 /// The functions of NVIDIA's driver that the CUDA engine calls, under their own names.
 ///
-/// A table, so that tests put others in their place. `load` fills it from `libcuda.so.1` at run time: nothing is
-/// linked, and nothing of CUDA is needed to build. Addresses on the device are `UInt64`, handles are opaque.
+/// A table, so that tests can substitute functions. `load` fills it from `libcuda.so.1` at run time: nothing is linked,
+/// and building needs nothing from CUDA. Device addresses are `UInt64`, handles are opaque.
 package struct CUDADriver: @unchecked Sendable {
   package typealias Status = Int32
   typealias Out<T> = UnsafeMutablePointer<T>
   typealias Handle = OpaquePointer?
 
-  /// Where it was found.
+  /// The path of the library.
   package var path: String
 
   var cuGetErrorName: (Status, Out<UnsafePointer<CChar>?>) -> Status
@@ -45,7 +45,7 @@ package struct CUDADriver: @unchecked Sendable {
   var cuGraphLaunch: (Handle, Handle) -> Status
   var cuGraphExecDestroy: (Handle) -> Status
   var cuGraphDestroy: (Handle) -> Status
-  /// Function, grid of x, y, z, block of x, y, z, bytes of shared memory, stream, arguments, extra.
+  /// Function, grid x, y, z, block x, y, z, bytes of shared memory, stream, arguments, extra.
   var cuLaunchKernel:
     (
       Handle, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, Handle,
@@ -56,7 +56,7 @@ package struct CUDADriver: @unchecked Sendable {
 extension CUDADriver {
   /// Opens the driver.
   ///
-  /// - Throws: `RSOError` where there is none, or it lacks a function.
+  /// - Throws: `RSOError` if there is none, or it lacks a function.
   package static func load(_ paths: CUDAPaths = CUDAPaths()) throws -> CUDADriver {
     let library: SharedLibrary
     do {
@@ -143,9 +143,10 @@ extension CUDADriver {
 // MARK: Errors
 
 extension CUDADriver {
-  /// The one way from a driver's status to a Swift error, which names the call, what the driver says, and what to do.
+  /// The only place that turns a driver status into a Swift error, which names the call, what the driver says, and what
+  /// to do.
   ///
-  /// - Parameter subject: the device, where one is meant.
+  /// - Parameter subject: the device, if there is one.
   func check(_ call: String, _ subject: String = "cuda", _ status: Status) throws {
     guard status != 0 else { return }
     var (name, text): (UnsafePointer<CChar>?, UnsafePointer<CChar>?)

@@ -1,17 +1,17 @@
 import Foundation
 
-/// Where NVIDIA's libraries are looked for, in this order: `RSO_CUDA_PATH`, `CUDA_HOME` and `CUDA_PATH`, the Python
-/// environment in use (`VIRTUAL_ENV`, `CONDA_PREFIX`), the loader's own path, the usual folders, and the user's Python
-/// packages.
+/// Where to look for NVIDIA's libraries, in this order: `RSO_CUDA_PATH`; for NVRTC, `CUDA_HOME`, `CUDA_PATH` and the
+/// active Python environment (`VIRTUAL_ENV`, `CONDA_PREFIX`); the loader's own path; the usual folders; and for NVRTC,
+/// the user's Python packages.
 package struct CUDAPaths: Hashable, Sendable {
   /// Files to try for the driver.
   package let driver: [String]
   /// Files to try for NVRTC, newest version first within a folder.
   package let nvrtc: [String]
-  /// Versions of NVRTC that the kernels are compiled with.
+  /// NVRTC versions that can compile the kernels.
   static let versions = [13, 12]
 
-  /// - Parameter environment: of the process.
+  /// - Parameter environment: the environment of the process.
   package init(_ environment: [String: String] = ProcessInfo.processInfo.environment) {
     func folders(_ variable: String) -> [String] {
       (environment[variable] ?? "").split(separator: ":").map(String.init)
@@ -27,7 +27,7 @@ package struct CUDAPaths: Hashable, Sendable {
       Self.entries("/usr/local", prefix: "cuda").flatMap(toolkit)
       + ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"]
 
-    /// Files to try: in folders that were named, where the loader looks, and in others.
+    /// Files to try: in the `first` folders, where the loader looks, and in the `last` folders.
     func files(_ names: [String], first: [String], last: [String]) -> [String] {
       func within(_ folders: [String]) -> [String] {
         folders.flatMap { folder in names.map { "\(folder)/\($0)" } }

@@ -1,11 +1,11 @@
-/// Memory on a card, given back once: when the last reference goes.
+/// Memory on a card, freed once, when the last reference goes away.
 final class DeviceMemory<Element> {
   let context: CUDAContext
   let address: UInt64
-  /// Elements.
+  /// Number of elements.
   let count: Int
 
-  /// Zeroed.
+  /// Allocates zeroed memory.
   init(_ context: CUDAContext, count: Int) throws {
     let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(
       by: MemoryLayout<Element>.stride)
@@ -28,7 +28,7 @@ final class DeviceMemory<Element> {
       "cuMemsetD8Async", context.driver.cuMemsetD8Async(address, 0, bytes, context.stream))
   }
 
-  /// - Throws: `RSOError` where there is no room.
+  /// - Throws: `RSOError` if there is not enough memory.
   convenience init(_ context: CUDAContext, _ values: [Element]) throws {
     try self.init(context, count: values.count)
     try set(values)
@@ -36,7 +36,7 @@ final class DeviceMemory<Element> {
 
   deinit { _ = context.driver.cuMemFree(address) }
 
-  /// Copies values to the card, from element `start` on.
+  /// Copies values to the card, starting at element `start`.
   func set(_ values: [Element], at start: Int = 0) throws {
     guard !values.isEmpty else { return }
     precondition(start >= 0 && start + values.count <= count)
@@ -47,12 +47,12 @@ final class DeviceMemory<Element> {
         "cuMemcpyHtoDAsync",
         context.driver.cuMemcpyHtoDAsync(
           address + UInt64(start * size), base, bytes.count, context.stream))
-      // The array goes when this returns.
+      // The array may go away when this returns.
       try context.synchronize()
     }
   }
 
-  /// Copies the first `count` values from the card, after everything asked for is done.
+  /// Copies the first `count` values from the card after all queued work is done.
   func values(_ count: Int? = nil) throws -> [Element] {
     let count = min(count ?? self.count, self.count)
     return try [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
@@ -67,7 +67,7 @@ final class DeviceMemory<Element> {
   }
 }
 
-/// As in `1,234 MB`.
+/// Formats a size such as `1,234 MB`.
 func megabytes(_ bytes: Int) -> String {
   let digits = String((bytes + 999_999) / 1_000_000)
   let groups = stride(from: digits.count, to: 0, by: -3).map { end in

@@ -1,24 +1,24 @@
 import CZlib
 import Foundation
 
-/// Compiled kernels on disk, one file for each source, set of options, compiler and driver.
+/// Compiled kernels on disk, one file for each combination of source, options, compiler and driver.
 ///
-/// A file holds its whole key and a CRC-32 of what follows, so that a damaged file, or another key of the same file
-/// name, is found out and compiled again.
+/// A file holds its whole key and a CRC-32 of the rest, so that a damaged file, or a different key with the same file
+/// name, is detected and compiled again.
 package struct KernelCache: Sendable {
-  /// Where they are kept; `nil`: nowhere.
+  /// The folder of the files; `nil`: nothing is kept.
   package let folder: URL?
 
   package init(folder: URL?) { self.folder = folder }
 
-  /// In the user's cache folder.
+  /// A cache in the user's cache folder.
   package static var user: KernelCache {
     KernelCache(folder: UserCache.folder().appendingPathComponent("cuda"))
   }
 
-  /// What was kept under `key`, or what `compile` makes, which is then kept.
+  /// The image stored under `key`, or else the result of `compile`, which is then stored.
   ///
-  /// A folder that cannot be written only means that nothing is kept.
+  /// If the folder cannot be written, nothing is stored.
   package func image(_ key: String, compile: () throws -> [UInt8]) throws -> [UInt8] {
     guard let folder else { return try compile() }
     let url = folder.appendingPathComponent(Self.fileName(key))

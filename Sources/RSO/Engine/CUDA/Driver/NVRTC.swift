@@ -1,16 +1,16 @@
 import CRSO
 import Foundation
 
-/// NVIDIA's run-time compiler: CUDA C++ to machine code for one kind of card. It needs no card and no driver.
+/// NVIDIA's run-time compiler from CUDA C++ to machine code for one kind of card. It needs no card and no driver.
 ///
-/// A table of its functions under their own names, so that tests put others in their place.
+/// A table of its functions under their own names, so that tests can substitute functions.
 package struct NVRTC: @unchecked Sendable {
   typealias Status = Int32
   typealias Out<T> = UnsafeMutablePointer<T>
   typealias Program = OpaquePointer?
   typealias Strings = UnsafePointer<UnsafePointer<CChar>?>
 
-  /// Where it was found.
+  /// The path of the library.
   package var path: String
 
   var nvrtcGetErrorString: (Status) -> UnsafePointer<CChar>?
@@ -27,12 +27,12 @@ package struct NVRTC: @unchecked Sendable {
 }
 
 extension NVRTC {
-  /// A compute capability, as in `sm_90`.
+  /// A compute capability, such as `sm_90`.
   package struct Architecture: Hashable, Sendable, CustomStringConvertible {
     /// 10 · major + minor.
     package let number: Int
     package init(number: Int) { self.number = number }
-    /// `sm_90`; `nil` for what does not read so.
+    /// Parses `sm_90`; `nil` for anything else.
     package init?(_ name: String) {
       guard name.hasPrefix("sm_"), let number = Int(name.dropFirst(3)), 50...999 ~= number else {
         return nil
@@ -42,10 +42,10 @@ extension NVRTC {
     package var description: String { "sm_\(number)" }
   }
 
-  /// Machine code, and what the compiler said.
+  /// Machine code, and the compiler's output.
   package struct Result: Hashable, Sendable {
     package var image: [UInt8]
-    /// Warnings; empty where there are none.
+    /// Warnings; empty if there are none.
     package var log: String
   }
 
@@ -55,7 +55,7 @@ extension NVRTC {
     package var text: String
   }
 
-  /// The kernels of the engine: the file to compile first, then those that it includes.
+  /// The engine's kernels: the file to compile first, then the files that it includes.
   package static var kernels: [File] {
     (0..<Int(rso_cuda_file_count())).map { index in
       let file = rso_cuda_file(Int32(index))
@@ -65,8 +65,8 @@ extension NVRTC {
 
   /// Opens the compiler.
   ///
-  /// - Parameter driver: the CUDA version that the driver knows, in 1000 · major + 10 · minor; what a newer compiler
-  ///   makes it cannot run. `nil`: any.
+  /// - Parameter driver: the latest CUDA version that the driver supports, 1000 · major + 10 · minor; it cannot run the
+  ///   output of a newer compiler. `nil`: any.
   /// - Throws: `RSOError` that says what was found, if anything.
   package static func load(
     driver: Int? = nil, _ paths: CUDAPaths = CUDAPaths()
@@ -129,7 +129,7 @@ extension NVRTC {
       "nvrtcDestroyProgram", (@convention(c) (P<Program>) -> Status).self)
   }
 
-  /// As in (13, 0).
+  /// Such as (13, 0).
   package func version() throws -> (major: Int, minor: Int) {
     var (major, minor): (Int32, Int32) = (0, 0)
     try check("nvrtcVersion", nvrtcVersion(&major, &minor))
@@ -176,7 +176,7 @@ extension NVRTC {
     return bytes.prefix(count).map { UInt8(bitPattern: $0) }
   }
 
-  /// As `CUDADriver.check`, for the compiler.
+  /// Like `CUDADriver.check`, for the compiler.
   private func check(_ call: String, _ status: Status, log: String = "") throws {
     guard status != 0 else { return }
     let name = nvrtcGetErrorString(status).map { String(cString: $0) } ?? "error \(status)"

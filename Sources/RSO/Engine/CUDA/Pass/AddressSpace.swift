@@ -1,16 +1,16 @@
-/// Room as plain addresses from `base` on, first fit. It computes only: with base 0 it tells how much a plan needs
-/// before any card is asked.
+/// Allocates plain addresses from `base` on, first fit. This is arithmetic only: with base 0 it tells how much memory a
+/// plan needs, without a card.
 final class AddressSpace {
   private let base: UInt64
   /// Free pieces below `end`, in order.
   private var free: [(start: Int, count: Int)] = []
   private var end = 0
-  /// The most bytes that were in use.
+  /// The most bytes in use at any time.
   private(set) var peak = 0
 
   init(base: UInt64) { self.base = base }
 
-  /// A piece that goes back when the last reference to it does.
+  /// A piece that is freed when the last reference to it goes away.
   final class Piece {
     let address: UInt64
     private let space: AddressSpace
@@ -27,9 +27,9 @@ final class AddressSpace {
     deinit { space.giveBack(start, count) }
   }
 
-  /// Room for `count` elements; at least for one.
+  /// Allocates `count` elements, or one if `count` is 0.
   func take<Element>(_ count: Int, _ type: Element.Type) -> Piece {
-    // As cuMemAlloc aligns, so that rows begin with a cache line.
+    // Aligned like cuMemAlloc, so that rows begin on a cache line.
     let bytes = (max(count, 1) * MemoryLayout<Element>.stride + 255) / 256 * 256
     if let index = free.firstIndex(where: { $0.count >= bytes }) {
       let start = free[index].start
@@ -37,7 +37,7 @@ final class AddressSpace {
       if free[index].count == 0 { free.remove(at: index) }
       return Piece(self, start: start, count: bytes)
     }
-    // What is free at the end is not enough by itself but need not be left there.
+    // The free piece at the end is too small by itself, but it can be extended.
     var start = end
     if let last = free.last, last.start + last.count == end {
       start = last.start

@@ -1,6 +1,6 @@
 /// Addresses that all passes of an engine share.
 struct CUDABoard {
-  /// The turn that is on, and those of a run.
+  /// The current turn, and the turns of a run.
   var turn: UInt64 = 0
   var turns: UInt64 = 0
   var progress: UInt64 = 0
@@ -10,7 +10,7 @@ struct CUDABoard {
   var changes: UInt64 = 0
   var units: UInt64 = 0
   var parameters: UInt64 = 0
-  /// Of the swept tensor: its values before the sweep, and when each is decided.
+  /// The swept tensor's values before the sweep, and the time at which each of its elements is decided.
   var start: UInt64 = 0
   var decided: UInt64 = 0
   /// Running mean and variance of every batch norm, in double precision; see `Network.statisticsOffset(of:)`.
@@ -20,13 +20,13 @@ struct CUDABoard {
   /// The samples of the sweep, and 0, 1, 2, …
   var order: UInt64 = 0
   var everything: UInt64 = 0
-  /// Of whole layers.
+  /// The precision of whole layers.
   var precision = CUDAPrecision.fp32
-  /// Of an evaluation: partial losses and predicted classes.
+  /// Partial losses and predicted classes of an evaluation.
   var partial: UInt64 = 0
   var predicted: UInt64 = 0
 
-  /// Where a split's images and labels are: pixels as bytes with a table, or as floats with a mean.
+  /// Addresses of a split's images and labels. Pixels are bytes with a table, or floats with a mean.
   struct Images {
     var bytes: UInt64 = 0
     var floats: UInt64 = 0

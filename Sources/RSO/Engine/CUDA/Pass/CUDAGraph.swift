@@ -1,18 +1,18 @@
-/// Launches captured once and started together, so that what the host does for one of them does not set the pace.
+/// Launches captured once and started together, so that the host's work per launch does not limit the speed.
 final class CUDAGraph {
   private let module: CUDAModule
   private let graph: CUDADriver.Handle
 
-  /// - Parameter turns: launches of turns; all of one are done before the next begins.
+  /// - Parameter turns: the launches of each turn. A turn is done before the next one begins.
   init(_ module: CUDAModule, _ turns: [[CUDALaunch]]) throws {
     let (context, driver) = (module.context, module.context.driver)
-    // 1: only this thread's calls are looked at.
+    // 1: only this thread's calls are checked.
     try context.check("cuStreamBeginCapture", driver.cuStreamBeginCapture(context.stream, 1))
     var captured: CUDADriver.Handle = nil
     do {
       for turn in turns { try Self.launch(turn, module) }
     } catch {
-      // The capture must end, or the stream takes nothing more.
+      // The capture must end, or the stream accepts no more work.
       if driver.cuStreamEndCapture(context.stream, &captured) == 0 {
         _ = driver.cuGraphDestroy(captured)
       }
@@ -28,7 +28,7 @@ final class CUDAGraph {
 
   deinit { _ = module.context.driver.cuGraphExecDestroy(graph) }
 
-  /// Asks for a turn's launches: those of a branch after what came before the first of them, and beside what comes after.
+  /// Queues a turn's launches. A branch starts after the launches before its first one, and runs beside the later ones.
   private static func launch(_ launches: [CUDALaunch], _ module: CUDAModule) throws {
     let context = module.context
     var branches: Set<Int> = []
@@ -52,13 +52,13 @@ final class CUDAGraph {
   }
 }
 
-/// The turns of a sweep, all of the same launches: one, and many in a row as one graph.
+/// The turns of a sweep, which all have the same launches: one turn, and many in a row as one graph.
 struct CUDATurnGraphs {
   static let many = 16
   private let one: CUDAGraph
   private let row: CUDAGraph
 
-  /// - Parameter launches: of one turn.
+  /// - Parameter launches: the launches of one turn.
   init(_ module: CUDAModule, _ launches: [CUDALaunch]) throws {
     one = try CUDAGraph(module, [launches])
     row = try CUDAGraph(module, Array(repeating: launches, count: Self.many))

@@ -1,6 +1,6 @@
 import CRSO
 
-/// The kernels by the names they have in `Sources/CRSO/cuda`.
+/// The kernels, by their names in `Sources/CRSO/cuda`.
 enum CUDAKernel: String, CaseIterable {
   case convolve16_3, convolve16_1, convolve16, convolve4
   case mix7, mix4
@@ -20,21 +20,21 @@ enum CUDAKernel: String, CaseIterable {
   case loadImages = "load_images"
   case crossEntropy = "cross_entropy"
 
-  /// May ask for more shared memory than is usual.
+  /// Whether the kernel may ask for more shared memory than usual.
   var isTile: Bool { ["tile", "matrix", "mix"].contains { rawValue.hasPrefix($0) } }
 }
 
-/// One kernel to launch, with its arguments.
+/// One kernel launch with its arguments.
 struct CUDALaunch {
   let kernel: CUDAKernel
-  /// Blocks, and threads of each.
+  /// Number of blocks, and threads per block.
   let grid: (x: Int, y: Int, z: Int)
   let block: (x: Int, y: Int)
-  /// Bytes of shared memory that the kernel leaves to the launch.
+  /// Bytes of dynamic shared memory.
   let shared: Int
-  /// Those of a branch run in order, but beside others: see `CUDAGraph`.
+  /// Launches of a branch run in order, but beside other branches: see `CUDAGraph`.
   var branch: Int?
-  /// The bytes of the kernel's struct.
+  /// The bytes of the kernel's argument struct.
   let arguments: [UInt8]
 
   init<Arguments>(
@@ -48,13 +48,13 @@ struct CUDALaunch {
     self.arguments = withUnsafeBytes(of: arguments) { Array($0) }
   }
 
-  /// A thread for `rso_gpu_quad` samples of every place: a block has 32 threads' worth of samples at neighbouring
-  /// places, which share what their windows read.
+  /// One thread for `lanes` samples of every place. A block has 32 threads' worth of samples at neighbouring places,
+  /// whose windows overlap.
   ///
   /// - Parameters:
-  ///   - samples: of one place, padding included.
-  ///   - lanes: samples of one thread.
-  ///   - planes: whatever else there is, candidates and channels.
+  ///   - samples: samples of one place, including padding.
+  ///   - lanes: samples per thread.
+  ///   - planes: number of candidates and channels.
   static func overPlaces<Arguments>(
     _ kernel: CUDAKernel, samples: Int, lanes: Int = rso_gpu_quad, area: Int,
     planes: Int, _ arguments: Arguments
@@ -66,7 +66,7 @@ struct CUDALaunch {
       block: (32, height), arguments)
   }
 
-  /// A thread for every one of `count` things.
+  /// One thread for each of `count` items.
   static func over<Arguments>(
     _ kernel: CUDAKernel, count: Int, _ arguments: Arguments
   ) -> CUDALaunch {

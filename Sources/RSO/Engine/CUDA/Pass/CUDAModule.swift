@@ -6,7 +6,7 @@ final class CUDAModule {
   private let module: CUDADriver.Handle
   private let functions: [CUDAKernel: CUDADriver.Handle]
 
-  /// - Parameter image: what NVRTC made for the card.
+  /// - Parameter image: NVRTC's output for the card.
   init(_ context: CUDAContext, image: [UInt8]) throws {
     let driver = context.driver
     var module: CUDADriver.Handle = nil
@@ -36,7 +36,7 @@ final class CUDAModule {
 
   deinit { _ = context.driver.cuModuleUnload(module) }
 
-  /// Asks for a kernel to run after everything asked for before it on its stream.
+  /// Queues a kernel after all earlier work on its stream.
   func launch(_ launch: CUDALaunch, on stream: CUDADriver.Handle? = nil) throws {
     guard let function = functions[launch.kernel] else { return }
     let (grid, block) = (launch.grid, launch.block)

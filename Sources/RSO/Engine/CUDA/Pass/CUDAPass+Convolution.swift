@@ -6,11 +6,12 @@ extension CUDAPass {
   /// A convolution or linear layer.
   ///
   /// - Parameters:
-  ///   - weights: `[rows][taps][padded outputs]`; without them those of the node `weightsOf`.
-  ///   - rest: what to start from instead of the bias.
-  ///   - units: the inputs are those of lone channels, so many channels of each; nil: all of them.
-  ///   - into: where to write; else room is found.
-  ///   - needsSums: for batch norm; they come along if they cost no pass.
+  ///   - weights: `[rows][taps][padded outputs]`; if absent, those of node `weightsOf`.
+  ///   - rest: the value to start from instead of the bias.
+  ///   - inputs: number of input channels, `width` for each lone channel; `nil`: all channels of `x`.
+  ///   - fromUnits: the inputs are the lone channels in the list of units. `isLone`: they are the turn's lone channel.
+  ///   - into: where to write; if absent, memory is allocated.
+  ///   - needsSums: batch norm needs sums; they are computed here if that takes no extra pass.
   func convolution(
     _ x: DeviceValue, to output: Shape, _ slide: rso_gpu_slide, weights packed: UInt64 = 0,
     weightsOf node: Int? = nil, bias: UInt64 = 0,
@@ -27,11 +28,11 @@ extension CUDAPass {
     }
     let tile = cut(node == nil ? nil : board.precision) ?? cut(nil)
     if tile != nil {
-      // Their readers' map is batch norm and ReLU at most.
+      // These kernels apply at most batch norm and ReLU when they read.
       if ![rso_identity, rso_relu].contains(x.activation) { x = mapped(x) }
     } else {
       x = unboxed(x)
-      // These cost more than the multiply-adds of the taps that would each compute them anew.
+      // These activations cost more than the multiply-adds of the taps, each of which would recompute them.
       if [rso_sigmoid, rso_tanh].contains(x.activation), slide.kernel_width > 1 { x = plain(x) }
     }
     var y = into ?? value(output, candidates: x.candidates)
@@ -93,7 +94,7 @@ extension CUDAPass {
     let weight = parameters.slot(node: node, .weight)
     let bias = parameters.slot(node: node, .bias)
     let count = x.shape.channels
-    // These cost more than the multiply-adds of the taps that would each compute them anew.
+    // These activations cost more than the multiply-adds of the taps, each of which would recompute them.
     let isCostly = [rso_sigmoid, rso_tanh].contains(x.activation) && slide.kernel_width > 1
     let x = isCostly ? plain(x) : x
     var arguments = rso_gpu_depthwise()
@@ -123,7 +124,7 @@ extension CUDAPass {
     return y
   }
 
-  /// The map written out, averages left to the reader.
+  /// Writes out the mapped numbers and leaves the averaging to the reader.
   private func mapped(_ x: DeviceValue) -> DeviceValue {
     guard let box = x.box else { return plain(x) }
     var whole = x
@@ -135,7 +136,7 @@ extension CUDAPass {
     return y
   }
 
-  /// Whether a reader of an average pooling averages by itself.
+  /// Whether a reader of an average pooling does the averaging itself.
   func isBoxed(_ node: Int, _ padding: Int, _ input: Shape) -> Bool {
     let box = DeviceValue.Box(shape: input, padding: padding)
     return readers(of: node + 1).contains {
@@ -146,7 +147,7 @@ extension CUDAPass {
     }
   }
 
-  /// The elements of units' lone channels, `width` of each, with the values of their time.
+  /// Elements of the units' lone channels, `width` per channel, with the values of each unit's time.
   func rows(of slot: Parameters.Slot?, units: Int, width: Int) -> UInt64 {
     guard let slot else { return 0 }
     let rows = scratch(units * width, Float.self)
@@ -160,7 +161,7 @@ extension CUDAPass {
     return rows
   }
 
-  /// The root's weights of units' lone channels, packed, with the values of their time.
+  /// The root's packed weights for the units' lone channels, with the values of each unit's time.
   func packedUnits(_ slot: Parameters.Slot?, units: Int) -> UInt64 {
     guard let slot else { return 0 }
     let taps = slot.shape.dropFirst(2).reduce(1, *)

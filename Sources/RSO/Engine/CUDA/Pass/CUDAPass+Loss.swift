@@ -17,11 +17,11 @@ extension CUDAPass {
     return y
   }
 
-  /// The sums of the samples' losses, `[candidates][blocks]`, of the network's last value, which `nodes` lead to.
+  /// The sums of the samples' losses, `[candidates][blocks]`, for the network's last value. `nodes` compute that value.
   ///
   /// - Parameters:
-  ///   - partial: where they go; else room is found.
-  ///   - decision: the turn ends with the last block of all candidates.
+  ///   - partial: where to write; if absent, memory is allocated.
+  ///   - decision: the last block of all candidates ends the turn.
   func loss(
     _ nodes: [Int], labels: UInt64, order: UInt64, partial: UInt64? = nil, predicted: UInt64 = 0,
     decision: rso_gpu_choose? = nil
@@ -38,7 +38,7 @@ extension CUDAPass {
       arguments.padded_outputs = Int32(CUDAWeights.padded(network.classes))
       last = network.inputs[last - 1][0]
       arguments.inputs = Int32(network.shapes[last].channels)
-      // A pooling of whole images in front of it is done along.
+      // The kernel also does a pooling of whole images in front of the layer.
       if nodes.last == last - 1, network.nodes[last - 1].layer.poolsImages {
         nodes.removeLast()
         arguments.maximum = network.nodes[last - 1].layer == .globalMaxPool ? 1 : 0
@@ -71,10 +71,10 @@ extension CUDAPass {
     return (partial, blocks)
   }
 
-  /// Blocks that a result's loss is summed by.
+  /// Number of blocks that sum the loss of one candidate.
   var lossBlocks: Int { (count + rso_gpu_loss_samples - 1) / rso_gpu_loss_samples }
 
-  /// What the decision needs.
+  /// The arguments of the decision.
   func choose(partial: UInt64 = 0, blocks: Int = 0) -> rso_gpu_choose {
     rso_gpu_choose(
       turn: board.turn, turns: board.turns, progress: board.progress,

@@ -1,15 +1,15 @@
 import CRSO
 
-/// Builds the launches of some of a network's layers on one mini-batch, and finds room for what they make.
+/// Builds the launches of some of a network's layers on one mini-batch, and allocates memory for their results.
 ///
-/// It asks no card: addresses are numbers (`AddressSpace`), launches are values.
+/// It needs no card: addresses are numbers (`AddressSpace`) and launches are values.
 final class CUDAPass {
-  /// What the channels of lone values are, and so where batch norm's γ and β come from.
+  /// Which channels a value has, and so where batch norm's γ and β come from.
   enum Channels {
     case all
-    /// Those of the turn's lone channel.
+    /// The channels of the turn's lone channel.
     case lone
-    /// Those of so many lone channels in the list of units.
+    /// The channels of that many lone channels in the list of units.
     case units(Int)
   }
 
@@ -18,22 +18,22 @@ final class CUDAPass {
   let board: CUDABoard
   let weights: CUDAWeights
   private let space: AddressSpace
-  /// Samples of the mini-batch.
+  /// Number of samples in the mini-batch.
   let count: Int
-  /// What is swept, and the candidates of each of its elements.
+  /// The swept tensor, and the number of candidates for each of its elements.
   let swept: Parameters.Slot?
   let candidates: Int
-  /// Batch norm on running statistics instead of the samples' own.
+  /// Batch norm uses running statistics instead of the samples' own.
   private let usesRunningStatistics: Bool
-  /// Own statistics are also kept as the running ones.
+  /// The samples' own statistics are also stored as the running ones.
   var keepsStatistics = false
 
-  /// Values of the network that are at hand.
+  /// Values of the network that are available.
   var values: [Int: DeviceValue] = [:]
   private(set) var launches: [CUDALaunch] = []
-  /// Keeps temporary values apart from what is made of them.
+  /// Temporary values of the current layer, whose memory its result must not reuse.
   private var held: [AddressSpace.Piece] = []
-  /// What lives as long as the pass.
+  /// Memory that lives as long as the pass.
   private var kept: [AddressSpace.Piece] = []
 
   init(
@@ -52,17 +52,17 @@ final class CUDAPass {
     self.usesRunningStatistics = usesRunningStatistics
   }
 
-  /// Samples with their padding.
+  /// Number of samples, including padding.
   var samples: Int { Self.padded(count) }
   static func padded(_ count: Int) -> Int {
     let lanes = rso_gpu_quad
     return (count + lanes - 1) / lanes * lanes
   }
 
-  /// The most bytes that were in use.
+  /// The most bytes in use at any time.
   var workBytes: Int { space.peak }
 
-  /// What the launches run beside, if not in one row with all others.
+  /// The branch that launches are appended to; `nil`: the main stream.
   var branch: Int?
 
   func append(_ launch: CUDALaunch) {
@@ -71,7 +71,7 @@ final class CUDAPass {
     launches.append(launch)
   }
 
-  /// Appends nodes in order; values that none of them reads any more give their room back, but for `keeping`.
+  /// Appends nodes in order. Values that no later node of these reads are freed, except those in `keeping`.
   func append(_ nodes: [Int], keeping: Set<Int>) {
     var readers: [Int: Int] = [:]
     for node in nodes { for value in network.inputs[node] { readers[value, default: 0] += 1 } }
@@ -85,7 +85,7 @@ final class CUDAPass {
     }
   }
 
-  /// What a node makes of `x` (and of `b`).
+  /// Computes a node from `x` (and `b`).
   ///
   /// - Parameter channels: `.all` for a node that mixes channels.
   func layer(
@@ -128,7 +128,7 @@ final class CUDAPass {
     }
   }
 
-  /// Whether a batch norm on the samples' own statistics reads what a node makes.
+  /// Whether a batch norm with the samples' own statistics reads the output of a node.
   func isNormed(_ node: Int) -> Bool {
     guard !usesRunningStatistics else { return false }
     return readers(of: node + 1).contains { network.nodes[$0].layer.takesStatistics }
@@ -138,7 +138,7 @@ final class CUDAPass {
     network.nodes.indices.filter { network.inputs[$0].contains(value) }
   }
 
-  /// Room for a value with so many candidates.
+  /// Allocates a value for that many candidates.
   func value(_ shape: Shape, candidates: Int = 1) -> DeviceValue {
     let size = shape.count * samples
     let piece = space.take(size * candidates, Float.self)
@@ -154,7 +154,7 @@ final class CUDAPass {
     return piece.address
   }
 
-  /// Keeps a value's memory until the layer at hand is done.
+  /// Keeps a value's memory until the current layer is done.
   func hold(_ value: DeviceValue) -> DeviceValue {
     held += value.pieces
     return value
@@ -164,7 +164,7 @@ final class CUDAPass {
 // MARK: Launches
 
 extension CUDAPass {
-  /// The numbers as they are read, written out unless they are.
+  /// The numbers as readers see them, written out if they are not stored that way.
   func plain(_ x: DeviceValue) -> DeviceValue {
     if x.isPlain { return x }
     if x.box != nil { return unboxed(x) }
@@ -173,7 +173,7 @@ extension CUDAPass {
     return y
   }
 
-  /// The numbers as they are but for the map, averages written out.
+  /// The stored numbers with the averages written out. This applies the map as well if there is something to average.
   func unboxed(_ x: DeviceValue) -> DeviceValue {
     guard let box = x.box else { return x }
     var whole = x
@@ -186,7 +186,7 @@ extension CUDAPass {
         maximum: false))
   }
 
-  /// Copies `x`, all its channels or those of units, to `y`, to all its channels, those of units or of the turn's.
+  /// Copies all channels of `x`, or those of units, to all channels of `y`, those of units or the turn's channel.
   func copy(
     _ x: DeviceValue, to y: DeviceValue, channels: Int? = nil, candidates: Int? = nil,
     width: Int = 1,

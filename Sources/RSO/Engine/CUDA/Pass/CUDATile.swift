@@ -1,15 +1,15 @@
 import CRSO
 
-/// How a 3×3 convolution with many outputs is cut into blocks that share their input: by tensor cores (`matrix.cu`), or
-/// without (`tile.cu`).
+/// How a 3×3 convolution with many outputs is divided into blocks that share their input, on tensor cores (`matrix.cu`)
+/// or without them (`tile.cu`, `mix.cu`).
 struct CUDATile {
   let kernel: CUDAKernel
   let layout: CUDAWeights.Layout
-  /// The input's window: of what is averaged, if something is.
+  /// The window on the input, or on the value whose average is the input.
   let window: rso_gpu_slide
-  /// Of the input, those that a block reads.
+  /// Rows of the input that a block reads.
   let rows: Int
-  /// Samples of a block, blocks of places, and threads of a block.
+  /// Samples per block, blocks per image, and threads per block.
   let samples: Int
   let bands: Int
   let threads: Int
@@ -18,11 +18,11 @@ struct CUDATile {
 
   /// - Parameters:
   ///   - slide: the convolution's window.
-  ///   - box: the input is the mean of 2×2 places of this value, with so much padding around it.
-  ///   - outputs: in memory, padding included.
-  ///   - matrix: tensor cores may do it, to this precision: all inputs are there, and it starts from a bias.
-  ///   - mixed: it is one channel that is mixed into a rest, for so many candidates.
-  /// - Returns: `nil` for what is no such convolution, or needs too much memory.
+  ///   - box: the input is the mean of 2×2 places of this value, with this padding around it.
+  ///   - outputs: number of outputs in memory, including padding.
+  ///   - matrix: the precision if tensor cores may be used: all inputs are there, and the sum starts from a bias.
+  ///   - mixed: one channel is mixed into a rest, for this many candidates.
+  /// - Returns: `nil` for any other convolution, or if a block would need too much shared memory.
   init?(
     _ slide: rso_gpu_slide, box: DeviceValue.Box?, inputs: Int, outputs: Int,
     matrix precision: CUDAPrecision? = nil, mixed candidates: Int? = nil
@@ -40,15 +40,15 @@ struct CUDATile {
     self.window = window
     let (height, width) = (Int(slide.out_height), Int(slide.out_width))
     let isBox = box != nil
-    // Inputs that tensor cores add up at a time.
+    // Inputs that tensor cores sum at a time.
     let group = isBox ? 2 : 8
     let precision = inputs % group == 0 ? precision : nil
-    // What wastes the fewest places.
+    // Choose the strip that wastes the fewest places.
     let other = precision == nil ? 4 : 8
     let isSeven = (width + 6) / 7 * 7 <= (width + other - 1) / other * other
     let strip = isSeven ? 7 : other
     let candidates = isBox ? nil : candidates
-    // Warps that share a strip's outputs, and warps of a block.
+    // Warps that share a strip's outputs, and warps per block.
     let parts = candidates != nil ? 4 : precision == nil && isBox ? 2 : 1
     let warps = isSeven && candidates == nil && (precision != nil || !isBox) ? 4 : 8
     let most = warps / parts

@@ -1,6 +1,6 @@
 import CRSO
 
-/// The weights of whole and mixing layers in the order that kernels read them, packed once each.
+/// The weights of whole and mixing layers, each packed once in the order in which kernels read them.
 final class CUDAWeights {
   private let space: AddressSpace
   private var pieces: [Key: AddressSpace.Piece] = [:]
@@ -8,12 +8,12 @@ final class CUDAWeights {
 
   init(space: AddressSpace) { self.space = space }
 
-  /// Outputs, rounded up to whole tiles.
+  /// Number of outputs, rounded up to whole tiles.
   static func padded(_ outputs: Int) -> Int {
     outputs <= 8 ? (outputs + 3) / 4 * 4 : (outputs + 15) / 16 * 16
   }
 
-  /// Bytes that those of all layers need at most, in one layout each.
+  /// The most bytes that the weights of all layers need, in one layout each.
   static func room(_ network: Network) -> Int {
     network.nodes.indices.filter { network.nodes[$0].layer.mixesChannels }.reduce(0) { sum, node in
       let (inputs, outputs) = (network.shapes[network.inputs[node][0]], network.shapes[node + 1])
@@ -24,17 +24,17 @@ final class CUDAWeights {
     }
   }
 
-  /// How they lie in memory.
+  /// The order in memory.
   enum Layout {
     /// `[inputs][taps][padded outputs]`
     case plain
-    /// Tiles of 16 outputs: `[tiles][inputs][taps][16]` with a gap behind each input.
+    /// Tiles of 16 outputs: `[tiles][inputs][taps][16]` with a gap after each input.
     case matrix
-    /// As well, with 4×4 taps on what a mean of 2×2 would be of.
+    /// The same with 4×4 taps, which apply to the value that 2×2 means are taken of.
     case matrixBox
   }
 
-  /// Floats of an input, its gap included.
+  /// Floats per input, including its gap.
   static func rowLength(_ layout: Layout) -> Int {
     switch layout {
     case .plain: 0
@@ -48,7 +48,7 @@ final class CUDAWeights {
     var layout: Layout
   }
 
-  /// Those of `node`.
+  /// The weights of `node`.
   func packed(_ node: Int, _ pass: CUDAPass, _ layout: Layout = .plain) -> UInt64 {
     let key = Key(node: node, layout: layout)
     if let piece = pieces[key] { return piece.address }

@@ -1,34 +1,34 @@
-/// The launches from the images of some samples to a value, all layers whole.
+/// The launches from the images of some samples to a value, with all layers whole.
 struct CUDAWholePass {
-  /// What is wanted.
+  /// What to compute.
   enum Kind {
     /// The running statistics of batch norm, from the samples' own.
     case statistics
-    /// The losses and predictions of a split, on running statistics.
+    /// The losses and predictions of a split, with running statistics.
     case loss(EvaluatedSplit)
-    /// One value of a mini-batch of the sweep's order, on running statistics.
+    /// One value of a mini-batch of the sweep's order, with running statistics.
     case value(Int, into: DeviceValue)
   }
 
   let launches: [CUDALaunch]
-  /// To be done before, once for the same weights.
+  /// To run before `launches`, once for the same weights.
   let weightLaunches: [CUDALaunch]
-  /// Room that the launches use from their base address on.
+  /// Bytes that the launches use from their base address on.
   let bytes: Int
-  /// Blocks of partial losses.
+  /// Number of blocks of partial losses.
   private(set) var blocks = 0
 
   /// - Parameters:
-  ///   - count: samples.
+  ///   - count: number of samples.
   ///   - work: base address.
   init(
     _ network: Network, _ parameters: Parameters, _ board: CUDABoard, _ kind: Kind, count: Int,
     work: UInt64
   ) {
-    // Caches, statistics and evaluations are exact, whatever proposals are judged with.
+    // Caches, statistics and evaluations are exact, whatever the precision of proposals.
     var board = board
     board.precision = .fp32
-    // Weights are packed before the first launch, so none may have room that a value had before it.
+    // Weights are packed before the first launch, so they must not reuse the memory of an earlier value.
     let weights = CUDAWeights(space: AddressSpace(base: work))
     let room = CUDAWeights.room(network)
     let space = AddressSpace(base: work + UInt64(room))

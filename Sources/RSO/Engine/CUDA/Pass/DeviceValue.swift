@@ -1,39 +1,39 @@
 import CRSO
 
 /// A value of a network on the card, `[candidates][channels][area][samples]` floats: where its numbers are, and the map
-/// that its readers apply to them. So batch norm and an activation behind it cost no pass over the numbers.
+/// that readers apply to them. The map makes batch norm and an activation after it free of a pass over the numbers.
 struct DeviceValue {
   var shape: Shape
   var address: UInt64
-  /// Candidates that it differs between, or 1.
+  /// Number of candidates with different numbers, or 1.
   var candidates = 1
-  /// Floats between mini-batches, between lone channels and between candidates; 0: the same for all.
+  /// Floats between mini-batches, lone channels and candidates; 0: the same for all.
   var batchStride = 0
   var channelStride = 0
   var candidateStride = 0
   var scale: UInt64 = 0
   var offset: UInt64 = 0
-  /// Floats between candidates of scale and offset.
+  /// Floats between the candidates' scales and offsets.
   var affineStride = 0
   var activation = rso_identity
-  /// Its readers average places, after the map.
+  /// If set, readers average places after they apply the map.
   var box: Box?
-  /// Its sums and sums of squares, if they are there, in so many chunks.
+  /// The sums and sums of squares if they are available, and their number of chunks.
   var sums: (partial: UInt64, chunks: Int)?
-  /// What keeps its memory.
+  /// Keeps the memory alive.
   var pieces: [AddressSpace.Piece] = []
 
-  /// The mean of 2×2 places at a stride of 1.
+  /// The mean of 2×2 places with stride 1.
   struct Box {
-    /// Of what is averaged.
+    /// The shape of the value to average.
     var shape: Shape
-    /// Zeros around it.
+    /// Zeros around that value.
     var padding: Int
   }
 
   var isPlain: Bool { scale == 0 && activation == rso_identity && box == nil }
 
-  /// One of its candidates, as a value of one.
+  /// One candidate as a value of its own.
   func result(_ number: Int) -> DeviceValue {
     guard candidates > 1 else { return self }
     var y = self

@@ -10,7 +10,7 @@ extension rso_gpu_slide {
 }
 
 extension Network {
-  /// A layer's window; one place of one for a layer without one.
+  /// A layer's window; 1×1 for a layer without a window.
   func slide(of node: Int) -> rso_gpu_slide {
     let (input, output) = (shapes[inputs[node][0]], shapes[node + 1])
     let window = nodes[node].layer.window
@@ -18,7 +18,7 @@ extension Network {
       input, output, kernel: window.kernel, stride: window.stride, padding: window.padding)
   }
 
-  /// Where a batch norm's running mean is, counted in numbers; the variance follows it.
+  /// The index of a batch norm's running mean among the statistics; the variance follows it.
   func statisticsOffset(of node: Int) -> Int {
     nodes.indices.prefix(node).reduce(0) {
       nodes[$1].layer.takesStatistics ? $0 + 2 * shapes[$1 + 1].channels : $0

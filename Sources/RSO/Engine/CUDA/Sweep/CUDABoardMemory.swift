@@ -17,10 +17,10 @@ final class CUDABoardMemory {
   private let units: DeviceMemory<rso_gpu_unit>
   private let decided: DeviceMemory<Int32>
   private let moments: DeviceMemory<Double>
-  /// Keeps everything else.
+  /// Keeps the rest of the memory alive.
   private let others: [AnyObject]
 
-  /// Turns of a run, and room of the lists that they point into.
+  /// The most turns of a run, and the capacity of the lists that turns point into.
   let turnCapacity: Int
   let unitCapacity: Int
   let changeCapacity: Int
@@ -50,7 +50,7 @@ final class CUDABoardMemory {
     predicted = try DeviceMemory(context, count: statisticsSamples)
     let everything = try DeviceMemory<Int32>(
       context, (0..<Int32(max(data.train.count, data.test.count))).map { $0 })
-    // As `CPUEngine` has it.
+    // The same as in `CPUEngine`.
     let table = try DeviceMemory<Float>(
       context,
       data.mean.flatMap { mean in (0..<256).map { Float(Double($0) / 255 - Double(mean)) } })
@@ -87,7 +87,7 @@ final class CUDABoardMemory {
     self.others = others
   }
 
-  /// Hands a run over.
+  /// Copies a run to the card.
   func upload(_ run: CUDARun, decided: [Int32], rule: SweepRule) throws {
     try turns.set(run.turns)
     try changes.set(run.changes)
@@ -100,7 +100,7 @@ final class CUDABoardMemory {
     ])
   }
 
-  /// Hands running statistics over.
+  /// Copies running statistics to the card.
   func set(_ statistics: BatchNormStatistics, _ network: Network) throws {
     for (node, moments) in statistics.moments {
       try self.moments.set(
@@ -108,7 +108,7 @@ final class CUDABoardMemory {
     }
   }
 
-  /// The running statistics as they are on the card.
+  /// Reads the running statistics from the card.
   func statistics(_ network: Network) throws -> BatchNormStatistics {
     let values = try moments.values()
     var statistics = BatchNormStatistics()

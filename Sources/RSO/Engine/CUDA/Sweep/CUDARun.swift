@@ -1,6 +1,6 @@
 import CRSO
 
-/// What a run of proposals needs on the card: turns, and the lists that they point into.
+/// The lists that a run of proposals needs on the card: turns, and what they point into.
 struct CUDARun {
   private(set) var turns: [rso_gpu_turn] = []
   /// Elements of the swept tensor.
@@ -8,16 +8,16 @@ struct CUDARun {
   private(set) var units: [rso_gpu_unit] = []
   private(set) var visits: [Visit] = []
 
-  /// What the host asks for before a turn is judged.
+  /// What the host queues before a turn is judged.
   struct Visit {
     /// The mini-batch's first turn of the sweep.
     var isFirst: Bool
     var refresh: SweepSchedule.Refresh.Shape?
   }
 
-  /// Writes down the next turn of a sweep.
+  /// Appends the next turn of a sweep.
   ///
-  /// - Parameter slot: of the swept tensor.
+  /// - Parameter slot: the slot of the swept tensor.
   mutating func append(
     _ proposal: Proposal, _ schedule: inout SweepSchedule, of slot: Parameters.Slot,
     order: SampleOrder

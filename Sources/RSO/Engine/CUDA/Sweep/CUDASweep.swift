@@ -1,9 +1,9 @@
 import CRSO
 
 /// The tests of one tensor's elements on a card: what is kept for every mini-batch, and the launches that judge a
-/// proposal with it. `CPUSweep` says the same for the CPU.
+/// proposal with it. `CPUSweep` is the same for the CPU.
 ///
-/// It asks no card: with base addresses of 0 it tells how much memory a sweep needs.
+/// It needs no card: with base addresses of 0 it tells how much memory a sweep needs.
 final class CUDASweep {
   let lone: LoneChannel
   let slot: Parameters.Slot
@@ -13,27 +13,27 @@ final class CUDASweep {
   private let board: CUDABoard
   private let batchSize: Int
   private let workBase: UInt64
-  /// Kept for all mini-batches.
+  /// Values kept for all mini-batches.
   private let cache: DeviceValue
   private var kept: [KeptValues.Value: DeviceValue] = [:]
   private let weights: CUDAWeights
   private let storage: AddressSpace
-  /// The most that a pass has needed for itself.
+  /// The most bytes that any pass has needed to work in.
   private(set) var workBytes = 0
-  /// Launches of what is fixed, on a mini-batch's first turn.
+  /// Launches that compute the fixed values, on a mini-batch's first turn.
   private(set) var fixedLaunches: [CUDALaunch] = []
-  /// Those of every turn: they make up for changes, judge and decide.
+  /// Launches of every turn: they replay changes, judge and decide.
   private(set) var judgeLaunches: [CUDALaunch] = []
   private var refreshes: [SweepSchedule.Refresh.Shape: [CUDALaunch]] = [:]
-  /// They hold the room that the launches write to.
+  /// The passes keep the memory that the launches write to.
   private var passes: [CUDAPass] = []
 
   var storageBytes: Int { storage.peak }
 
   /// - Parameters:
-  ///   - batches: mini-batches of the order, of `batchSize` samples.
+  ///   - batches: number of mini-batches of the order, of `batchSize` samples each.
   ///   - storage: base address of what is kept, the cached value first.
-  ///   - work: base address of what a pass needs for itself.
+  ///   - work: base address of the memory that passes work in.
   init(
     network: Network, parameters: Parameters, slot: Parameters.Slot, board: CUDABoard,
     batchSize: Int, batches: Int, candidates: Int, storage base: UInt64, work: UInt64
@@ -66,7 +66,7 @@ final class CUDASweep {
   /// The cached value of all mini-batches.
   var cachedValue: DeviceValue { cache }
 
-  /// To be done once, before the first turn.
+  /// Launches to run once, before the first turn.
   var weightLaunches: [CUDALaunch] { weights.launches }
 
   private func newPass(work: UInt64? = nil) -> CUDAPass {
@@ -146,8 +146,8 @@ extension CUDASweep {
       workBytes = max(workBytes, pass.workBytes)
       return
     }
-    // From here on candidates have nothing in common but what there is: each is a branch with room of its own, so that
-    // one fills the card while another's kernel ends.
+    // From here on, candidates share only the values computed so far. Each becomes a branch with its own memory, so
+    // that one candidate fills the card while another's kernel finishes.
     func branch(_ result: Int, room base: UInt64) -> CUDAPass {
       let branch = newPass(work: base)
       branch.branch = result
@@ -163,7 +163,7 @@ extension CUDASweep {
     workBytes = max(workBytes, pass.workBytes + candidates * each)
   }
 
-  /// The lone channel for every candidate, and before it what makes up for its changes.
+  /// The lone channel for every candidate, after replaying its changes.
   private func rootValue(
     _ root: Int, _ z: DeviceValue, _ x: DeviceValue, _ pass: CUDAPass
   ) -> DeviceValue {
@@ -195,7 +195,7 @@ extension CUDASweep {
     return y
   }
 
-  /// The turn's lone channel of a value that holds them all.
+  /// The turn's lone channel of a value with all channels.
   private func oneChannel(_ x: DeviceValue, _ value: Int) -> DeviceValue {
     var y = x
     y.shape = lone.shape(value)
@@ -203,7 +203,7 @@ extension CUDASweep {
     return y
   }
 
-  /// What goes to a run's first turn.
+  /// The launch that begins a run's first turn.
   var start: CUDALaunch {
     CUDALaunch(.start, grid: (1, 1, 1), block: (32, 1), newPass().choose())
   }
@@ -212,8 +212,8 @@ extension CUDASweep {
 // MARK: Keeping a mini-batch's rest up to date
 
 extension CUDASweep {
-  /// Launches that compute the units of the turn, bring the rests and placed values up to date, and leave the last unit
-  /// as the channel under test.
+  /// Launches that compute the turn's units, bring the rests and placed values up to date, and leave the last unit as
+  /// the channel under test.
   func refresh(_ refresh: SweepSchedule.Refresh.Shape) -> [CUDALaunch] {
     if let made = refreshes[refresh] { return made }
     let pass = newPass()
@@ -254,7 +254,7 @@ extension CUDASweep {
       pass.copy(x, to: full, width: lone.width(value), toUnits: true)
     }
     if let root = lone.root, let z = pass.values[root + 1], let tested = kept[.tested] {
-      // The last unit's channels.
+      // The channels of the last unit.
       var last = z
       last.shape = tested.shape
       last.address += UInt64((count - 1) * tested.shape.count * pass.samples * 4)
@@ -265,7 +265,7 @@ extension CUDASweep {
     return pass.launches
   }
 
-  /// Builds the largest passes that can come, for `workBytes`.
+  /// Builds the largest possible passes, so that `workBytes` is known.
   func foresee() {
     let channels = lone.channels
     _ = refresh(.init(units: channels, mixed: channels - 1, isFresh: true))
