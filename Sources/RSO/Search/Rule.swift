@@ -106,8 +106,7 @@ extension Rule: CustomStringConvertible {
     }
   }
 
-  /// Reads `best`, `slope`, `slope:c=1`, `parabola:settle=1..0.2` and so on; omitted parameters have their
-  /// defaults.
+  /// Reads `best`, `slope`, `slope:c=1`, `parabola:settle=1..0.2` and so on; omitted parameters have their defaults.
   ///
   /// - Throws: `RSOError` listing the rules, their parameters and ranges.
   public init(_ text: String) throws {

@@ -83,8 +83,7 @@ public struct SearchSettings: Hashable, Codable, Sendable {
     return batchSize
   }
 
-  /// The cost of a range of cycles, in cycles with mini-batches of `batchSize`: cost is proportional to the
-  /// samples.
+  /// The cost of a range of cycles, in cycles with mini-batches of `batchSize`: cost is proportional to the samples.
   ///
   /// - Parameter range: cycles counted from 0.
   package func cost(ofCycles range: Range<Int>) -> Double {

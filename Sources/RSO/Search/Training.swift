@@ -7,8 +7,7 @@
 ///     try await training.model.write(to: file)
 ///
 /// It searches while the events are being read. When the task that reads them is cancelled or leaves the loop, the
-/// search stops after the current run of proposals. The weights found so far stay, and `events()` continues from
-/// there.
+/// search stops after the current run of proposals. The weights found so far stay, and `events()` continues from there.
 ///
 /// It answers requests between two tensors, so `model` may be read while events arrive.
 public actor Training {
