@@ -1,7 +1,7 @@
 import Foundation
 import RSO
 
-// Weights that another program trained: a PyTorch state_dict in safetensors. This file stands for one.
+// Weights that another program trained: a PyTorch state_dict in safetensors. This file stands in for one.
 let data = try Dataset.mnist(trainLimit: 2000, testLimit: 500)
 let network = try Network(input: data.train.shape) {
   Node.conv2d("conv0", channels: 8, kernel: 3, stride: 2)
@@ -21,14 +21,14 @@ var other = try RandomSearch(network: network, data: data, settings: settings)
 try other.run { _ in .goOn }
 try other.model.writeStateDict(to: file)
 
-// Names and shapes must be those of the network; what is missing or left over is named.
+// Names and shapes must match the network; the error names what is missing or left over.
 let start = try Parameters(contentsOf: file, for: network)
 
-// Only these tensors change, the others keep their bits.
+// Only these tensors change; the others keep their bits.
 settings.only = ["bn*", "fc.weight"]
 settings.cycles = 2
 
-// The search goes on beside the loop that reads its events; leaving the loop, or cancelling its task, stops it.
+// The search runs alongside the loop that reads its events; leaving the loop, or cancelling its task, stops it.
 let training = try Training(
   RandomSearch(network: network, data: data, settings: settings, parameters: start))
 for try await event in training.events() {

@@ -1,6 +1,6 @@
 import RSO
 
-// Images of your own: bytes [N, C, H, W] and a class for each. Here discs (0) and rings (1), in places of their own.
+// Your own images: bytes [N, C, H, W] and a class for each. Here discs (0) and rings (1), at varying positions.
 let shape = Shape(channels: 1, height: 12, width: 12)
 func pictures(_ count: Int, seed: Int) throws -> Split {
   var images: [UInt8] = []
@@ -17,7 +17,7 @@ func pictures(_ count: Int, seed: Int) throws -> Split {
 }
 let data = try Dataset(name: "shapes", train: pictures(600, seed: 1), test: pictures(200, seed: 2))
 
-// A network of your own: each layer reads the one before it, or the one it names.
+// Your own network: each layer reads the one before it, or the one it names.
 let network = try Network(input: shape) {
   Node.conv2d("conv0", channels: 6, kernel: 3, padding: 1)
   Node.batchNorm("bn0")

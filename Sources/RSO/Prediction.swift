@@ -1,7 +1,7 @@
 import CRSO
 import Foundation
 
-/// What a model says of one image.
+/// A model's output for one image.
 public struct Prediction: Hashable, Sendable {
   /// `[classes]`, the network's output.
   public let logits: [Float]
@@ -11,7 +11,7 @@ public struct Prediction: Hashable, Sendable {
     self.logits = logits
   }
 
-  /// The class of the largest logit, the first of equals.
+  /// The class of the largest logit; the first of equals.
   public var label: Int { logits.indices.reduce(0) { logits[$1] > logits[$0] ? $1 : $0 } }
 
   /// `[classes]`: softmax of the logits.
@@ -22,38 +22,38 @@ public struct Prediction: Hashable, Sendable {
     return shares.map { $0 / sum }
   }
 
-  /// All classes, the most probable first; of equals the first.
+  /// All classes, most probable first; ties in the order of the classes.
   public var ranking: [Int] {
     logits.indices.sorted { (-logits[$0], $0) < (-logits[$1], $1) }
   }
 }
 
 extension Model {
-  /// What the model says of every image.
+  /// The model's prediction for every image.
   ///
   ///     let model = try Model(contentsOf: URL(fileURLWithPath: "runs/five/best.safetensors"))
   ///     print(try model.predict(data.test.images).map(\.label))
   ///
   /// - Parameters:
-  ///   - images: `[N, C, H, W]` of the network's input, bytes or floats as it was trained on.
-  ///   - threads: `nil`: one per core.
+  ///   - images: `[N, C, H, W]` of the network's input shape, bytes or floats as in training.
+  ///   - threads: `nil` for one per core.
   /// - Throws: `RSOError` when they are not whole images.
-  /// - Complexity: one forward pass. To predict again and again, keep a `Predictor`.
+  /// - Complexity: one forward pass. For repeated predictions, keep a `Predictor`.
   public func predict(_ images: Pixels, threads: Int? = nil) throws -> [Prediction] {
     try Predictor(self, threads: threads).predict(images)
   }
 
-  /// What the model says of images of bytes.
+  /// The model's predictions for images of bytes.
   public func predict(_ images: [UInt8], threads: Int? = nil) throws -> [Prediction] {
     try predict(.bytes(images), threads: threads)
   }
 }
 
-/// A model made ready to predict on the CPU, image after image; memory does not grow with their number.
+/// A model prepared to predict on the CPU, batch by batch; memory does not grow with the number of images.
 ///
 /// Batch norm uses the model's running statistics.
 public final class Predictor {
-  /// Images that are computed at once.
+  /// The number of images computed at once.
   public static let batch = 512
 
   private let shape: Shape
@@ -98,9 +98,9 @@ public final class Predictor {
     means = try Buffer(model.mean)
   }
 
-  /// What the model says of every image.
+  /// The model's prediction for every image.
   ///
-  /// - Parameter images: `[N, C, H, W]` of the network's input.
+  /// - Parameter images: `[N, C, H, W]` of the network's input shape.
   /// - Throws: `RSOError` when they are not whole images.
   public func predict(_ images: Pixels) throws -> [Prediction] {
     guard images.count.isMultiple(of: shape.count) else {
@@ -121,10 +121,10 @@ public final class Predictor {
     }
   }
 
-  /// What the model says of images of bytes.
+  /// The model's predictions for images of bytes.
   public func predict(_ images: [UInt8]) throws -> [Prediction] { try predict(.bytes(images)) }
 
-  /// - Parameter images: the images from a value on.
+  /// - Parameter images: returns the images from the value with that index on.
   private func predict(
     _ count: Int, _ images: (_ value: Int) -> Pass.Images
   ) throws -> [Prediction] {

@@ -1,10 +1,10 @@
-/// Anything that went wrong with what a user gave: a file, a setting, a network, a checkpoint.
+/// An error in what a user supplied: a file, a setting, a network, a checkpoint.
 ///
 /// It reads `subject: problem (hint)`, for example
 /// `train-images-idx3-ubyte: expected magic 2051, found 2049 (a labels file? are the two paths swapped?)`.
 public struct RSOError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// The file, setting, layer or parameter it is about. A name of this library is in backticks, here and below, so that
-  /// a program can put its own in its place.
+  /// The file, setting, layer or parameter with the error. Here and in the other fields, names of this library's
+  /// API are in backticks, so that a program can replace them with its own.
   public let subject: String
   /// What was expected and what was found.
   public let problem: String

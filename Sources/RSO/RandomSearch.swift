@@ -3,10 +3,10 @@ import Foundation
 /// RSO, random search optimisation: training a deep network without gradients, by changing one weight
 /// at a time and keeping the best of `w`, `w + Δ`, `w − Δ` on a mini-batch.
 ///
-/// Rohun Tripathi and Bharat Singh, *RSO: A Gradient Free Sampling Based Approach For Training Deep
-/// Neural Networks*, 2020, arXiv 2005.05955. Where the paper and its authors' script differ, the script
-/// is followed. Deviations: draws come from a counter-based generator, so a run resumes anywhere; a
-/// batch that does not divide the training set is allowed, and what is left of it sits out the sweep.
+/// Rohun Tripathi and Bharat Singh, *RSO: A Gradient Free Sampling Based Approach For Training Deep Neural
+/// Networks*, 2020, arXiv 2005.05955. Where the paper and its authors' script differ, we follow the script.
+/// Deviations: draws come from a counter-based generator, so a run can resume anywhere; the batch size need not
+/// divide the training set, and samples left over sit out the sweep.
 ///
 ///     var search = try RandomSearch(network: .mnist(), data: .mnist(), settings: SearchSettings())
 ///     try search.run { event in
@@ -14,29 +14,29 @@ import Foundation
 ///       return .goOn
 ///     }
 ///
-/// A copy shares the engine, and with it the weights: go on with one of them only.
+/// A copy shares the engine, and with it the weights: continue with only one of them.
 public struct RandomSearch {
-  /// What is trained.
+  /// The network to train.
   public let network: Network
-  /// What it is trained on and tested with.
+  /// The data to train and test on.
   public let data: Dataset
-  /// How it is searched.
+  /// The settings of the search.
   public let settings: SearchSettings
-  /// The sweeps of every cycle.
+  /// The sweeps of one cycle, in order.
   public let sweeps: [Sweep]
-  /// What is swept next.
+  /// The next sweep.
   public private(set) var position: Position
-  /// What the rule has learnt of each tensor, by the tensor's name; the paper's learns nothing.
+  /// What the rule has learnt about each tensor, by the tensor's name; the paper's rule learns nothing.
   public private(set) var ruleStates: [String: RuleState]
   private var engine: any Engine
 
-  /// Where a search is: the sweep that comes next.
+  /// A search's position: its next sweep.
   public struct Position: Hashable, Codable, Sendable {
-    /// From 0; `settings.cycles` when all is done.
+    /// From 0; `settings.cycles` when the search is finished.
     public var cycle = 0
     /// Index into `sweeps`.
     public var sweep = 0
-    /// The beginning unless told.
+    /// A position; the beginning by default.
     public init(cycle: Int = 0, sweep: Int = 0) {
       self.cycle = cycle
       self.sweep = sweep
@@ -44,10 +44,10 @@ public struct RandomSearch {
   }
 
   /// - Parameters:
-  ///   - parameters: the weights to start from; `nil`: He initialisation from the seed.
-  ///   - position: where to go on; the beginning unless a run is resumed.
-  ///   - ruleStates: those of the run that is resumed.
-  /// - Throws: `RSOError` naming the setting or the layer that is wrong.
+  ///   - parameters: the initial weights; `nil` for He initialisation from the seed.
+  ///   - position: where to continue a resumed run; the beginning by default.
+  ///   - ruleStates: those of the resumed run.
+  /// - Throws: `RSOError` naming the wrong setting or layer.
   public init(
     network: Network, data: Dataset, settings: SearchSettings, device: Device = .cpu(),
     parameters: Parameters? = nil, position: Position = Position(),
@@ -74,17 +74,17 @@ public struct RandomSearch {
     engine = try device.engine(network: network, data: data, parameters: parameters)
   }
 
-  /// The weights as they are now.
+  /// The current weights.
   public var parameters: Parameters { engine.parameters }
 
-  /// The trained network: weights and the running statistics of the last evaluation.
+  /// The trained network: the weights and the running statistics of the last evaluation.
   public var model: Model {
     Model(
       network: network, parameters: engine.parameters, statistics: engine.statistics,
       mean: data.mean)
   }
 
-  /// Loss and accuracy over a split, with running statistics renewed for the weights as they are now.
+  /// Loss and accuracy over a split, with running statistics recomputed for the current weights.
   public mutating func evaluate(_ split: EvaluatedSplit = .test) throws -> Evaluation {
     try engine.evaluate(split)
   }
@@ -92,9 +92,9 @@ public struct RandomSearch {
   /// Whether every cycle is done.
   public var isFinished: Bool { position.cycle >= settings.cycles || sweeps.isEmpty }
 
-  /// Searches until every cycle is done or `observe` answers `.stop`.
+  /// Searches until every cycle is done or `observe` returns `.stop`.
   ///
-  /// Stopping within a sweep leaves the weights changed so far in place and `position` at that sweep.
+  /// Stopping within a sweep keeps the changes made so far and leaves `position` at that sweep.
   ///
   /// - Complexity: per cycle, O(elements · batch · work above the swept layer).
   public mutating func run(_ observe: (Event) throws -> Answer) throws {
@@ -115,7 +115,7 @@ public struct RandomSearch {
     }
   }
 
-  /// Tests every element of one tensor; `nil` when stopped on the way.
+  /// Tests every element of one tensor; `nil` if stopped before the end.
   private mutating func sweep(
     _ sweep: Sweep, cycle: Int, _ observe: (Event) throws -> Answer
   ) throws -> (keptShare: Double, meanLoss: Double)? {
@@ -133,7 +133,7 @@ public struct RandomSearch {
     let runLength = engine.runLength(of: sweep.parameter)
     for start in stride(from: 0, to: proposals.count, by: runLength) {
       let run = proposals[start..<min(start + runLength, proposals.count)]
-      // w ← argmin over {w, w + Δ, w − Δ} of the loss, or what the rule makes of the three losses.
+      // w ← argmin over {w, w + Δ, w − Δ} of the loss, or the value another rule derives from the three losses.
       let decisions = try engine.judge(run, by: &rule)
       ruleStates[slot.name] = rule.learnt
       for (proposal, decision) in zip(run, decisions) {
@@ -152,15 +152,15 @@ public struct RandomSearch {
     )
   }
 
-  /// The shuffled training set of a sweep; one order for all tensors of a group.
+  /// The shuffled training set of a sweep; all tensors of a group share one order.
   public func sampleOrder(_ sweep: Sweep, cycle: Int) -> SampleOrder {
     let samples = Philox(seed: settings.seed).permutation(
       .sampleOrder, cycle: cycle, tensor: sweep.key(sweep.group), count: data.train.count)
     return SampleOrder(samples, batchSize: settings.batchSize(inCycle: cycle))
   }
 
-  /// A proposal for every element of one tensor, each on the next mini-batch unless it is held. Drawn
-  /// beforehand: no draw depends on a decision, since every element is tested once in a sweep.
+  /// A proposal for every element of one tensor, each on the next mini-batch unless it is held. All are drawn up
+  /// front: a sweep tests every element once, so no draw depends on a decision.
   func proposals(_ sweep: Sweep, cycle: Int, _ turns: Turns) -> [Proposal] {
     let philox = Philox(seed: settings.seed)
     let slot = engine.parameters.slots[sweep.parameter]

@@ -53,17 +53,17 @@ struct Benchmark: ParsableCommand {
     var batch: Int
     var batches: Int
     var checkedLosses: Int
-    /// As a fraction of the loss, and of what rounding allows.
+    /// Largest differences, as a fraction of the loss and of the rounding bound.
     var largestDifference: Double
     var largestDifferenceOfBound: Double
     var peakOperationsPerSecond: Double
     var bandwidth: Bandwidth
     var sweeps: [Sweep]
     var evaluationSeconds: Double
-    /// Every sweep with its cache and the evaluation after it.
+    /// Every sweep, including its cache and the evaluation after it.
     var cycleSeconds: Double
     var cycleMultiplyAdds: Int
-    /// `nil` where the system does not say, or measuring the bandwidth took more than everything else.
+    /// `nil` if the system does not say, or if measuring the bandwidth took more than everything else.
     var peakMemoryBytes: Int?
     var comparison: EarlierBenchmark.Comparison?
 
@@ -83,10 +83,10 @@ struct Benchmark: ParsableCommand {
       var shareOfPeak: Double
       var bytesPerProposal: Double
       var floorSeconds: Double
-      /// The floor's part of the time: 1 where nothing is left to gain.
+      /// The floor's share of the time: 1 if nothing is left to gain.
       var shareOfFloor: Double
       var cacheSeconds: Double
-      /// Of the proposals that were timed: the upkeep, then one pass over the mini-batch after another.
+      /// The parts of the timed proposals: the upkeep, then each pass over the mini-batch.
       var parts: [Part]
     }
     struct Part: Encodable {
@@ -112,7 +112,7 @@ struct Benchmark: ParsableCommand {
     #endif
   }
 
-  /// Prints each line when it is known, unless JSON is wanted.
+  /// Prints each line as soon as it is known, unless JSON was requested.
   private func measure() throws -> Answer {
     guard seconds > 0, seconds <= 3600 else {
       throw RSOError("--seconds", "expected more than 0 and at most 3600, found \(seconds)")
@@ -130,7 +130,7 @@ struct Benchmark: ParsableCommand {
     try settings.validate(samples: data.train.count, network: network)
     let batches = data.train.count / settings.batchSize
     let kernels = try Kernels.preferred().name
-    // What cannot be compared is said before anything is measured.
+    // Reports results that cannot be compared before measuring anything.
     let earlier = try compare.map { try EarlierBenchmark(contentsOf: $0) }
     try earlier?.check(
       batch: settings.batchSize,
@@ -167,7 +167,7 @@ struct Benchmark: ParsableCommand {
     func floor(_ timing: SpeedMeasurement.Timing) -> Double {
       timing.floor(peak: peak, bandwidth: bandwidth.most)
     }
-    // A tensor that is swept several times in a cycle is measured once.
+    // A tensor swept several times in a cycle is measured once.
     var found: [Int: SpeedMeasurement.Timing] = [:]
     var timings: [SpeedMeasurement.Timing] = []
     for (index, cost) in measurement.model.sweeps.enumerated() {
@@ -242,8 +242,8 @@ struct Benchmark: ParsableCommand {
     return answer
   }
 
-  /// The images asked for. For the paper's CIFAR-10 network, where its images are not here, others of that size: the work
-  /// is the same.
+  /// The requested images. If the paper's CIFAR-10 network was requested and CIFAR-10 is not on this machine,
+  /// noise images of the same size: the work is the same.
   private func images() throws -> Dataset {
     guard !data.isGiven, network.paperData == "cifar10",
       KnownData.named("cifar10")?.folder() == nil
@@ -264,8 +264,8 @@ struct Benchmark: ParsableCommand {
 
   private func say(_ line: String) { if !json { Console.line(line) } }
 
-  /// The parts of a tensor's proposals: milliseconds, and what of the peak the multiply-adds of a direct convolution
-  /// in that time would be.
+  /// The parts of a tensor's proposals: milliseconds, and the share of the peak that the multiply-adds of a direct
+  /// convolution would reach in that time.
   private func lines(
     of timing: SpeedMeasurement.Timing, batch: Int, peak: Double
   ) -> String {
@@ -284,7 +284,7 @@ struct Benchmark: ParsableCommand {
   private func scientific(_ value: Double) -> String { String(format: "%.1e", value) }
 }
 
-/// The most memory this process has had, in bytes; `nil` where the system does not say.
+/// The peak memory of this process in bytes; `nil` if the system does not say.
 private func peakMemory() -> Int? {
   var usage = rusage()
   // Darwin counts bytes, Linux kilobytes; glibc wraps the constant in a type of its own.

@@ -3,7 +3,7 @@ import RSO
 
 /// An earlier result of `rso benchmark --json`, to compare with.
 struct EarlierBenchmark {
-  /// What of it is needed.
+  /// The fields needed from it.
   private struct Answer: Decodable {
     struct Sweep: Decodable {
       var parameter: String
@@ -44,7 +44,7 @@ struct EarlierBenchmark {
     guard times.allSatisfy({ $0 > 0 }) else { throw wrong("a time that is not above 0") }
   }
 
-  /// Whether the same was measured: the tensors and the mini-batch. Threads and instruction set may differ.
+  /// Checks that both measured the same tensors and mini-batch. Threads and instruction set may differ.
   ///
   /// - Throws: `RSOError` naming the file and the difference.
   func check(batch: Int, sweeps: [CostModel.Sweep]) throws {
@@ -72,14 +72,14 @@ struct EarlierBenchmark {
     "\(parameter) of \(proposals) elements"
   }
 
-  /// What stands in the answer of the run that compares.
+  /// The comparison in the newer run's JSON.
   struct Comparison: Encodable {
     var file: String
     var kernels: String
     var threads: Int
     /// Per sweep.
     var secondsPerProposal: [Double]
-    /// Earlier seconds per seconds now: above 1 where it has become faster. Per sweep.
+    /// The earlier seconds divided by the current ones, per sweep: above 1 means faster.
     var speedUps: [Double]
     var cycleSeconds: Double
     var cycleSpeedUp: Double
@@ -95,7 +95,7 @@ struct EarlierBenchmark {
       cycleSpeedUp: answer.cycleSeconds / cycleSeconds)
   }
 
-  /// How the machine's part of it differs, for the reader.
+  /// The earlier result's file, instruction set and threads, for the reader.
   func description() -> String {
     "\(path) (\(answer.kernels), \(answer.threads) thread\(answer.threads == 1 ? "" : "s"))"
   }

@@ -1,7 +1,7 @@
 import ArgumentParser
 import RSO
 
-/// What the classes are called.
+/// The names of the classes.
 struct ClassNameOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
@@ -9,7 +9,7 @@ struct ClassNameOptions: ParsableArguments {
       valueName: "cat,dog,…"))
   var classNames: String?
 
-  /// - Throws: `RSOError` if they are not as many as the classes.
+  /// - Throws: `RSOError` if the number of names differs from the number of classes.
   func names(for network: Network) throws -> [String] {
     guard let classNames else { return (0..<network.classes).map(String.init) }
     let names = classNames.split(separator: ",", omittingEmptySubsequences: false)

@@ -8,9 +8,9 @@ import Foundation
   import Darwin
 #endif
 
-/// Writes to the standard streams, unbuffered, so that lines keep their order and are seen at once.
+/// Writes to the standard streams, unbuffered, so that lines keep their order and appear at once.
 enum Console {
-  /// - Returns: whether all of it was written; not where the reader has gone.
+  /// - Returns: whether everything was written; false if the reader has gone.
   @discardableResult
   static func write(_ text: String, to file: Int32 = STDOUT_FILENO) -> Bool {
     var bytes = Array(text.utf8)[...]

@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import RSO
 
-/// Which images to train on and to test with.
+/// The images to train on and to test with.
 struct DataOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
@@ -28,13 +28,13 @@ struct DataOptions: ParsableArguments {
     help: ArgumentHelp("Use only the first test images.", valueName: "n"))
   var testLimit: Int?
 
-  /// Whether any data were asked for.
+  /// Whether any data were requested.
   var isGiven: Bool { data != nil || dataDir != nil }
 
   /// The absolute path of the folder, so that a run can be resumed from elsewhere.
   var directory: String? { dataDir.map { URL(fileURLWithPath: $0).path } }
 
-  /// What the paper has for these data: its CIFAR-10 network and cycles, or those for MNIST.
+  /// The paper's choices for these data: its CIFAR-10 network and cycles, or those for MNIST.
   func paper(_ network: NetworkOptions) -> (layers: Int, settings: SearchSettings) {
     let isCIFAR10 =
       data == nil && (dataDir.map { Dataset.isCIFAR10(URL(fileURLWithPath: $0)) } ?? false)
@@ -44,10 +44,10 @@ struct DataOptions: ParsableArguments {
     return (known?.layers ?? 6, settings)
   }
 
-  /// The data set's name where no folder alone was given: a network of the paper brings its own.
+  /// The data set's name, unless only a folder was given; a network of the paper implies its data set.
   func name(_ network: NetworkOptions?) -> String { data ?? network?.paperData ?? "mnist" }
 
-  /// - Throws: `RSOError` naming the option or the file that is wrong.
+  /// - Throws: `RSOError` naming the wrong option or file.
   func dataset(_ network: NetworkOptions? = nil) throws -> Dataset {
     let folder = dataDir.map { URL(fileURLWithPath: $0) }
     if let folder, data == nil {

@@ -64,7 +64,7 @@ struct NetworkDescription {
     var shape: [Int]
     var elements: Int
     var multiplyAdds: Int
-    /// Widths of the proposals of the first cycle, by parameter.
+    /// Widths σ of the first cycle's proposals, by parameter.
     var proposalDeviations: [String: Double]
   }
 
@@ -88,7 +88,7 @@ struct NetworkDescription {
     }
   }
 
-  /// Bytes of the largest mini-batch of the run.
+  /// The memory in bytes, with the largest mini-batch of the run.
   private var memory: Int {
     var largest = settings
     largest.batchSize = settings.firstBatches.reduce(settings.batchSize) { max($0, $1.size) }
@@ -101,7 +101,7 @@ struct NetworkDescription {
 
   // MARK: JSON
 
-  /// The keys of a network, and beside them what is known about it.
+  /// The keys of a network, and its known properties beside them.
   private struct Answer: Encodable {
     var network: Network
     var outputs: [Layer]
@@ -119,13 +119,13 @@ struct NetworkDescription {
       var multiplyAdds: Int
       var memoryBytes: Int
       var sweeps: [Sweep]
-      /// `nil` where it was not measured.
+      /// `nil` if it was not measured.
       var seconds: Double?
     }
     struct Sweep: Encodable {
       var parameter: String
       var proposals: Int
-      /// On average over the sweep, the upkeep of what is kept for every mini-batch included.
+      /// The average over the sweep, including the upkeep of what is kept for every mini-batch.
       var multiplyAddsPerProposal: Double
       var multiplyAdds: Int
       var secondsPerProposal: Double?
@@ -173,7 +173,7 @@ struct NetworkDescription {
         + "images of \(data.train.shape), \(data.classes) classes",
       "",
     ]
-    // Lines for shortcuts stand between names and kinds, where there are any.
+    // If there are shortcuts, their lines stand between names and kinds.
     let drawing = shortcutDrawing(network)
     let isDrawn = drawing.contains { $0.contains { $0 != " " } }
     func row(_ name: String, _ value: Int?, _ cells: [String]) -> [String] {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import RSO
 
-/// What to compute on.
+/// The device to compute on.
 struct DeviceOptions: ParsableArguments {
   enum Name: Hashable, ExpressibleByArgument {
     case cpu, reference
@@ -28,7 +28,7 @@ struct DeviceOptions: ParsableArguments {
       }
     }
 
-    /// As it is typed.
+    /// The device as typed on the command line.
     var text: String {
       switch self {
       case .cpu: "cpu"
@@ -63,7 +63,7 @@ struct DeviceOptions: ParsableArguments {
         + "decides otherwise now and then.", valueName: "precision"))
   var precision: CUDAPrecision?
 
-  /// What was asked for.
+  /// The requested device.
   var name: Name { gpu.map { .cuda($0) } ?? device ?? .cpu }
 
   /// - Throws: `RSOError` naming the option.

@@ -32,7 +32,7 @@ struct Evaluate: ParsableCommand {
     var data: String
     var split: String
     var samples: Int
-    /// Per sample; `nil` where it is no finite number, which JSON cannot say.
+    /// Per sample; `nil` unless it is finite, because JSON has no other numbers.
     var loss: Double?
     var accuracy: Double
     var correct: Int
@@ -44,7 +44,7 @@ struct Evaluate: ParsableCommand {
       var label: Int
       var samples: Int
       var correct: Int
-      /// `nil` where there are no samples of the class.
+      /// `nil` if the class has no samples.
       var accuracy: Double?
     }
   }

@@ -4,20 +4,20 @@ import RSOFormats
 
 /// Images in files, read in pieces and converted to what a network takes.
 struct ImageFiles {
-  /// An image, as it is called in the output.
+  /// An image's name in the output.
   struct Name {
     var file: String
-    /// Its number in a file of many.
+    /// Its index in a file of many images.
     var index: Int?
   }
 
   let paths: [String]
-  /// What the network takes.
+  /// The input shape of the network.
   let shape: Shape
-  /// Told once for every picture that had to be converted, and for every file of floats.
+  /// Called once for every picture that had to be converted, and for every file of floats.
   let note: (String) -> Void
 
-  /// Calls `body` with pieces of at most `Predictor.batch` images `[N, C, H, W]`; no more are in memory at once.
+  /// Calls `body` with at most `Predictor.batch` images `[N, C, H, W]` at a time; no more are in memory at once.
   func read(_ body: (_ names: [Name], _ pixels: Pixels) throws -> Void) throws {
     var names: [Name] = []
     var pixels: [UInt8] = []
@@ -52,7 +52,7 @@ struct ImageFiles {
     try flush()
   }
 
-  /// A picture in the network's size and colours.
+  /// A picture in the network's size and channels.
   private func picture(_ bytes: [UInt8], _ path: String) throws -> [UInt8] {
     var (image, changes) = try Image.decode(bytes, channels: shape.channels, name: path)
     if image.shape != shape {

@@ -1,29 +1,29 @@
 import Foundation
 import Synchronization
 
-/// The signals that ask a run to stop. The first lets it stop between two runs of proposals; the second
-/// of the same kind ends the program at once, as the system does.
+/// The signals that ask a run to stop. The first one stops it between two runs of proposals; a second one of the
+/// same kind ends the program at once, the system's default.
 enum Interrupts {
   private static let pending = Atomic<Int32>(0)
 
-  /// The signal that asked to stop, if one did.
+  /// The signal that requested a stop, if any.
   static var received: Int32? {
     let signal = pending.load(ordering: .relaxed)
     return signal == 0 ? nil : signal
   }
 
-  /// Stops as a signal would; for output that nobody reads any more.
+  /// Requests a stop as a signal would, for output that nobody reads any more.
   static func request(_ number: Int32) { pending.store(number, ordering: .relaxed) }
 
-  /// A reader that goes away must not end the program in the middle of its work.
+  /// A reader that goes away must not end the program in the middle of work.
   static func ignoreClosedPipes() { signal(SIGPIPE, SIG_IGN) }
 
   static func install() {
     _ = received  // So that the handler finds it initialised.
     ignoreClosedPipes()
-    // A file that grows past a limit of the system is an error with the file's name.
+    // A write past the system's file size limit should be an error with the file's name.
     signal(SIGXFSZ, SIG_IGN)
-    // A program that starts this one from a thread on which signals are blocked passes that on.
+    // A parent process that blocks signals passes the blocked signals on.
     var blocked = sigset_t()
     sigemptyset(&blocked)
     for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&blocked, number) }
@@ -33,7 +33,7 @@ enum Interrupts {
         Interrupts.request(number)
         signal(number, SIG_DFL)
       }
-      // `nohup` and shells that run it in the background have it ignored: so it stays.
+      // `nohup` and shells that run it in the background ignore the signal: keep it ignored.
       if isIgnore(previous) { signal(number, SIG_IGN) }
     }
   }

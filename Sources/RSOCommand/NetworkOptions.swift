@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import RSO
 
-/// Which network.
+/// The network to use.
 struct NetworkOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
@@ -17,16 +17,16 @@ struct NetworkOptions: ParsableArguments {
       valueName: "file.json"), completion: .file(extensions: ["json"]))
   var network: String?
 
-  /// Whether any network was asked for.
+  /// Whether any network was requested.
   var isGiven: Bool { layers != nil || network != nil }
 
-  /// The data set of the paper's network that `--network` names.
+  /// The data set of the paper's network named by `--network`.
   var paperData: String? { network.flatMap { Self.paperLayers[$0] != nil ? $0 : nil } }
 
   private static let paperLayers = ["mnist": 6, "cifar10": 9]
 
-  /// - Parameter paperLayers: of the paper's network for `data`.
-  /// - Throws: `RSOError` naming the option, or the file and the layer that is wrong.
+  /// - Parameter paperLayers: the layers of the paper's network for `data`.
+  /// - Throws: `RSOError` naming the option, or the file and the wrong layer.
   func network(for data: Dataset, paperLayers: Int) throws -> Network {
     try network(input: data.train.shape, classes: data.classes, paperLayers: paperLayers)
   }

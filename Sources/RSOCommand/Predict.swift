@@ -67,18 +67,18 @@ struct Predict: ParsableCommand {
           ? try table.json(name, prediction)
           : csv ? table.csvRow(name, prediction) : table.row(name, prediction)
       }
-      // Nobody reads on: that is no error.
+      // The reader has gone, which is no error.
       if !Console.write(text) { throw ExitCode(0) }
     }
   }
 }
 
-/// Predictions as text, each with its line feed.
+/// Predictions as text, each ending with a line feed.
 private struct Table {
-  /// Of the classes.
+  /// The names of the classes.
   let names: [String]
   let top: Int
-  /// Of the files' names.
+  /// The width of the file names.
   let width: Int
 
   // MARK: For people
@@ -111,9 +111,9 @@ private struct Table {
     }
     var image: String
     var index: Int?
-    /// The most probable first.
+    /// The classes, most probable first.
     var classes: [Class]
-    /// Of every class in order.
+    /// The logit of every class, in order.
     var logits: [Float]
 
     enum CodingKeys: String, CodingKey { case image, index, classes, logits }
@@ -147,7 +147,7 @@ private struct Table {
         + prediction.ranking.prefix(top).flatMap { [names[$0], "\(shares[$0])"] })
   }
 
-  /// Quoted where RFC 4180 asks for it.
+  /// A line of CSV; fields are quoted where RFC 4180 requires it.
   private func csvLine(_ fields: [String]) -> String {
     fields.map { field in
       guard field.contains(where: { ",\"\n\r".contains($0) }) else { return field }

@@ -1,14 +1,14 @@
 import ArgumentParser
 import RSO
 
-/// Settings for a purpose.
+/// A set of settings for one purpose.
 enum Preset: String, CaseIterable, ExpressibleByArgument {
-  /// A good MNIST network within two minutes: a small batch, sixteen weights on each, and few cycles; the upper
-  /// layers, whose tests cost least, are swept several times, and the lowest, whose tests cost most, stay as they
-  /// were drawn. docs/options.md has what each of these does.
+  /// A good MNIST network within two minutes: a small batch, sixteen weights on each, and few cycles. The upper
+  /// layers, whose tests cost least, are swept several times; the lowest, whose tests cost most, keep their
+  /// initial weights. docs/options.md explains each of these settings.
   case quick
 
-  /// Sets what the preset decides; the layers it names are swept so where `network` has them.
+  /// Applies the preset's settings; its sweeps apply to those of its layers that `network` has.
   func apply(to settings: inout SearchSettings, network: Network) {
     switch self {
     case .quick:

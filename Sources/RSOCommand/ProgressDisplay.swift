@@ -1,8 +1,8 @@
 import Foundation
 import RSO
 
-/// What a run shows while it goes on: a line for every finished tensor and, on a terminal, one below
-/// them that is rewritten in place.
+/// The display of a run in progress: a line for every finished tensor and, on a terminal, one below them that is
+/// rewritten in place.
 struct ProgressDisplay {
   private let isTerminal: Bool
   private let isQuiet: Bool
@@ -15,25 +15,25 @@ struct ProgressDisplay {
       !quiet && isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
   }
 
-  /// Writes a line that stays.
+  /// Writes a permanent line.
   mutating func line(_ text: String) {
     if isQuiet { return }
     write((hasLine ? "\r\u{1B}[K" : "") + text + "\n")
     hasLine = false
   }
 
-  /// Whether it is time to replace the line at the bottom.
+  /// Whether the bottom line is due for an update.
   var isDue: Bool { isTerminal && ContinuousClock.now - drawn > .milliseconds(100) }
 
-  /// Replaces the line at the bottom.
+  /// Replaces the bottom line.
   mutating func update(_ text: String) {
-    // In one write, and without an empty line in between: so it does not flicker.
+    // One write without an empty line in between avoids flicker.
     write("\r" + text.prefix(Self.width - 1) + "\u{1B}[K")
     hasLine = true
     drawn = .now
   }
 
-  /// Takes the line at the bottom away.
+  /// Removes the bottom line.
   mutating func clear() {
     if hasLine { write("\r\u{1B}[K") }
     hasLine = false
@@ -43,7 +43,7 @@ struct ProgressDisplay {
     if !Console.write(text) { Interrupts.request(SIGPIPE) }
   }
 
-  /// Characters in a line of the terminal.
+  /// The width of the terminal in characters.
   static var width: Int {
     var size = winsize()
     let found = ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
@@ -62,7 +62,7 @@ func duration(_ seconds: Double) -> String {
   return (days > 0 ? "\(days) d " : "") + "\(hours):\(two(minutes)):\(rest)"
 }
 
-/// A number with a fixed count of decimals.
+/// A number with a fixed number of decimals.
 func fixed(_ value: Double, _ decimals: Int) -> String {
   String(format: "%.\(decimals)f", value)
 }
@@ -70,7 +70,7 @@ func fixed(_ value: Double, _ decimals: Int) -> String {
 func percent(_ share: Double, _ decimals: Int = 2) -> String { fixed(100 * share, decimals) + " %" }
 
 extension String {
-  /// The text with spaces up to a width.
+  /// The text padded with spaces to a width.
   func padded(_ width: Int, right: Bool = false) -> String {
     let spaces = String(repeating: " ", count: max(0, width - count))
     return right ? spaces + self : self + spaces

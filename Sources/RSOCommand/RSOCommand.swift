@@ -26,7 +26,7 @@ struct RSOCommand: ParsableCommand {
       DataCommand.self,
     ])
 
-  /// Errors of the library read `rso: error: …`; those of the command line's form are the parser's own.
+  /// Errors of the library read `rso: error: …`; the parser prints its own errors about the command line's form.
   static func main() {
     do {
       var command = try parseAsRoot()

@@ -1,7 +1,7 @@
 import RSO
 
 extension RSOError {
-  /// The same with options in the place of the library's names: `batchSize` is `--batch`.
+  /// The same error with options in place of the library's names: `batchSize` becomes `--batch`.
   var inOptions: RSOError {
     RSOError(
       Self.inOptions(subject), Self.inOptions(problem), hint: hint.map(Self.inOptions))
@@ -17,7 +17,7 @@ extension RSOError {
   ]
 
   private static func inOptions(_ text: String) -> String {
-    // Every second part stands between backticks.
+    // Every second part was between backticks.
     let parts = text.split(separator: "`", omittingEmptySubsequences: false).map(String.init)
     guard parts.count > 2 else { return text }
     return parts.enumerated().reduce("") { result, part in

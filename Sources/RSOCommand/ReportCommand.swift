@@ -49,7 +49,7 @@ struct ReportCommand: ParsableCommand {
       let configuration = record.checkpoint.configuration
       _ = try classNames.names(for: configuration.network)
       return try ReportRun(
-        // Two runs of one name are told apart by their paths.
+        // Paths tell two runs of the same name apart.
         name: names.count { $0 == name } > 1 ? path : name, record: record,
         data: options.dataset(of: configuration), threads: threads)
     }

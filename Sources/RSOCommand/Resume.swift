@@ -1,11 +1,11 @@
 import Foundation
 import RSO
 
-/// Options of a run that goes on: those that were given must say what the run's own settings say.
+/// Options when resuming a run: any that are given must agree with the run's own settings.
 extension Train {
   static var hint: String { "leave it out to go on; another value needs a run of its own" }
 
-  /// - Throws: `RSOError` naming the option, the run's value and the one that was given.
+  /// - Throws: `RSOError` naming the option, the run's value and the given value.
   func requireAgreement(with configuration: RunConfiguration) throws {
     func require(_ option: String, _ own: String, _ found: String) throws {
       guard own == found else {
@@ -38,9 +38,9 @@ extension Train {
 }
 
 extension DataOptions {
-  /// The run's data, from where they were or from where the options say.
+  /// The run's data, from their original place or from where the options say.
   ///
-  /// - Throws: `RSOError` if they are not those that the run was started with.
+  /// - Throws: `RSOError` if they are not the data that the run was started with.
   func dataset(of configuration: RunConfiguration) throws -> Dataset {
     var options = self
     let own = configuration.data
@@ -69,7 +69,7 @@ extension DataDescription {
 }
 
 extension SearchSettings {
-  /// Every setting by its option.
+  /// Every setting, with its option.
   fileprivate var words: [(option: String, value: String)] {
     let sweeps = sweeps.filter { $0.value != 1 }.sorted { $0.key < $1.key }
       .map { "\($0)=\($1)" }.joined(separator: ",")
@@ -86,7 +86,7 @@ extension SearchSettings {
 }
 
 extension Network {
-  /// The first thing in which two networks differ, in words; `nil` where they are the same.
+  /// The first difference between two networks, in words; `nil` if they are equal.
   func difference(from other: Network) -> (own: String, other: String)? {
     if self == other { return nil }
     if input != other.input { return ("images of \(input)", "images of \(other.input)") }

@@ -1,7 +1,7 @@
 import ArgumentParser
 import RSO
 
-/// The settings of a search, each only where it was given.
+/// The settings of a search, each set only if it was given.
 struct SearchOptions: ParsableArguments {
   @Option(help: "Settings for a purpose: quick learns MNIST in minutes. Other options override it.")
   var preset: Preset?
@@ -82,7 +82,7 @@ struct SearchOptions: ParsableArguments {
       valueName: "pattern"))
   var only: [String] = []
 
-  /// `base`, changed by the preset and then by every option that was given.
+  /// `base`, changed first by the preset and then by every given option.
   ///
   /// - Throws: `RSOError` naming the option.
   func settings(over base: SearchSettings = SearchSettings(), network: Network) throws
@@ -123,7 +123,7 @@ struct SearchOptions: ParsableArguments {
   }
 }
 
-/// `5000`, or `1000:2,2500:2,5000`: sizes and how many cycles each lasts, the last one to the end.
+/// `5000`, or `1000:2,2500:2,5000`: sizes and how many cycles each lasts; the last one lasts to the end.
 struct BatchArgument: ExpressibleByArgument {
   var first: [SearchSettings.BatchStep] = []
   var last = 0
@@ -135,7 +135,7 @@ struct BatchArgument: ExpressibleByArgument {
   }
 }
 
-/// `1`, or `1:2,channel`: lengths of rounds and how many cycles each lasts, the last one to the end.
+/// `1`, or `1:2,channel`: lengths of rounds and how many cycles each lasts; the last one lasts to the end.
 struct RoundArgument: ExpressibleByArgument {
   var first: [SearchSettings.RoundStep] = []
   var last: SearchSettings.Span
@@ -147,7 +147,7 @@ struct RoundArgument: ExpressibleByArgument {
   }
 }
 
-/// `a:2,b:1,c`: what lasts for some cycles, and what comes after it.
+/// `a:2,b:1,c`: values that last a number of cycles each, and the value after them.
 private struct Schedule<Value> {
   var first: [(value: Value, cycles: Int)] = []
   var last: Value
@@ -178,7 +178,7 @@ extension SearchSettings.TensorOrder: ExpressibleByArgument {
 
   public static var allValueStrings: [String] { allCases.map(\.word) }
 
-  /// As on the command line.
+  /// The value in command-line syntax.
   var word: String {
     switch self {
     case .outputToInput: "output-to-input"
@@ -195,7 +195,7 @@ extension SearchSettings.ElementOrder: ExpressibleByArgument {
 
   public static var allValueStrings: [String] { allCases.map(\.word) }
 
-  /// As on the command line.
+  /// The value in command-line syntax.
   var word: String {
     switch self {
     case .rowMajor: "row-major"

@@ -1,15 +1,15 @@
 import RSO
 
-/// The shortcuts of a network as lines beside its layers, for a table with a row for the images and one for
-/// every layer:
+/// The shortcuts of a network, drawn as lines beside its layers, for a table with one row for the images and one
+/// for every layer:
 ///
 ///     conv0  ─╮
 ///     relu1   │
 ///     conv1   │
 ///     add1   ◂╯
 ///
-/// A layer that reads the one before it needs no line. Every other value that is read has a column of its own, from its
-/// row to the last that reads it.
+/// A layer that reads the one before it needs no line. Every other value that is read has its own column, from its
+/// row to the last row that reads it.
 func shortcutDrawing(_ network: Network) -> [String] {
   struct Line {
     var column: Int
@@ -23,7 +23,7 @@ func shortcutDrawing(_ network: Network) -> [String] {
   }
   var lines: [Line] = []
   for (start, ends) in ends.sorted(by: { $0.key < $1.key }) {
-    // The first column that is free from here on: one that ends at this row can begin anew below.
+    // The first column free from this row on; a column whose line ends at this row is free below it.
     let taken = Set(lines.filter { $0.last >= start }.map(\.column))
     let column = (0...taken.count).first { !taken.contains($0) } ?? 0
     lines.append(Line(column: column, start: start, ends: ends))

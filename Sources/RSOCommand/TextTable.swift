@@ -1,9 +1,9 @@
-/// Rows of text in columns, names to the left and numbers to the right.
+/// Rows of text in columns, names left-aligned and numbers right-aligned.
 struct TextTable {
   private var rows: [[String]]
   private let left: Int
 
-  /// - Parameter left: how many columns stand to the left.
+  /// - Parameter left: how many columns are left-aligned.
   init(_ head: [String], left: Int) {
     rows = [head]
     self.left = left

@@ -1,23 +1,23 @@
-/// How long the rest of a run takes: as long as each tensor took when it was last swept, and where it
-/// has not been yet, what its multiply-adds let expect.
+/// Estimates how long the rest of a run takes: every tensor as long as its last sweep or, before its first, as
+/// long as its multiply-adds suggest.
 ///
-/// Cycles may have mini-batches of different sizes. All that is kept is for a cycle of cost 1; what a cycle
-/// of another cost took is divided by it.
+/// Cycles may have mini-batches of different sizes. All stored times are for a cycle of cost 1; times from other
+/// cycles are divided by the cycle's cost.
 struct TimeEstimate {
-  /// A sweep's proposals, and multiply-adds.
+  /// A sweep's proposals and multiply-adds.
   struct Work {
     var proposals: Int
     var perProposal: Double
-    /// Of the cache before them and of the evaluation after them.
+    /// Multiply-adds of the cache before the proposals and of the evaluation after them.
     var rest: Double
   }
 
   private let work: [Work]
-  /// Seconds of the last sweep of every tensor, all included.
+  /// Total seconds of the last sweep of every tensor.
   private var seconds: [Double?]
-  /// Of every tensor that was watched: seconds of one proposal.
+  /// Seconds of one proposal, for every tensor that was watched.
   private var perProposal: [Double?]
-  /// Seconds beside the proposals so far, and their multiply-adds.
+  /// Seconds spent outside proposals so far, and the multiply-adds they took.
   private var rest = (seconds: 0.0, work: 0.0)
   private var current: Current?
 
@@ -25,14 +25,14 @@ struct TimeEstimate {
     var sweep: Int
     var cost: Double
     var start: ContinuousClock.Instant
-    /// After the first proposals, which come after the cache, and after the last so far.
+    /// After the first proposals, which follow the cache; `last` is after the latest ones.
     var first: (time: ContinuousClock.Instant, done: Int)?
     var last: (time: ContinuousClock.Instant, done: Int)?
   }
 
   /// - Parameters:
-  ///   - work: of every sweep of a cycle.
-  ///   - earlier: seconds of the sweeps that are done, from the run's first, each over its cycle's cost.
+  ///   - work: the work of every sweep of a cycle.
+  ///   - earlier: seconds of the finished sweeps from the run's start, each divided by its cycle's cost.
   init(work: [Work], earlier: [Double] = []) {
     self.work = work
     seconds = Array(repeating: nil, count: work.count)
@@ -46,7 +46,7 @@ struct TimeEstimate {
     current = Current(sweep: sweep, cost: cost, start: time)
   }
 
-  /// `done` proposals of the sweep are judged.
+  /// Records that `done` proposals of the sweep have been judged.
   mutating func judged(_ done: Int, at time: ContinuousClock.Instant) {
     guard let current else { return }
     self.current?.last = (time, done)
@@ -58,7 +58,7 @@ struct TimeEstimate {
       (time - first.time) / .seconds(1) / Double(done - first.done) / current.cost
   }
 
-  /// The sweep and the evaluation after it are done.
+  /// Records the end of the sweep and of the evaluation after it.
   mutating func end(at time: ContinuousClock.Instant) {
     guard let current else { return }
     let total = (time - current.start) / .seconds(1) / current.cost
@@ -70,7 +70,7 @@ struct TimeEstimate {
     self.current = nil
   }
 
-  /// Seconds of a whole sweep; `nil` while there is too little to tell it from.
+  /// Seconds of a whole sweep; `nil` while there is too little to estimate it from.
   private func expected(_ sweep: Int) -> Double? {
     if let seconds = seconds[sweep] { return seconds }
     guard let one = expectedPerProposal(sweep) else { return nil }
@@ -78,11 +78,11 @@ struct TimeEstimate {
     return one * Double(work[sweep].proposals) + work[sweep].rest * perRest
   }
 
-  /// Seconds of one proposal: as measured, or on the line through the tensors with the least and with
-  /// the most work of those that were.
+  /// Seconds of one proposal: measured, or from the line through the measured tensors with the least and most
+  /// work.
   ///
-  /// A proposal takes time even where there is hardly anything to compute. One tensor alone does not
-  /// tell that part from the rest, and says nothing of those with far more work.
+  /// A proposal takes time even if there is hardly anything to compute. A single tensor does not separate that
+  /// part from the rest, and does not predict tensors with far more work.
   private func expectedPerProposal(_ sweep: Int) -> Double? {
     if let measured = perProposal[sweep] { return measured }
     let points = zip(work, perProposal).compactMap { work, seconds in
@@ -99,16 +99,16 @@ struct TimeEstimate {
     return max(least.seconds + slope * (wanted - least.work), 0)
   }
 
-  /// Seconds left of the current sweep's proposals.
+  /// Seconds left for the current sweep's proposals.
   var sweepLeft: Double? {
     guard let current, let done = current.last?.done else { return nil }
     let left = Double(work[current.sweep].proposals - done)
     return expectedPerProposal(current.sweep).map { $0 * left * current.cost }
   }
 
-  /// Seconds left of the run.
+  /// Seconds left for the run.
   ///
-  /// - Parameter cycles: what the cycles that follow the current one cost.
+  /// - Parameter cycles: the cost of the cycles that follow the current one.
   func runLeft(cycles: Double) -> Double? {
     guard let current, var left = sweepLeft else { return nil }
     for sweep in work.indices {

@@ -112,7 +112,7 @@ struct Train: ParsableCommand {
       initialModel: saveInitial.map { URL(fileURLWithPath: $0) }, output: output)
   }
 
-  /// The network, and the weights to start from; `nil`: drawn from the seed.
+  /// The network, and the initial weights; `nil` to draw them from the seed.
   private func start(
     on data: Dataset, paperLayers: Int
   ) throws -> (network: Network, parameters: Parameters?) {
@@ -149,14 +149,14 @@ struct Train: ParsableCommand {
     return (network, model.parameters)
   }
 
-  /// A session of the run in a folder.
+  /// A session that resumes the run in a folder.
   private func resumed(at folder: String) throws -> TrainingSession {
     let device = try device.resolved()
     var search: RandomSearch?
     let run = try RunFolder(resuming: URL(fileURLWithPath: folder)) { checkpoint in
       let configuration = checkpoint.configuration
       try requireAgreement(with: configuration)
-      // The report of a finished run needs no data.
+      // Reporting on a finished run needs no data.
       guard !checkpoint.isFinished || data.isGiven else { return }
       let data = try data.dataset(of: configuration)
       guard !checkpoint.isFinished else { return }
@@ -168,7 +168,7 @@ struct Train: ParsableCommand {
     return try TrainingSession(resuming: search, run, folder: folder, output: output)
   }
 
-  /// `runs/mnist-20260131-235959`, or the same with a number behind it where that exists.
+  /// `runs/mnist-20260131-235959`, with a number appended if that exists.
   private static func defaultFolder(_ name: String) -> String {
     let formatter = DateFormatter()
     formatter.locale = Locale(identifier: "en_US_POSIX")

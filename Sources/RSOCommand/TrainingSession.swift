@@ -3,32 +3,32 @@ import Foundation
 import RSO
 import RSOFormats
 
-/// A run from where it stands to its end, or until it is told to stop.
+/// A run from its current position to its end, or until it is told to stop.
 struct TrainingSession {
   /// What a run prints.
   enum Output { case table, quiet, json }
 
-  /// `nil` where the run is finished.
+  /// `nil` if the run is finished.
   private var search: RandomSearch?
   private let folder: RunFolder
-  /// For TensorBoard; `nil` where the run is finished.
+  /// For TensorBoard; `nil` if the run is finished.
   private let events: EventLog?
-  /// The folder as the user calls it.
+  /// The folder's path as the user gave it.
   private let path: String
   private let output: Output
   private var display: ProgressDisplay
   private var estimate: TimeEstimate
   private let start = ContinuousClock.now
 
-  /// A new run: makes its folder.
+  /// Starts a new run and makes its folder.
   ///
-  /// - Throws: `RSOError`; the folder is then as it was.
+  /// - Throws: `RSOError`; the folder is then unchanged.
   init(
     beginning search: RandomSearch, _ configuration: RunConfiguration, folder path: String,
     initialModel: URL?, output: Output
   ) throws {
     var search = search
-    // A model has running statistics, and those come with an evaluation.
+    // A model includes running statistics, which an evaluation computes.
     let test = try search.evaluate()
     let folder = try RunFolder(
       creating: URL(fileURLWithPath: path),
@@ -41,7 +41,7 @@ struct TrainingSession {
     describe(search, "untrained: test accuracy \(percent(test.accuracy))")
   }
 
-  /// A run that goes on.
+  /// Resumes a run.
   ///
   /// - Throws: `RSOError` if the event file cannot be written.
   init(
@@ -58,7 +58,7 @@ struct TrainingSession {
     if search?.position == RandomSearch.Position(), let events, events.isEmpty,
       let test = try search?.evaluate(), let model = search?.model
     {
-      // The run was killed between its first checkpoint and this.
+      // The run was killed after its first checkpoint and before this step.
       try events.begin(model, test: test)
     }
     self.init(search, folder, events, path, output)
@@ -91,7 +91,7 @@ struct TrainingSession {
       } ?? [])
   }
 
-  /// - Throws: `RSOError`, or `ExitCode` of the signal that stopped it; the folder can be resumed.
+  /// - Throws: `RSOError`, or the `ExitCode` of the signal that stopped it; the folder can be resumed.
   mutating func run() throws {
     guard search != nil else {
       if output != .json {
@@ -123,7 +123,7 @@ struct TrainingSession {
     try summary(isRun: true)
   }
 
-  /// Searches one tensor and writes what came of it; `false` when told to stop.
+  /// Searches one tensor and writes the results; `false` if told to stop.
   private mutating func sweep() throws -> Bool {
     guard var search else { return false }
     defer { self.search = search }
@@ -132,7 +132,7 @@ struct TrainingSession {
       sweep: search.position.sweep, cost: search.settings.cost(ofCycles: cycle..<cycle + 1),
       at: .now)
     var report: RandomSearch.SweepReport?
-    // One sweep at a time: what is written needs the search, and that is busy while it runs.
+    // One sweep at a time: writing results needs the search, which is busy while it runs.
     self.search = nil
     try search.run { event in
       switch event {
@@ -148,7 +148,7 @@ struct TrainingSession {
     }
     guard let report else { return false }
     estimate.end(at: .now)
-    // The checkpoint comes last: what is behind it is cut off when the run goes on.
+    // The checkpoint comes last: resuming cuts off whatever is beyond it.
     let model = search.model
     try events?.record(report, model: model)
     try folder.record(
@@ -171,7 +171,7 @@ struct TrainingSession {
 extension TrainingSession {
   private var resumeCommand: String { "rso train --run \(quoted(path)) --resume" }
 
-  /// A word of a shell.
+  /// The text as one word for a shell.
   private func quoted(_ text: String) -> String {
     let plain = text.allSatisfy {
       $0.isASCII && ($0.isLetter || $0.isNumber || "/._-+=:@%".contains($0))
@@ -203,7 +203,7 @@ extension TrainingSession {
       + [kept, loss, test, best, time].map { $0.padded(10, right: true) }.joined()
   }
 
-  /// The line at the bottom; on a narrow terminal without what can be missed first.
+  /// The bottom line; a narrow terminal loses the least important parts first.
   private func status(_ judged: RandomSearch.Event.Judged) -> String {
     let settings = folder.checkpoint.configuration.settings
     let cycles = settings.cycles
@@ -224,7 +224,7 @@ extension TrainingSession {
     return head + middle.reversed().joined() + tail
   }
 
-  /// How it ended, for programs.
+  /// How the run ended, for programs.
   private struct Answer: Encodable {
     var run: String
     var testAccuracy: Double?
@@ -266,10 +266,10 @@ extension TrainingSession {
   }
 }
 
-/// Bytes of memory that this process has held at most.
+/// The peak memory of this process, in bytes.
 private var peakMemory: Int {
   var usage = rusage()
-  // 0 is RUSAGE_SELF, which has another type on every system.
+  // 0 is RUSAGE_SELF, whose type differs between systems.
   getrusage(0, &usage)
   #if canImport(Darwin)
     return usage.ru_maxrss

@@ -2,17 +2,17 @@ import Foundation
 import RSO
 import SwiftProtobuf
 
-/// A file of TensorBoard events: records of a length, its checksum, an event and its checksum.
+/// A file of TensorBoard events: records of a length, its checksum, an event and the event's checksum.
 ///
 /// Source: https://www.tensorflow.org/tutorials/load_data/tfrecord, "TFRecords format details".
 final class EventFile {
   private let file: AppendingFile
-  /// Whether there is nothing but what says which kind of file it is.
+  /// Whether the file holds nothing but the event that states its version.
   private(set) var isEmpty: Bool
 
-  /// Opens a file for appending; makes one that says what it is where there is none.
+  /// Opens a file for appending; creates it with its version event if it does not exist.
   ///
-  /// - Parameter step: events behind this step are cut off, and all from the first damaged one on.
+  /// - Parameter step: events after this step are cut off, as is everything from the first damaged event on.
   init(_ url: URL, keepingTo step: Int) throws {
     let bytes = FileManager.default.fileExists(atPath: url.path) ? try readFile(url) : []
     let kept = Self.length(of: bytes, to: step)
@@ -33,7 +33,7 @@ final class EventFile {
     if case .summary = event.what { isEmpty = false }
   }
 
-  /// Waits until all events are on the disk.
+  /// Waits until all events are on disk.
   func synchronize() throws { try file.synchronize() }
 
   // MARK: Records
@@ -44,7 +44,7 @@ final class EventFile {
       + littleEndian(maskedChecksum(content[...]))
   }
 
-  /// The content of the record at `place`; `nil` where it is cut short or damaged.
+  /// The content of the record at `place`; `nil` if it is cut short or damaged.
   static func content(of bytes: [UInt8], at place: Int) -> ArraySlice<UInt8>? {
     guard bytes.count - place >= 16 else { return nil }
     let head = bytes[place..<(place + 8)]
@@ -57,7 +57,7 @@ final class EventFile {
     return littleEndian(maskedChecksum(content)).elementsEqual(sum) ? content : nil
   }
 
-  /// The bytes of the sound events up to a step.
+  /// The number of bytes of intact events up to a step.
   private static func length(of bytes: [UInt8], to step: Int) -> Int {
     var place = 0
     while let content = content(of: bytes, at: place),
@@ -74,7 +74,7 @@ final class EventFile {
 
   // MARK: Checksums
 
-  /// CRC-32C, turned and shifted so that a checksum of checksums is none of its own.
+  /// CRC-32C, rotated and offset, so that checksums inside checksummed data do no harm.
   static func maskedChecksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
     let sum = checksum(bytes)
     return (sum >> 15 | sum << 17) &+ 0xa282_ead8

@@ -3,24 +3,24 @@ import RSO
 
 /// The history of a run for TensorBoard, in the run's folder.
 ///
-/// A step is one finished tensor. For every tensor there are loss, kept share, σ and seconds under its name, and
-/// accuracy and loss on the test set; for every cycle those of the test set, its seconds, a histogram of each tensor and
-/// the filters of the first layer.
+/// A step is one finished tensor. Every tensor has its loss, kept share, σ and seconds under its name, and the
+/// accuracy and loss on the test set. Every cycle has those of the test set, its seconds, a histogram of each
+/// tensor and the filters of the first layer.
 package final class EventLog {
   /// TensorBoard looks for `tfevents` in the name.
   package static let name = "events.out.tfevents.rso"
 
   private let file: EventFile
   private let settings: SearchSettings
-  /// Sweeps in a cycle.
+  /// The number of sweeps in a cycle.
   private let sweeps: Int
   private var cycleSeconds: Double
 
-  /// Opens the history of a run, or begins one; what lies behind the run's position is cut off.
+  /// Opens or begins the history of a run; cuts off whatever is beyond the run's position.
   ///
   /// - Parameters:
-  ///   - sweeps: in a cycle.
-  ///   - cycleSeconds: what the current cycle has taken so far.
+  ///   - sweeps: the number of sweeps in a cycle.
+  ///   - cycleSeconds: the seconds that the current cycle has taken so far.
   package init(
     folder: URL, settings: SearchSettings, sweeps: Int, position: RandomSearch.Position,
     cycleSeconds: Double = 0
@@ -33,18 +33,18 @@ package final class EventLog {
       keepingTo: position.cycle * sweeps + position.sweep)
   }
 
-  /// Whether not even the model that the run starts from was written.
+  /// Whether nothing has been written yet, not even the initial model.
   package var isEmpty: Bool { file.isEmpty }
 
-  /// Writes the model that the run starts from.
+  /// Writes the initial model of the run.
   package func begin(_ model: Model, test: Evaluation) throws {
     try append(cycleValues(model, test), step: 0)
     try file.synchronize()
   }
 
-  /// Writes a finished tensor and, with the last of a cycle, the cycle.
+  /// Writes a finished tensor and, if it is the last of its cycle, the cycle.
   ///
-  /// - Parameter model: after the tensor.
+  /// - Parameter model: the model after the tensor.
   package func record(_ report: RandomSearch.SweepReport, model: Model) throws {
     let name = report.parameter
     let slot = model.parameters.slots.first { $0.name == name }
@@ -111,7 +111,7 @@ package final class EventLog {
 }
 
 extension TensorBoardHistogram {
-  /// Thirty buckets of equal width from the smallest to the largest value; one where all are equal.
+  /// Thirty buckets of equal width from the smallest to the largest value; one bucket if all values are equal.
   init(_ values: ArraySlice<Float>) {
     let values = values.map { Double($0) }
     min = values.min() ?? 0

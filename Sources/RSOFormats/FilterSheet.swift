@@ -1,10 +1,10 @@
 import Foundation
 import RSO
 
-/// The filters of a network's first layer side by side, as a picture.
+/// The filters of a network's first layer, side by side in one picture.
 ///
-/// Zero is grey, the largest weight in size black or white; one scale for all. Filters of one input channel are grey, of
-/// three coloured; of any other number each channel is a picture of its own.
+/// Zero is grey, and the largest absolute weight is black or white, on one scale for all filters. Filters of one
+/// input channel are grey, those of three are coloured; with any other number, each channel is a separate picture.
 struct FilterSheet {
   let pixels: [UInt8]
   let width: Int
@@ -14,11 +14,11 @@ struct FilterSheet {
   /// The parameter shown.
   let name: String
 
-  /// A screen's pixels for each weight of a small filter.
+  /// Screen pixels for each weight of a small filter.
   private static let zoom = 8
   private static let mostTiles = 64
 
-  /// `nil` where the first layer with weights has none that are a picture of its input.
+  /// `nil` if the weights of the first layer that has some are no picture of its input.
   init?(_ network: Network, _ parameters: Parameters) {
     guard let slot = parameters.slots.first(where: { $0.role == .weight }) else { return nil }
     let input: Shape
@@ -41,7 +41,7 @@ struct FilterSheet {
     width = columns * tileWidth
     height = (tiles + columns - 1) / columns * tileHeight
 
-    // What lies between the filters is white.
+    // The space between the filters is white.
     var pixels = [UInt8](repeating: 255, count: width * height * channels)
     for tile in 0..<tiles {
       let (top, left) = (tile / columns * tileHeight + 1, tile % columns * tileWidth + 1)

@@ -8,7 +8,7 @@ public struct Image: Hashable, Sendable {
   /// Channels are 1 (grey) or 3 (red, green, blue).
   public let shape: Shape
 
-  /// - Throws: `RSOError` when the pixels do not fill the shape.
+  /// - Throws: `RSOError` if the pixels do not fill the shape.
   public init(pixels: [UInt8], shape: Shape) throws {
     guard pixels.count == shape.count, shape.count > 0 else {
       throw RSOError("image", "expected the pixels of \(shape), found \(pixels.count)")
@@ -17,7 +17,7 @@ public struct Image: Hashable, Sendable {
     self.shape = shape
   }
 
-  /// Of `[height][width][channels]`, the order of image files.
+  /// An image from `[height][width][channels]`, the order in image files.
   init(interleaved bytes: [UInt8], shape: Shape) throws {
     let (channels, area) = (shape.channels, shape.area)
     var pixels = [UInt8](repeating: 0, count: bytes.count)
@@ -31,8 +31,8 @@ public struct Image: Hashable, Sendable {
 
   /// The same picture in another size.
   ///
-  /// Every new pixel is the mean of those around it, weighted by a triangle as wide as two pixels of the coarser of
-  /// both pictures: what is made smaller is smoothed, what is made larger is interpolated.
+  /// Every new pixel is a mean of the pixels around it, weighted by a triangle two pixels wide, measured in the
+  /// coarser of the two pictures: reducing smooths, enlarging interpolates.
   public func resized(height: Int, width: Int) -> Image {
     if height == shape.height && width == shape.width { return self }
     let rows = Self.weights(from: shape.height, to: height)
@@ -64,7 +64,7 @@ public struct Image: Hashable, Sendable {
     return (try? Image(pixels: result, shape: size)) ?? self
   }
 
-  /// For every new place, the first old one and the weights from there, which sum to 1.
+  /// For every new position, the first old position and the weights from there, which add up to 1.
   private static func weights(from old: Int, to new: Int) -> [(first: Int, weights: [Double])] {
     let scale = Double(old) / Double(new)
     let reach = max(scale, 1)

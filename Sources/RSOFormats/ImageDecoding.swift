@@ -2,12 +2,12 @@ import Foundation
 import RSO
 
 extension Image {
-  /// Formats of files with one picture.
+  /// File formats for one picture.
   public enum Format: String, Sendable {
     case png = "PNG"
     case jpeg = "JPEG"
 
-    /// By the first bytes; `nil` for anything else.
+    /// The format by the first bytes; `nil` for anything else.
     public init?(of bytes: some Sequence<UInt8>) {
       if bytes.starts(with: [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]) {
         self = .png
@@ -19,17 +19,17 @@ extension Image {
     }
   }
 
-  /// Decodes a PNG or JPEG file in as many channels as are wanted: 1 makes it grey, 3 coloured.
+  /// Decodes a PNG or JPEG file into the requested channels: 1 for grey, 3 for colour.
   ///
-  /// libpng or libjpeg-turbo does it, and must be installed. What is transparent becomes white.
+  /// Uses libpng or libjpeg-turbo, which must be installed. Transparent areas become white.
   ///
-  /// - Parameter name: the file, for errors.
+  /// - Parameter name: the file's name, for errors.
   /// - Throws: `RSOError` naming the file and what is wrong with it, or the library that was not found.
   public init(decoding bytes: [UInt8], channels: Int, name: String) throws {
     self = try Self.decode(bytes, channels: channels, name: name).image
   }
 
-  /// The same, and in words what had to be changed, as in "made grey".
+  /// As `init(decoding:channels:name:)`, with descriptions of the changes made, such as "made grey".
   package static func decode(
     _ bytes: [UInt8], channels: Int, name: String
   ) throws -> (image: Image, changes: [String]) {
@@ -50,7 +50,7 @@ extension Image {
     return channels == 3 ? "made of three equal colours" : nil
   }
 
-  /// Sides of more pixels are refused: a small file can claim to be of any size.
+  /// Longer sides are refused: a small file can claim to have any size.
   fileprivate static let longestSide = 20_000
 
   fileprivate static func checkSize(_ width: Int, _ height: Int, _ name: String) throws {
@@ -79,7 +79,7 @@ private struct PNGDecoder: Sendable {
   private let finish: Finish
   private let free: Free
 
-  /// `png_image`: a pointer, seven 32-bit words, a message of 64 bytes. Bytes from its start:
+  /// `png_image`: a pointer, seven 32-bit words, a message of 64 bytes. Byte offsets:
   private enum Place {
     static let version = 8
     static let width = 12
@@ -115,7 +115,7 @@ private struct PNGDecoder: Sendable {
       guard begin(image, bytes.baseAddress, bytes.count) != 0 else { throw failure() }
       let (width, height) = (word(Place.width), word(Place.height))
       try Image.checkSize(width, height, name)
-      // What it holds is a sum of flags: 1 transparency, 2 colours, 4 sixteen bits.
+      // The format is a sum of flags: 1 transparency, 2 colours, 4 sixteen bits.
       let found = word(Place.format)
       let changes = [
         Image.change(ofColours: found & 2 != 0, channels), found & 1 != 0 ? "put on white" : nil,

@@ -3,7 +3,7 @@ import RSO
 import SwiftProtobuf
 
 extension Model {
-  /// The names of input and output in an ONNX file.
+  /// The names of the input and output in an ONNX file.
   public enum ONNXName {
     /// Pixels from 0 to 255, unsigned bytes `[N, C, H, W]`.
     public static let input = "input"
@@ -13,19 +13,19 @@ extension Model {
 
   /// Writes the model for programs that run ONNX.
   ///
-  /// - Throws: `RSOError` if the file cannot be written or the names are not as many as the classes.
+  /// - Throws: `RSOError` if the file cannot be written, or the number of names differs from the number of classes.
   public func writeONNX(to url: URL, classNames: [String]? = nil) throws {
     try AtomicFile.write(onnx(classNames: classNames), to: url)
   }
 
   /// The model as an ONNX file (operator set 17) with its weights inside.
   ///
-  /// It takes pixels as they are in images, as unsigned bytes: the division by 255 and the subtraction of the mean are
-  /// part of it. Batch norm uses the model's running statistics. The number of images is free.
+  /// It takes an image's pixels directly, as unsigned bytes: it divides by 255 and subtracts the mean itself.
+  /// Batch norm uses the model's running statistics. The number of images is free.
   ///
-  /// - Parameter classNames: one for each class; `nil`: their numbers. They go into the metadata, as a list in JSON
-  ///   under `classes`.
-  /// - Throws: `RSOError` if the names are not as many as the classes, or a value is NaN or infinite.
+  /// - Parameter classNames: one for each class; `nil` for their numbers. They go into the metadata under
+  ///   `classes`, as a JSON list.
+  /// - Throws: `RSOError` if the number of names differs from the number of classes, or a value is NaN or infinite.
   public func onnx(classNames: [String]? = nil) throws -> Data {
     let names = classNames ?? (0..<network.classes).map(String.init)
     guard names.count == network.classes else {
@@ -52,12 +52,12 @@ extension Model {
   }
 }
 
-/// Makes the nodes of a graph from the layers of a network, under their names.
+/// Builds the nodes of a graph from the layers of a network, with the layers' names.
 private struct ONNXBuilder {
   private let model: Model
   private let network: Network
   private(set) var graph = ONNXGraph()
-  /// For every value of the network, the name of its tensor, and whether that is `[N, C]` rather than `[N, C, H, W]`.
+  /// For every value of the network, the name of its tensor and whether it is `[N, C]` rather than `[N, C, H, W]`.
   private var values: [(name: String, isFlat: Bool)] = []
 
   init(_ model: Model) {
@@ -70,7 +70,7 @@ private struct ONNXBuilder {
     graph.input = [image]
     values = [(pixels(), false)]
     for index in network.nodes.indices { append(index) }
-    // The output has a name of its own, and no spatial dimensions.
+    // The output has its own name and no spatial dimensions.
     let last = values[network.nodes.count]
     node("Flatten", [last.name], Model.ONNXName.output, [.int("axis", 1)])
     graph.output = [
@@ -86,7 +86,7 @@ private struct ONNXBuilder {
       Model.ONNXName.input, type: .byte, dimensions: [shape.channels, shape.height, shape.width])
   }
 
-  /// Pixels / 255 minus the mean of their channel, as the network was trained on.
+  /// Pixels / 255 minus the mean of their channel, as in training.
   private mutating func pixels() -> String {
     let names = ["pixels", "scaled", "centred"].map { "\(Model.ONNXName.input):\($0)" }
     node("Cast", [Model.ONNXName.input], names[0], [.int("to", Int(ElementType.float.rawValue))])
@@ -197,7 +197,7 @@ private struct ONNXBuilder {
 
   // MARK: Weights
 
-  /// The tensors of a layer that are there, under their own names.
+  /// The tensors that a layer has, under their own names.
   private mutating func weights(_ index: Int, _ roles: [Parameters.Role]) -> [String] {
     roles.compactMap { role in
       let slot = model.parameters.slots.first { $0.node == index && $0.role == role }
@@ -216,14 +216,14 @@ private struct ONNXBuilder {
 
   // MARK: Messages
 
-  /// Element types by the format's numbers.
+  /// Element types, with the format's numbers.
   private enum ElementType: Int32 {
     case float = 1
     case byte = 2
     case integer = 7
   }
 
-  /// What a node of that name makes. A layer may have the name of the graph's output.
+  /// The output of the node called `name`. A layer may have the same name as the graph's output.
   private static func output(_ name: String) -> String {
     name == Model.ONNXName.output ? "\(name):layer" : name
   }

@@ -2,7 +2,7 @@ import CZlib
 import Foundation
 import RSO
 
-/// Writes PNG files of grey or coloured bytes; they are compressed by zlib.
+/// Writes PNG files of grey or coloured bytes, compressed by zlib.
 ///
 /// Source: https://www.w3.org/TR/png-3, sections 5, 9 and 11.
 enum PNG {
@@ -10,7 +10,7 @@ enum PNG {
   ///   - pixels: `[height][width][channels]`.
   ///   - channels: 1 (grey) or 3 (RGB).
   static func encode(_ pixels: [UInt8], width: Int, height: Int, channels: Int) throws -> Data {
-    // Every row begins with the number of its filter: 0, none.
+    // Every row begins with its filter type: 0, none.
     var rows: [UInt8] = []
     rows.reserveCapacity(pixels.count + height)
     for row in 0..<height {

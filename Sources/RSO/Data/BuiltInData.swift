@@ -1,8 +1,8 @@
 import Foundation
 
-/// Finds the data that come with the library.
+/// Finds the data sets that ship with the library.
 ///
-/// `Bundle.module` would do it, but ends the program where the folder is missing; this says where it looked.
+/// `Bundle.module` would do this, but it ends the program if the folder is missing; this type says where it looked.
 enum BuiltInData {
   /// The folder of a built-in data set.
   ///
@@ -25,8 +25,7 @@ enum BuiltInData {
     private static let bundleNames = ["rso_RSO.resources"]
   #endif
 
-  /// Beside the program, also where that was started through a link; beside a bundle that was loaded (tests); in the
-  /// source.
+  /// Beside the program, even if it was started through a link; beside any loaded bundle (for tests); in the source.
   static func candidates(_ name: String) -> [URL] {
     let program = Bundle.main.executableURL?.resolvingSymlinksInPath()
     let process = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Reads CIFAR-10's binary version: six files of 10,000 records, each a byte of label and 3 · 32 · 32 bytes of pixels
+/// Reads CIFAR-10's binary version: six files of 10,000 records, each one label byte and 3 · 32 · 32 pixel bytes
 /// `[C, H, W]`.
 ///
 /// Source: https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version".
@@ -10,10 +10,10 @@ enum CIFAR10 {
   static let recordsPerFile = 10_000
   static let trainFiles = (1...5).map { "data_batch_\($0).bin" }
   static let testFiles = ["test_batch.bin"]
-  /// The folder that the archive unpacks to.
+  /// The folder that the archive unpacks into.
   static let archiveFolder = "cifar-10-batches-bin"
 
-  /// `directory`, or the folder of the archive in it, if one holds any of the files; else `nil`.
+  /// `directory`, or the archive's folder in it, whichever first holds any of the files; `nil` if neither does.
   static func folder(in directory: URL) -> URL? {
     [directory, directory.appendingPathComponent(archiveFolder)].first { folder in
       (trainFiles + testFiles).contains {
@@ -22,7 +22,7 @@ enum CIFAR10 {
     }
   }
 
-  /// The records of some files, one file after another.
+  /// The records of several files, in the order of the files.
   ///
   /// - Throws: `RSOError` naming the file and what is wrong with it.
   static func split(_ files: [String], in folder: URL, recordsPerFile: Int = recordsPerFile) throws

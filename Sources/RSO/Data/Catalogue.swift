@@ -1,4 +1,4 @@
-/// The data sets that are known by name.
+/// The data sets known by name.
 extension KnownData {
   package static let all = [mnist, fashionMNIST, kmnist, cifar10]
 
@@ -39,8 +39,8 @@ extension KnownData {
     downloadSize: 30_900_000, systemFolders: ["/usr/share/datasets/fashion-mnist"], layers: 6,
     cycles: 50)
 
-  // Of KMNIST and CIFAR-10 we found only what torchvision and others state: digests of the archives at their origin. That
-  // of their content we could take from no copy that is surely genuine, so it is not made up here.
+  // For KMNIST and CIFAR-10 we found only the digests that torchvision and others state, those of the original
+  // archives. No copy was certain enough to be genuine to take a digest of the content from, so we state none.
   private static let kmnist = KnownData(
     name: "kmnist", aliases: ["kuzushiji-mnist"], title: "KMNIST, cursive Japanese characters",
     contents: "60,000 + 10,000 images of 1×28×28 in 10 classes", shape: grey28, format: .idx,

@@ -1,7 +1,7 @@
 import Foundation
 
 extension Dataset {
-  /// MNIST, which is built in: 60,000 and 10,000 images of 28×28 pixels in 10 classes.
+  /// The built-in MNIST: 60,000 and 10,000 images of 28×28 pixels in 10 classes.
   public static func mnist(trainLimit: Int? = nil, testLimit: Int? = nil) throws -> Dataset {
     let folder = try BuiltInData.folder("mnist")
     return try Dataset(
@@ -9,7 +9,7 @@ extension Dataset {
       classes: 10, trainLimit: trainLimit, testLimit: testLimit)
   }
 
-  /// A folder of four IDX files under MNIST's names (`train-images-idx3-ubyte`, …), plain or `.gz`.
+  /// A folder of four IDX files with MNIST's names (`train-images-idx3-ubyte`, …), plain or `.gz`.
   ///
   /// Images are grey (`idx3`) or have any number of channels (`idx4`, `[N, C, H, W]`), up to 64×64 pixels.
   public static func idx(
@@ -36,7 +36,7 @@ extension Dataset {
   /// A folder of four NumPy files: `train_images.npy` `[N, H, W]` or `[N, C, H, W]` of `uint8` or `float32`,
   /// `train_labels.npy` `[N]` of integers, and the same for `test_`.
   ///
-  /// Bytes are divided by 255, floats taken as they are.
+  /// Bytes are divided by 255; floats are used unchanged.
   public static func numPy(
     directory: URL, classes: Int? = nil, trainLimit: Int? = nil, testLimit: Int? = nil
   ) throws -> Dataset {
@@ -46,7 +46,7 @@ extension Dataset {
       classes: classes, trainLimit: trainLimit, testLimit: testLimit)
   }
 
-  /// A folder of images in any format that is known: CIFAR-10's binary version, NumPy or IDX files, in this order.
+  /// A folder of images in any known format. Formats are tried in this order: CIFAR-10's binary version, NumPy, IDX.
   public static func folder(_ directory: URL, trainLimit: Int? = nil, testLimit: Int? = nil) throws
     -> Dataset
   {
@@ -67,6 +67,6 @@ extension Dataset {
     return try idx(directory: directory, trainLimit: trainLimit, testLimit: testLimit)
   }
 
-  /// Whether a folder has files of CIFAR-10's binary version.
+  /// Whether a folder holds files of CIFAR-10's binary version.
   package static func isCIFAR10(_ directory: URL) -> Bool { CIFAR10.folder(in: directory) != nil }
 }

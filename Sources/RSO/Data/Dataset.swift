@@ -1,22 +1,22 @@
 /// Images to train on and images to test with.
 public struct Dataset: Sendable {
-  /// What messages call it; for a folder, its name.
+  /// The name used in messages; for a folder, the folder's name.
   public internal(set) var name: String
-  /// What a search trains on, after the limit.
+  /// The training images, after applying the limit.
   public let train: Split
-  /// What it is evaluated with, after the limit.
+  /// The test images, after applying the limit.
   public let test: Split
   /// Labels are in `0..<classes`.
   public let classes: Int
-  /// `[C]`, the mean of pixel / 255, or of floats as they are, over the training images that are used.
+  /// `[C]`, the mean of pixel / 255, or of the floats themselves, over the training images in use.
   public internal(set) var mean: [Float]
 
   /// - Parameters:
-  ///   - classes: at most 1000; where `nil`, 1 + the largest label of both splits, whatever the limits.
-  ///   - trainLimit: how many training images to use, from the first; `nil` uses all.
-  ///   - testLimit: how many test images to use, from the first; `nil` uses all.
+  ///   - classes: at most 1000; if `nil`, 1 + the largest label of both splits, whatever the limits.
+  ///   - trainLimit: how many of the first training images to use; `nil` uses all.
+  ///   - testLimit: how many of the first test images to use; `nil` uses all.
   /// - Throws: `RSOError` if the splits' shapes differ, or a label or a limit is out of range.
-  /// - Complexity: O(bytes of the training images used), for the mean.
+  /// - Complexity: O(bytes of the training images in use), for the mean.
   public init(
     name: String, train: Split, test: Split, classes: Int? = nil,
     trainLimit: Int? = nil, testLimit: Int? = nil
@@ -48,7 +48,7 @@ public struct Dataset: Sendable {
     mean = Self.mean(of: self.train)
   }
 
-  /// Bytes are summed as integers, so exactly, floats in order in double precision.
+  /// Sums bytes as integers, which is exact, and floats in order, in double precision.
   private static func mean(of split: Split) -> [Float] {
     let (channels, area) = (split.shape.channels, split.shape.area)
     let count = Double(area * split.count)

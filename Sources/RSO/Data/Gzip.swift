@@ -9,7 +9,7 @@ package enum Gzip {
   /// The content of gzip data of one or more members; zlib checks each member's length and CRC.
   ///
   /// - Parameter name: the file, for errors.
-  /// - Throws: `RSOError` if `bytes` are not gzip data, end too early, are corrupt or are followed by something else.
+  /// - Throws: `RSOError` if `bytes` are not gzip data, end early, are corrupt or have other data after them.
   package static func inflate(_ bytes: [UInt8], name: String) throws -> [UInt8] {
     guard isGzip(bytes) else { throw RSOError(name, "expected gzip data, found something else") }
     var rest = bytes
@@ -26,9 +26,9 @@ package enum Gzip {
   }
 }
 
-/// The content of gzip data, piece by piece.
+/// Inflates gzip data piece by piece.
 final class Inflater {
-  /// zlib keeps its address.
+  /// On the heap, because zlib keeps its address.
   private let stream: UnsafeMutablePointer<z_stream>
   private let name: String
   private let next: () throws -> [UInt8]
@@ -36,7 +36,7 @@ final class Inflater {
   private var consumed = 0
   private var isBetweenMembers = false
 
-  /// - Parameter next: the next piece of gzip data, empty at its end.
+  /// - Parameter next: returns the next piece of gzip data, empty at the end.
   init(name: String, next: @escaping () throws -> [UInt8]) throws {
     self.name = name
     self.next = next
@@ -53,7 +53,7 @@ final class Inflater {
     stream.deallocate()
   }
 
-  /// The next `count` bytes of content, fewer at its end.
+  /// The next `count` bytes of content; fewer at the end.
   func read(_ count: Int) throws -> [UInt8] {
     var content = [UInt8](repeating: 0, count: count)
     var produced = 0
@@ -70,7 +70,7 @@ final class Inflater {
       if isBetweenMembers { try beginMember() }
       let status = inflate(into: &content, at: &produced)
       switch status {
-      // Without room or input there is no progress: the loop looks for both.
+      // zlib makes no progress without room or input; the loop checks for both.
       case Z_OK, Z_BUF_ERROR: break
       case Z_STREAM_END: isBetweenMembers = true
       default:
@@ -82,7 +82,7 @@ final class Inflater {
     return content
   }
 
-  /// - Throws: `RSOError` where what follows a member is no other.
+  /// - Throws: `RSOError` if what follows a member is not another member.
   private func beginMember() throws {
     if input.count - consumed == 1 { input += try next() }
     guard Gzip.isGzip(input[consumed...]) else {

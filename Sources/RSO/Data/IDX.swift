@@ -4,7 +4,7 @@ import Foundation
 ///
 /// A file is a big-endian magic number (0x0000 08dd for dd dimensions of unsigned bytes), dd big-endian 32-bit
 /// dimensions, then the bytes in row-major order. Labels are `[N]`, images `[N, H, W]` or `[N, C, H, W]`.
-/// Either may be gzipped, whatever its name says.
+/// Either may be gzipped, whatever the file's name.
 ///
 /// Source: http://yann.lecun.com/exdb/mnist, "File formats for the MNIST database".
 package enum IDX {
@@ -14,7 +14,7 @@ package enum IDX {
 
   /// The images and labels named `prefix` (`train` or `t10k`) in a folder.
   ///
-  /// - Throws: `RSOError` naming the folder and what was looked for, or the file and what is wrong with it.
+  /// - Throws: `RSOError` naming the folder and the files it lacks, or the file and what is wrong with it.
   static func split(_ prefix: String, in directory: URL) throws -> Split {
     try split(
       images: find("\(prefix)-images", dimensions: [3, 4], in: directory),
@@ -30,10 +30,10 @@ package enum IDX {
       images: images, labels: labels.map(Int32.init), shape: header.imageShape, names: names)
   }
 
-  /// Whether a file may be one of these: by its first bytes, once inflated.
+  /// Whether a file's first bytes, once inflated, could be those of an IDX file.
   static func isPossible(_ bytes: [UInt8]) -> Bool { bytes.starts(with: [0, 0, 8]) }
 
-  /// The first file of the usual names, with `-` or `.` before `idx`, plain or `.gz`.
+  /// The first file found under the usual names, with `-` or `.` before `idx`, plain or `.gz`.
   private static func find(_ stem: String, dimensions: [Int], in directory: URL) throws -> URL {
     let names = dimensions.flatMap { ["\(stem)-idx\($0)-ubyte", "\(stem).idx\($0)-ubyte"] }
     for name in names.flatMap({ [$0, "\($0).gz"] }) {
@@ -46,7 +46,7 @@ package enum IDX {
       hint: exists ? nil : "the folder does not exist")
   }
 
-  /// The header and the bytes of one file; `magic` says what it should hold.
+  /// The header and the bytes of one file; `magic` states its expected content.
   private static func array(
     _ bytes: [UInt8], name: String, magic: Int
   ) throws -> (header: Header, bytes: [UInt8]) {
@@ -62,14 +62,14 @@ package enum IDX {
 }
 
 extension IDX {
-  /// What stands before the bytes.
+  /// The header before the bytes.
   struct Header {
     let name: String
     let dimensions: [Int]
 
     /// - Parameters:
-    ///   - magic: says what the file should hold.
-    ///   - read: the next bytes of the file, fewer at its end.
+    ///   - magic: states the file's expected content.
+    ///   - read: returns the next bytes of the file; fewer at the end.
     /// - Throws: `RSOError` naming the file and what is wrong with it.
     init(name: String, magic: Int, read: (_ count: Int) throws -> [UInt8]) throws {
       var length = 0
@@ -105,14 +105,14 @@ extension IDX {
 
     private var sizes: String { dimensions.map(String.init).joined(separator: "×") }
 
-    /// Of one image.
+    /// The shape of one image.
     var imageShape: Shape {
       Shape(
         channels: dimensions.count == 4 ? dimensions[1] : 1,
         height: dimensions[dimensions.count - 2], width: dimensions[dimensions.count - 1])
     }
 
-    /// - Parameter found: bytes after the header.
+    /// - Parameter found: the number of bytes after the header.
     func checkLength(_ found: Int) throws {
       let expected = product(of: dimensions)
       guard found != expected else { return }
@@ -124,7 +124,7 @@ extension IDX {
   }
 }
 
-/// The product of dimensions that came from outside; `nil` where one is negative or the product overflows.
+/// The product of dimensions from outside the program; `nil` if one is negative or the product overflows.
 package func product(of dimensions: [Int]) -> Int? {
   var product = 1
   for dimension in dimensions {

@@ -1,16 +1,16 @@
 import Foundation
 
-/// The bytes of a file in order, those of a gzip file inflated on the way.
+/// Reads the bytes of a file in order, inflating gzip files on the way.
 package final class FileReader {
   private let file: Int32
   private let url: URL
   private var inflater: Inflater?
-  /// What was looked at and not yet read.
+  /// Bytes already peeked at but not yet read.
   private var ahead: [UInt8] = []
-  /// Bytes that are left; `nil` for gzip data and for what is no regular file.
+  /// Bytes left in the file; `nil` for gzip data and anything but a regular file.
   package private(set) var remaining: Int?
 
-  /// - Throws: `RSOError` if it cannot be read.
+  /// - Throws: `RSOError` if the file cannot be read.
   package init(_ url: URL) throws {
     self.url = url
     let file = try openFile(url)
@@ -30,7 +30,7 @@ package final class FileReader {
 
   deinit { closeFile(file) }
 
-  /// The next `count` bytes, fewer at the end.
+  /// The next `count` bytes; fewer at the end.
   package func read(_ count: Int) throws -> [UInt8] {
     var bytes = Array(ahead.prefix(count))
     ahead.removeFirst(bytes.count)
@@ -42,7 +42,7 @@ package final class FileReader {
     return bytes
   }
 
-  /// The next `count` bytes, which are read again afterwards.
+  /// The next `count` bytes, without consuming them.
   package func peek(_ count: Int) throws -> [UInt8] {
     let left = remaining
     ahead = try read(count)
@@ -50,7 +50,7 @@ package final class FileReader {
     return ahead
   }
 
-  /// All that is left.
+  /// All remaining bytes.
   package func rest() throws -> [UInt8] {
     var bytes: [UInt8] = []
     while case let more = try read(1 << 20), !more.isEmpty { bytes += more }
@@ -65,19 +65,19 @@ package final class ImageStream {
     case idx(IDX.Header)
   }
 
-  /// Of one image.
+  /// The shape of one image.
   package let shape: Shape
-  /// Images in the file.
+  /// The number of images in the file.
   package let count: Int
-  /// Of floats, which are taken as they are.
+  /// Whether the images are floats, which are used unchanged.
   package let isFloat: Bool
   private let reader: FileReader
   private let format: Format
   private let imageBytes: Int
   private var done = 0
 
-  /// - Parameter reader: at the start of the file.
-  /// - Returns: `nil` for other files.
+  /// - Parameter reader: a reader at the start of the file.
+  /// - Returns: `nil` for other kinds of file.
   /// - Throws: `RSOError` naming the file and what is wrong with its header or its length.
   package init?(_ reader: FileReader, name: String) throws {
     self.reader = reader
@@ -109,9 +109,9 @@ package final class ImageStream {
     if let remaining = reader.remaining { try checkLength(remaining) }
   }
 
-  /// The next images `[N, C, H, W]`, at most `limit` of them; `nil` after the last.
+  /// The next images `[N, C, H, W]`, at most `limit` of them; `nil` after the last image.
   ///
-  /// - Throws: `RSOError` where the file ends too early or goes on behind the last.
+  /// - Throws: `RSOError` if the file ends early or continues past the last image.
   package func next(_ limit: Int) throws -> Pixels? {
     guard done < count else { return nil }
     let wanted = min(limit, count - done)

@@ -1,15 +1,15 @@
 import Foundation
 
-/// A data set that is known by name: where it is found, and where it comes from.
+/// A data set known by name: where to find it, and where it comes from.
 package struct KnownData: Sendable {
   package enum Format: Sendable { case idx, cifar10 }
 
-  /// What tells a genuine file.
+  /// The digest that identifies a genuine file.
   package enum Digest: Hashable, Sendable {
-    /// Of the content, whatever compressed it.
+    /// The digest of the content, however it is compressed.
     case content(sha256: String)
-    /// Of the archive as published, where no source states one of its content. Only that archive will do, from whatever
-    /// mirror.
+    /// The digest of the published archive, for files without a published digest of the content. Only that archive
+    /// is accepted, from any mirror.
     case archive(md5: String)
   }
 
@@ -20,28 +20,28 @@ package struct KnownData: Sendable {
   }
 
   package let name: String
-  /// Other names, in small letters; the authors' script has `M10` and `C10`.
+  /// Other names, in lower case; the authors' script has `M10` and `C10`.
   package let aliases: [String]
   package let title: String
   package let contents: String
-  /// Of one image.
+  /// The shape of one image.
   package let shape: Shape
   package var classes: Int { 10 }
   package let format: Format
   package let authors: String
   package let licence: String
-  /// Folders that hold the files, in the order in which they are tried; the first is the origin.
+  /// Addresses of folders that hold the files, in the order to try them; `rso data list` shows the first as the source.
   package let mirrors: [String]
   package let files: [File]
-  /// Bytes to download, about.
+  /// The approximate number of bytes to download.
   package let downloadSize: Int
-  /// Where packages of a system put it.
+  /// Folders where system packages install it.
   package let systemFolders: [String]
-  /// The paper's network and cycles for it.
+  /// The layers of the paper's network for it, and the paper's cycles.
   package let layers: Int
   package let cycles: Int
 
-  /// The data set called `name`, in small or capital letters.
+  /// The data set called `name`, ignoring case.
   package static func named(_ name: String) -> KnownData? {
     let name = name.lowercased()
     return all.first { $0.name == name || $0.aliases.contains(name) }
@@ -49,7 +49,7 @@ package struct KnownData: Sendable {
 
   // MARK: Where it is
 
-  /// Where `rso data fetch` puts it.
+  /// The folder where `rso data fetch` puts it.
   package func cacheFolder(
     _ environment: [String: String] = ProcessInfo.processInfo.environment
   ) -> URL {
@@ -58,9 +58,9 @@ package struct KnownData: Sendable {
 
   package var isBuiltIn: Bool { name == "mnist" }
 
-  /// The folder that holds it on this machine; `nil` where there is none.
+  /// The folder that holds it on this machine; `nil` if there is none.
   ///
-  /// What the system has comes before what was fetched.
+  /// A system folder takes precedence over a fetched copy.
   package func folder(
     _ environment: [String: String] = ProcessInfo.processInfo.environment
   ) -> URL? {
@@ -70,7 +70,7 @@ package struct KnownData: Sendable {
     return folders.first(where: isComplete)
   }
 
-  /// Whether a folder has all the files, by name.
+  /// Whether a folder has files with all the names.
   package func isComplete(_ folder: URL) -> Bool {
     switch format {
     case .idx:
@@ -93,11 +93,11 @@ package struct KnownData: Sendable {
 extension Dataset {
   /// A data set known by name: `mnist`, `fashion-mnist`, `kmnist` or `cifar10`.
   ///
-  /// It is looked for where packages of the system put it and in the user's cache folder
-  /// (`$XDG_CACHE_HOME/rso`, or `~/.cache/rso`), where `rso data fetch` puts it.
+  /// It is looked for where system packages install it and in the user's cache folder (`$XDG_CACHE_HOME/rso`, or
+  /// `~/.cache/rso`), where `rso data fetch` puts it.
   ///
-  /// - Parameter directory: the folder to take it from instead, in any format that `folder` reads.
-  /// - Throws: `RSOError` if the name is unknown, the data are not there, a file is wrong, or the folder has other images.
+  /// - Parameter directory: a folder to use instead, in any format that `folder` reads.
+  /// - Throws: `RSOError` if the name is unknown, the data are missing, a file is wrong, or the folder has other images.
   public static func named(
     _ name: String, directory: URL? = nil, trainLimit: Int? = nil, testLimit: Int? = nil
   ) throws -> Dataset {

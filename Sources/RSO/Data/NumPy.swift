@@ -2,9 +2,9 @@ import Foundation
 
 /// Reads NumPy's `.npy` files: images `[N, H, W]` or `[N, C, H, W]` of `uint8` or `float32`, labels `[N]` of integers.
 ///
-/// A file is the magic bytes, a version, the length of a header, the header (a Python dictionary with the
-/// element type, the order and the shape), and the elements. Only little-endian files in C order are read: what
-/// else there is, Python converts in one line, and the error says which.
+/// A file is the magic bytes, a version, the length of a header, the header (a Python dictionary with the element
+/// type, the order and the shape), and the elements. Only little-endian files in C order are supported: one line
+/// of Python converts anything else, and the error shows it.
 ///
 /// Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 enum NumPy {
@@ -24,21 +24,21 @@ enum NumPy {
 
   private static let magic: [UInt8] = [0x93] + "NUMPY".utf8
 
-  /// Whether a file may be one of these: by its first bytes.
+  /// Whether a file's first bytes could be those of an `.npy` file.
   static func isPossible(_ bytes: [UInt8]) -> Bool { bytes.starts(with: magic) }
 
-  /// What a file says of its elements.
+  /// A file's description of its elements.
   struct Header {
     let name: String
-    /// NumPy's name of the element type, as in `<f4`.
+    /// NumPy's name for the element type, such as `<f4`.
     let type: String
     let shape: [Int]
   }
 
-  /// What a file holds.
+  /// The content of a file.
   struct Array {
     let header: Header
-    /// What follows the header: the elements in C order.
+    /// The bytes after the header: the elements in C order.
     let bytes: [UInt8]
   }
 }
@@ -64,7 +64,7 @@ extension NumPy.Header {
       width: shape[shape.count - 1])
   }
 
-  /// Bytes of a pixel.
+  /// The number of bytes in a pixel.
   func pixelSize() throws -> Int {
     switch type {
     case "|u1": return 1
@@ -76,7 +76,7 @@ extension NumPy.Header {
     }
   }
 
-  /// Some elements, the first of which is number `first` of the array.
+  /// The pixels in `bytes`; their first element has index `first` in the array.
   func pixels(_ bytes: [UInt8], from first: Int) throws -> Pixels {
     guard try pixelSize() == 4 else { return .bytes(bytes) }
     let values = bytes.withUnsafeBytes { bytes in
@@ -94,7 +94,7 @@ extension NumPy.Header {
     return .floats(values)
   }
 
-  /// - Parameter found: bytes after the header.
+  /// - Parameter found: the number of bytes after the header.
   func checkLength(_ found: Int, elementSize: Int) throws {
     let expected = product(of: shape + [elementSize])
     guard found != expected else { return }
@@ -105,7 +105,7 @@ extension NumPy.Header {
       hint: expected.map { found > $0 } ?? false ? "surplus bytes at its end" : "it was cut short")
   }
 
-  /// An element's place, as in `[3, 0, 5, 7]`.
+  /// The indices of an element, such as `[3, 0, 5, 7]`.
   fileprivate func place(_ index: Int) -> String {
     var (left, place) = (index, [Int]())
     for size in shape.reversed() {
@@ -176,10 +176,10 @@ extension NumPy.Array {
 }
 
 extension NumPy.Header {
-  /// - Parameter read: the next bytes of the file, fewer at its end.
+  /// - Parameter read: returns the next bytes of the file; fewer at the end.
   /// - Throws: `RSOError` naming the file and what is wrong with it.
   init(name: String, read: (_ count: Int) throws -> [UInt8]) throws {
-    // Version 1 has 16 bits of header length, 2 and 3 have 32.
+    // Version 1 has a 16-bit header length, versions 2 and 3 a 32-bit one.
     let head = try read(12)
     guard NumPy.isPossible(head) else {
       throw RSOError(
@@ -194,7 +194,7 @@ extension NumPy.Header {
     }
     let start = head[6] == 1 ? 10 : 12
     let length = head[8..<start].reversed().reduce(0) { $0 << 8 | Int($1) }
-    // A header of 4 GiB is none.
+    // A header of 4 GiB cannot be genuine: read at most 1 MiB.
     let rest = try read(min(max(length - (12 - start), 0), 1 << 20))
     let text = head[start...] + rest
     guard text.count >= length else {

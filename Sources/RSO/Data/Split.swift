@@ -1,11 +1,11 @@
-/// Pixels of images, as they stand in the file.
+/// Pixels of images, as stored in the file.
 public enum Pixels: Hashable, Sendable {
-  /// A network reads byte / 255 − mean of the channel.
+  /// A network reads byte / 255 − the channel's mean.
   case bytes([UInt8])
-  /// A network reads value − mean of the channel.
+  /// A network reads value − the channel's mean.
   case floats([Float])
 
-  /// Values of all images together.
+  /// The number of values in all images together.
   public var count: Int {
     switch self {
     case .bytes(let bytes): bytes.count
@@ -13,7 +13,7 @@ public enum Pixels: Hashable, Sendable {
     }
   }
 
-  /// Bytes of one value.
+  /// The number of bytes in one value.
   package var size: Int { if case .bytes = self { 1 } else { MemoryLayout<Float>.size } }
 
   var kind: String { if case .bytes = self { "bytes" } else { "floats" } }
@@ -27,28 +27,28 @@ public enum Pixels: Hashable, Sendable {
   }
 }
 
-/// Labelled images: those to train on, or those to test with.
+/// Labelled images, for training or for testing.
 public struct Split: Sendable {
-  /// More classes than that are taken for a mistake.
+  /// More classes than this are taken for a mistake.
   public static let largestClassCount = 1000
 
   /// `[N, C, H, W]`
   public let images: Pixels
   /// `[N]`, each from 0.
   public let labels: [Int32]
-  /// Of one image.
+  /// The shape of one image.
   public let shape: Shape
-  /// The files they came from, for errors.
+  /// The names of their files, for errors.
   let names: (images: String, labels: String)
 
-  /// Samples.
+  /// The number of samples.
   public var count: Int { labels.count }
 
   /// - Parameters:
   ///   - images: `[N, C, H, W]`, with H and W at most 64.
   ///   - labels: `[N]`, each in 0...999.
-  ///   - names: what errors call the two.
-  /// - Throws: `RSOError` if there are none, their numbers differ, or a size or a label is out of range.
+  ///   - names: the names of images and labels in errors.
+  /// - Throws: `RSOError` if there are no images, the counts differ, or a size or a label is out of range.
   public init(
     images: Pixels, labels: [Int32], shape: Shape,
     names: (images: String, labels: String) = ("images", "labels")
@@ -78,7 +78,7 @@ public struct Split: Sendable {
     try checkLabels(classes: Self.largestClassCount)
   }
 
-  /// Of images of bytes.
+  /// A split of images of bytes.
   public init(
     images: [UInt8], labels: [Int32], shape: Shape,
     names: (images: String, labels: String) = ("images", "labels")
@@ -93,7 +93,7 @@ public struct Split: Sendable {
     names = split.names
   }
 
-  /// The first `n` samples, or all where `n` is `nil` or there are no more.
+  /// The first `n` samples; all of them if `n` is `nil` or there are no more.
   public func prefix(_ n: Int?) -> Split {
     guard let n, n < count else { return self }
     return Split(self, count: max(n, 0))
@@ -105,7 +105,7 @@ public struct Split: Sendable {
       names.labels, "expected labels 0 to \(classes - 1), found \(labels[index]) at index \(index)")
   }
 
-  /// The first `limit` samples, as an option asks for them.
+  /// The first `limit` samples; errors name `option`.
   func limited(to limit: Int?, option: String) throws -> Split {
     if let limit, !(1...count ~= limit) {
       throw RSOError(

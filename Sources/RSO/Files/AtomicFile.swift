@@ -8,13 +8,14 @@ import Foundation
   import Darwin
 #endif
 
-/// Replaces a file as a whole: a reader, or a run after a crash, finds the old content or the new, never a part.
+/// Replaces a file as a whole: a reader, or a run after a crash, finds the old content or the new, never
+/// part of one.
 package enum AtomicFile {
   /// Writes a temporary file beside `url`, syncs it, renames it over `url` and syncs the folder.
   ///
-  /// A symbolic link is followed, and a device (`/dev/null`, say) is refused, never replaced.
-  /// - Throws: `RSOError` with the path and the system's reason; the temporary is then gone, and `url` is
-  ///   as it was unless only the folder could not be synced.
+  /// Follows symbolic links. Refuses a device such as `/dev/null` rather than replace it.
+  /// - Throws: `RSOError` with the path and the system's reason. The temporary file is then gone, and `url` is
+  ///   unchanged unless only the folder could not be synced.
   package static func write(_ data: Data, to url: URL) throws {
     let target = url.resolvingSymlinksInPath()
     let folder = target.deletingLastPathComponent()
@@ -45,20 +46,20 @@ package enum AtomicFile {
 
 /// A file of lines or records that grows at its end: metrics, a trace, events.
 ///
-/// They wait in a buffer of 64 KiB until it is full, or until `flush()` or `synchronize()`. After an error nothing is
-/// lost: what was not written stays in the buffer, and the next flush goes on from there.
+/// Lines wait in a buffer until it holds 64 KiB, or until `flush()` or `synchronize()`. An error loses nothing:
+/// what was not written stays in the buffer, and the next flush continues from there.
 package final class AppendingFile {
   private static let capacity = 65536
   private let url: URL
   private let file: Int32
   private var buffer: [UInt8] = []
-  /// Bytes in the file, with those that still wait in the buffer. A checkpoint notes it, for `keeping` on resume.
+  /// Bytes in the file plus those waiting in the buffer. A checkpoint records it, for `keeping` on resume.
   package private(set) var length: Int
 
-  /// Opens `url` for appending and creates it where there is none.
+  /// Opens `url` for appending, and creates it if it does not exist.
   ///
-  /// - Parameter length: how many bytes of the file to keep; `nil` keeps all.
-  /// - Throws: `RSOError` if it cannot be opened, or holds fewer bytes than are to be kept.
+  /// - Parameter length: how many bytes of the file to keep; `nil` to keep all.
+  /// - Throws: `RSOError` if the file cannot be opened or holds fewer bytes than `length`.
   package init(_ url: URL, keeping length: Int? = nil) throws {
     guard length ?? 0 >= 0 else {
       throw RSOError(url.path, "expected a length to keep of at least 0, found \(length ?? 0)")
@@ -103,14 +104,14 @@ package final class AppendingFile {
     if buffer.count >= Self.capacity { try flush() }
   }
 
-  /// Hands what waits in the buffer to the system.
+  /// Writes the buffer to the system.
   package func flush() throws {
     var written = 0
     defer { buffer.removeFirst(written) }
     try buffer.withUnsafeBytes { try writeAll($0, to: file, at: url, written: &written) }
   }
 
-  /// Flushes, and waits until all of it is on the disk.
+  /// Flushes, and waits until everything is on disk.
   package func synchronize() throws {
     try flush()
     try synchronizeFile(file, at: url)
@@ -126,12 +127,12 @@ package func readFile(_ url: URL) throws -> [UInt8] {
   return bytes
 }
 
-/// Opens a file to read it.
+/// Opens a file for reading.
 func openFile(_ url: URL) throws -> Int32 {
   try checkFile(url, "cannot be read") { open(url.path, O_RDONLY | O_CLOEXEC) }
 }
 
-/// The next `count` bytes, fewer at the end.
+/// The next `count` bytes; fewer at the end.
 func readFile(_ file: Int32, _ count: Int, _ url: URL) throws -> [UInt8] {
   var bytes = [UInt8](repeating: 0, count: count)
   var done = 0
@@ -147,7 +148,7 @@ func readFile(_ file: Int32, _ count: Int, _ url: URL) throws -> [UInt8] {
   return bytes
 }
 
-/// Bytes of a regular file; `nil` for a pipe or a device.
+/// The size of a regular file in bytes; `nil` for a pipe or a device.
 func fileSize(_ file: Int32) -> Int? {
   var status = stat()
   guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
@@ -172,13 +173,13 @@ private func writeAll(
   }
 }
 
-/// Pipes, devices and some network folders cannot be synced (`EINVAL`), and need not be.
+/// Syncs a file. Pipes, devices and some network folders cannot be synced (`EINVAL`) and need no sync.
 private func synchronizeFile(_ file: Int32, at url: URL) throws {
   try checkFile(url, "cannot be synced") { fsync(file) == 0 || errno == EINVAL ? 0 : -1 }
 }
 
-/// The funnel for the C library's file functions: repeats a call that a signal interrupted, and makes an error of −1
-/// that names the file, the system's reason and, where there is one, the way out.
+/// The single path for the C library's file functions. Repeats a call that a signal interrupted, and turns −1 into
+/// an error with the file, the system's reason and, if there is one, a remedy.
 @discardableResult
 private func checkFile<Result: SignedInteger>(
   _ url: URL, _ problem: String, _ call: () -> Result

@@ -1,12 +1,12 @@
 import CZlib
 import Foundation
 
-/// What a run is, apart from where it is computed: the same configuration gives the same run.
+/// What defines a run, apart from the device: the same configuration gives the same run.
 package struct RunConfiguration: Hashable, Codable, Sendable {
   package var data: DataDescription
   package var network: Network
   package var settings: SearchSettings
-  /// The path of the trace, where one is written; from the run's folder where it is in it.
+  /// The path of the trace, if there is one; relative to the run's folder if it is inside it.
   package var trace: String?
 
   package init(
@@ -19,15 +19,15 @@ package struct RunConfiguration: Hashable, Codable, Sendable {
   }
 }
 
-/// Which samples a run uses: where they are, and a digest that tells whether they are the same.
+/// The samples of a run: where they are, and a digest that tells whether they are the same.
 package struct DataDescription: Hashable, Codable, Sendable {
   package var name: String
-  /// The folder of files, where the data are not built in.
+  /// The folder of the files, if the data are not built in.
   package var directory: String?
-  /// Samples in use.
+  /// The number of samples in use.
   package var train: Int
   package var test: Int
-  /// CRC-32 of shape, classes, pixels and labels in use, in hexadecimal.
+  /// CRC-32 of the shape, classes, pixels and labels in use, in hexadecimal.
   package var digest: String
 
   /// - Complexity: O(bytes in use)
@@ -61,7 +61,7 @@ package struct DataDescription: Hashable, Codable, Sendable {
   }
 }
 
-/// A run between two sweeps: a model, and what going on from there takes.
+/// A run between two sweeps: a model, and everything needed to continue from it.
 package struct Checkpoint: Sendable {
   /// The best model so far.
   package struct Best: Hashable, Codable, Sendable {
@@ -72,12 +72,12 @@ package struct Checkpoint: Sendable {
 
   package var model: Model
   package var configuration: RunConfiguration
-  /// The sweep that comes next.
+  /// The next sweep.
   package var position = RandomSearch.Position()
   package var best: Best?
-  /// What the rule has learnt, by the name of the parameter.
+  /// What the rule has learnt, by the name of the tensor.
   package var ruleStates: [String: RuleState] = [:]
-  /// The length of the trace so far.
+  /// The length of the trace so far, in bytes.
   package var traceBytes = 0
 
   package init(model: Model, configuration: RunConfiguration) {
@@ -100,9 +100,9 @@ extension Checkpoint {
     static let ruleStates = "rule_states"
   }
 
-  /// Replaces the file at `url` as a whole. It is a model's file with more metadata.
+  /// Replaces the file at `url` as a whole. It is a model file with more metadata.
   ///
-  /// - Parameter isBest: whether it is kept as the best model, which has no part in the trace.
+  /// - Parameter isBest: whether this is the best model's file, which does not refer to the trace.
   package func write(to url: URL, isBest: Bool = false) throws {
     var tensors = try model.safeTensors(file: url.path)
     tensors.metadata[Key.settings] = try compactJSON(configuration.settings)

@@ -3,12 +3,12 @@ package struct Metrics: Hashable, Codable, Sendable {
   package var cycle: Int
   package var parameter: String
   package var keptShare: Double
-  /// `nil` where it is infinite or NaN, which JSON cannot say.
+  /// `nil` if it is infinite or NaN, which JSON cannot express.
   package var meanLoss: Double?
   package var testLoss: Double?
   package var testAccuracy: Double
   package var bestAccuracy: Double
-  /// Of the search and of the evaluation; the only figures that differ between two equal runs.
+  /// Seconds of the search, and below those of the evaluation; only they differ between two equal runs.
   package var seconds: Double
   package var evaluationSeconds: Double
 
@@ -24,7 +24,7 @@ package struct Metrics: Hashable, Codable, Sendable {
     evaluationSeconds = (report.evaluationSeconds * 1000).rounded() / 1000
   }
 
-  /// JSON, with the keys in the order that people read them in.
+  /// The metrics as JSON, with the keys in reading order.
   package var line: String {
     """
     {"cycle":\(cycle),"parameter":"\(parameter)","keptShare":\(keptShare),\
@@ -34,7 +34,7 @@ package struct Metrics: Hashable, Codable, Sendable {
   }
 }
 
-/// A number in JSON; the shortest form that reads back as the same.
+/// A number in JSON, in the shortest form that reads back the same; `null` unless it is finite.
 func json(_ value: Double?) -> String {
   value.map { $0.isFinite ? "\($0)" : "null" } ?? "null"
 }

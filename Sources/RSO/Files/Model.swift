@@ -1,20 +1,20 @@
 import Foundation
 
-/// A trained network as a value: all that is needed to use it.
+/// A trained network as a value: everything needed to use it.
 ///
-/// In a file it is safetensors: the tensors of a PyTorch `state_dict` (`conv0.weight`, `bn0.weight`,
-/// `bn0.bias`, `bn0.running_mean`, `bn0.running_var`, …), and metadata that hold the network as JSON.
+/// Its file is safetensors: the tensors of a PyTorch `state_dict` (`conv0.weight`, `bn0.weight`, `bn0.bias`,
+/// `bn0.running_mean`, `bn0.running_var`, …), and metadata with the network as JSON.
 public struct Model: Sendable {
   /// The layers.
   public var network: Network
   /// The weights, for the slots of `network`.
   public var parameters: Parameters
-  /// The running statistics of batch norm that go with the parameters.
+  /// The running statistics of batch norm for these parameters.
   public var statistics: BatchNormStatistics
-  /// What is subtracted from every channel of pixels / 255, or of images of floats.
+  /// The mean to subtract from every channel of pixels / 255, or of float images.
   public var mean: [Float]
 
-  /// A model of parts that fit together; nothing is checked.
+  /// A model of matching parts; nothing is checked.
   ///
   /// - Parameter mean: `[channels]` of the images.
   public init(
@@ -28,7 +28,7 @@ public struct Model: Sendable {
 
   /// Loss and accuracy over a split, with the model's own statistics and mean.
   ///
-  /// - Throws: `RSOError` when the data's shape or classes are not the network's.
+  /// - Throws: `RSOError` if the shape or classes of the data are not the network's.
   /// - Complexity: one forward pass over the split.
   public func evaluate(
     on data: Dataset, _ split: EvaluatedSplit = .test, device: Device = .cpu()
@@ -43,7 +43,7 @@ public struct Model: Sendable {
 // MARK: - Writing
 
 extension Model {
-  /// The metadata that every model file has, beside those of a checkpoint.
+  /// The keys of the metadata in every model file; a checkpoint has more.
   enum Key {
     static let format = "format"
     static let version = "format_version"
@@ -62,9 +62,9 @@ extension Model {
     try safeTensors(file: url.path).write(to: url)
   }
 
-  /// The model as named tensors; parameters keep their bits, running statistics become 32-bit floats.
+  /// The model as named tensors. Parameters keep their bits; running statistics become 32-bit floats.
   ///
-  /// - Parameter file: what errors call it.
+  /// - Parameter file: the file's name in errors.
   package func safeTensors(file: String) throws -> SafeTensors {
     let result = try SafeTensors(
       tensors: Self.layout(of: network, parameters).map { name, shape, source in
@@ -78,14 +78,14 @@ extension Model {
       },
       metadata: [
         Key.format: Self.format, Key.version: Self.version, Key.network: compactJSON(network),
-        // A double's shortest decimal form reads back as the same float, and is what JSON has.
+        // JSON has doubles, and a double's shortest decimal form reads back as the same float.
         Key.mean: compactJSON(mean.map { Double($0) }), Key.classes: "\(network.classes)",
       ])
     try result.checkFinite(file)
     return result
   }
 
-  /// Where a tensor of the file belongs.
+  /// The part of the model that a tensor of the file belongs to.
   private enum Source {
     /// The slot's index.
     case parameter(Int)
@@ -115,13 +115,13 @@ extension Model {
 // MARK: - Reading
 
 extension Model {
-  /// - Throws: `RSOError` naming the file and what is wrong with it: not safetensors, not of this
-  ///   program, a tensor that is missing, surplus, of another shape, NaN or infinite.
+  /// - Throws: `RSOError` naming the file and what is wrong with it: not safetensors, not written by this program,
+  ///   or a tensor that is missing, surplus, of another shape, NaN or infinite.
   public init(contentsOf url: URL) throws {
     try self.init(SafeTensors(data: Data(readFile(url)), name: url.path), file: url.path)
   }
 
-  /// Whether tensors claim to be a model of this program, rather than weights from elsewhere.
+  /// Whether tensors claim to be a model of this program rather than weights from elsewhere.
   package static func isClaimed(by tensors: SafeTensors) -> Bool {
     tensors.metadata[Key.format] == format
   }
@@ -189,14 +189,14 @@ extension Model {
   }
 }
 
-/// One line of JSON with sorted keys: the same value gives the same bytes.
+/// One line of JSON with sorted keys, so that equal values give equal bytes.
 func compactJSON(_ value: some Encodable) throws -> String {
   let encoder = JSONEncoder()
   encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
   return String(decoding: try encoder.encode(value), as: UTF8.self)
 }
 
-/// Decodes the text of one entry of a file's metadata.
+/// Decodes one entry of a file's metadata.
 ///
 /// - Throws: `RSOError` naming the file and the entry.
 func decodeJSON<Value: Decodable>(

@@ -12,18 +12,18 @@ import Foundation
 ///
 /// | file | what it holds |
 /// |---|---|
-/// | `checkpoint.safetensors` | the latest model, and all that going on takes |
-/// | `best.safetensors` | the model of the best test accuracy so far, the first of equals |
+/// | `checkpoint.safetensors` | the latest model, and everything needed to continue |
+/// | `best.safetensors` | the model with the best test accuracy so far, the first of equals |
 /// | `initial.safetensors` | the model before training |
 /// | `metrics.jsonl` | one line for every finished tensor |
-/// | `config.json` | the configuration, to be read by people and other programs |
+/// | `config.json` | the configuration, for people and other programs to read |
 ///
-/// The checkpoint comes last in everything, and what others hold beyond it is cut off when the run is
-/// resumed. So a run that was killed at any moment goes on from its last finished tensor.
+/// After every tensor the checkpoint is written last, and resuming cuts off whatever the other files hold beyond
+/// it. So a run killed at any moment resumes after its last finished tensor.
 package final class RunFolder {
   package let url: URL
   package private(set) var checkpoint: Checkpoint
-  /// Those of the tensors finished before this program began.
+  /// The metrics of tensors finished before this program started.
   package let earlierMetrics: [Metrics]
   private let metrics: AppendingFile
   private let trace: AppendingFile?
@@ -42,11 +42,11 @@ package final class RunFolder {
   private var metricsURL: URL { url.appendingPathComponent(Name.metrics) }
   private var configurationURL: URL { url.appendingPathComponent(Name.configuration) }
 
-  /// Makes the folder of a new run, with a checkpoint of its beginning.
+  /// Makes the folder of a new run, with a checkpoint of its start.
   ///
-  /// - Parameter initialModel: where to write the model before training too, if anywhere.
-  /// - Throws: `RSOError` if there is something in it, another program uses it, or it cannot be
-  ///   written; what was made of it is then gone.
+  /// - Parameter initialModel: where else to write the model before training, if anywhere.
+  /// - Throws: `RSOError` if the folder is not empty, another program uses it, or it cannot be written; what was
+  ///   created is then gone.
   package init(creating url: URL, _ checkpoint: Checkpoint, initialModel: URL? = nil) throws {
     self.url = url
     self.checkpoint = checkpoint
@@ -58,7 +58,7 @@ package final class RunFolder {
     do {
       lock = try FolderLock(url)
       try Self.requireEmpty(url)
-      // What resumes comes first: a folder with anything else but no checkpoint would be stuck.
+      // The checkpoint comes first: a folder with other files and no checkpoint could neither resume nor start a run.
       written.append(file(Name.checkpoint))
       try checkpoint.write(to: file(Name.checkpoint))
       written.append(file(Name.initial))
@@ -78,11 +78,10 @@ package final class RunFolder {
     }
   }
 
-  /// Opens the folder of a run that was stopped, at its last finished tensor.
+  /// Opens the folder of a stopped run, at its last finished tensor.
   ///
-  /// - Parameter check: is asked before anything is changed.
-  /// - Throws: `RSOError` if there is no run, another program uses it, or a file is damaged; what
-  ///   `check` throws.
+  /// - Parameter check: called before anything is changed.
+  /// - Throws: `RSOError` if there is no run, another program uses it, or a file is damaged; also what `check` throws.
   package init(resuming url: URL, check: (Checkpoint) throws -> Void = { _ in }) throws {
     self.url = url
     func file(_ name: String) -> URL { url.appendingPathComponent(name) }
@@ -116,10 +115,10 @@ package final class RunFolder {
 
   /// Test accuracy of the checkpoint's model; `nil` before the first finished tensor.
   package private(set) var lastAccuracy: Double?
-  /// The line of the last tensor that this program finished.
+  /// The metrics line of the last tensor that this program finished.
   package private(set) var lastLine: String?
 
-  /// Writes the proposals of a run to the trace, if there is one.
+  /// Writes a run of proposals to the trace, if there is one.
   package func record(_ judged: RandomSearch.Event.Judged) throws {
     guard let trace else { return }
     for (proposal, decision) in zip(judged.proposals, judged.decisions) {
@@ -128,9 +127,9 @@ package final class RunFolder {
     }
   }
 
-  /// Writes all that a finished tensor changes; afterwards the run can be resumed behind it.
+  /// Writes everything that a finished tensor changes; the run can then resume after that tensor.
   ///
-  /// - Throws: `RSOError` if a file cannot be written; the run can then be resumed before the tensor.
+  /// - Throws: `RSOError` if a file cannot be written; the run can then resume before the tensor.
   package func record(
     _ report: RandomSearch.SweepReport, model: Model, position: RandomSearch.Position,
     ruleStates: [String: RuleState] = [:]
@@ -159,7 +158,7 @@ package final class RunFolder {
 // MARK: - What is in the folder
 
 extension RunFolder {
-  /// Whether a name is that of a temporary file which a killed program left behind.
+  /// Whether a name is that of a temporary file that a killed program left behind.
   private static func isTemporary(_ name: String) -> Bool {
     name.hasSuffix(".tmp")
       && [Name.checkpoint, Name.best, Name.initial, Name.configuration].contains {
@@ -167,7 +166,7 @@ extension RunFolder {
       }
   }
 
-  /// How a run calls a file: by its path from the folder where it is in it, so that a run can be moved.
+  /// The path under which a run records a file: relative if the file is in the run's folder, so that the run can move.
   package static func path(of file: URL, in folder: URL) -> String {
     let prefix = folder.standardizedFileURL.path + "/"
     let path = file.standardizedFileURL.path
@@ -212,7 +211,7 @@ extension RunFolder {
     try AtomicFile.write(encoder.encode(configuration) + Data("\n".utf8), to: url)
   }
 
-  /// The file is a record: a change to it would have no effect, and must not seem to have one.
+  /// The file is only a record: an edit would have no effect, and must not seem to have one.
   private static func checkConfiguration(_ url: URL, _ expected: RunConfiguration) throws {
     guard FileManager.default.fileExists(atPath: url.path) else { return }
     let text = String(decoding: try readFile(url), as: UTF8.self)
@@ -224,7 +223,7 @@ extension RunFolder {
     }
   }
 
-  /// The first lines of a file, and the bytes they take.
+  /// The first `count` lines of a file, and the number of bytes they take.
   private static func readMetrics(_ url: URL, count: Int) throws -> ([Metrics], bytes: Int) {
     guard count > 0 else { return ([], 0) }
     let bytes = try readFile(url)
@@ -243,9 +242,9 @@ extension RunFolder {
   }
 }
 
-/// Makes a folder and those above it that do not exist.
+/// Makes a folder and its missing parents.
 ///
-/// - Returns: those it made, from the outermost.
+/// - Returns: the folders it made, outermost first.
 private func makeFolder(_ url: URL) throws -> [URL] {
   var made: [URL] = []
   var isDirectory: ObjCBool = false
@@ -267,7 +266,7 @@ private func makeFolder(_ url: URL) throws -> [URL] {
   return made + [url]
 }
 
-/// Keeps a second program out of a folder for as long as it lives; the system lifts it with the process.
+/// Keeps other programs out of a folder while the lock exists; the system releases it when the process ends.
 final class FolderLock {
   private let file: Int32
 
@@ -278,7 +277,7 @@ final class FolderLock {
     guard file >= 0 else {
       throw RSOError(url.path, "cannot be opened: \(String(cString: strerror(errno)))")
     }
-    // A file system without locks (some network folders) is no reason not to run.
+    // A file system without locks (some network folders) must not prevent a run.
     if flock(file, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
       close(file)
       throw RSOError(url.path, "another rso is using this folder", hint: hint)

@@ -1,14 +1,14 @@
 import Foundation
 
-/// What a run has come to, read from its folder; nothing in the folder changes.
+/// The results of a run so far, read from its folder without changing it.
 package struct RunRecord: Sendable {
   package let url: URL
   package let checkpoint: Checkpoint
-  /// One for every finished tensor.
+  /// One entry for every finished tensor.
   package let metrics: [Metrics]
-  /// The model of the best test accuracy; `nil` before the first finished tensor.
+  /// The model with the best test accuracy; `nil` before the first finished tensor.
   package let best: Model?
-  /// The model before training; `nil` for a run from before it was kept.
+  /// The model before training; `nil` for runs from versions that did not keep it.
   package let initial: Model?
 
   /// - Throws: `RSOError` if there is no run, a program is still writing it, or a file is damaged, cut short or of
@@ -20,7 +20,7 @@ package struct RunRecord: Sendable {
         url.path, "expected the folder of a run, found no \(RunFolder.Name.checkpoint)",
         hint: "check the path")
     }
-    // Held while it is read, so that all files are of one moment.
+    // Held while reading, so that all files are from the same moment.
     let lock = try FolderLock(
       url, hint: "the run goes on: stop it or wait; TensorBoard shows it meanwhile")
     defer { withExtendedLifetime(lock) {} }
@@ -36,7 +36,7 @@ package struct RunRecord: Sendable {
     initial = try Self.model(file(RunFolder.Name.initial), of: network)
   }
 
-  /// `nil` where there is no such file.
+  /// The model in a file; `nil` if there is no such file.
   private static func model(_ url: URL, of network: Network) throws -> Model? {
     guard FileManager.default.fileExists(atPath: url.path) else { return nil }
     let model = try Model(contentsOf: url)
@@ -47,7 +47,7 @@ package struct RunRecord: Sendable {
     return model
   }
 
-  /// The lines that the checkpoint knows of.
+  /// The lines that the checkpoint counts.
   private static func metrics(_ url: URL, count: Int) throws -> [Metrics] {
     let bytes = try readFile(url)
     guard bytes.isEmpty || bytes.last == UInt8(ascii: "\n") else {

@@ -12,10 +12,10 @@ public struct SafeTensors: Sendable {
   public struct Tensor: Hashable, Sendable {
     /// Sizes from the outermost dimension to the innermost.
     public var shape: [Int]
-    /// Row-major, as many as the product of `shape`.
+    /// Row-major; the count is the product of `shape`.
     public var values: [Float]
 
-    /// Whether the values fill the shape is checked when they are written.
+    /// A tensor. Writing it checks that the values fill the shape.
     public init(shape: [Int], values: [Float]) {
       self.shape = shape
       self.values = values
@@ -27,13 +27,13 @@ public struct SafeTensors: Sendable {
   /// The text entries of the header.
   public var metadata: [String: String]
 
-  /// The content of a file; names must differ, which is checked when it is written.
+  /// The content of a file. Names must differ, which is checked on writing.
   public init(tensors: [(name: String, tensor: Tensor)] = [], metadata: [String: String] = [:]) {
     self.tensors = tensors
     self.metadata = metadata
   }
 
-  /// The tensor of a name. A new name goes last; setting `nil` removes it.
+  /// The tensor called `name`. A new name goes last; setting `nil` removes the tensor.
   public subscript(name: String) -> Tensor? {
     get { tensors.first { $0.name == name }?.tensor }
     set {
@@ -47,7 +47,7 @@ public struct SafeTensors: Sendable {
     }
   }
 
-  /// - Throws: `RSOError` naming the first value that is NaN or infinite, in the file called `file`.
+  /// - Throws: `RSOError` naming the first NaN or infinite value, in the file called `file`.
   package func checkFinite(_ file: String) throws {
     for (name, tensor) in tensors {
       if let index = tensor.values.firstIndex(where: { !$0.isFinite }) {
@@ -125,14 +125,14 @@ extension SafeTensors {
 // MARK: - Reading
 
 extension SafeTensors {
-  /// - Throws: `RSOError` with the path if the file cannot be read, else with its name and what is wrong with it.
+  /// - Throws: `RSOError` with the path if the file cannot be read, otherwise with its name and what is wrong with it.
   public init(contentsOf url: URL) throws {
     try self.init(data: Data(readFile(url)), name: url.lastPathComponent)
   }
 
   /// - Parameters:
-  ///   - name: what errors call the file.
-  ///   - skips: names of tensors to leave out, which may have any type.
+  ///   - name: the file's name in errors.
+  ///   - skips: whether to leave out the tensor of that name, which may have any type.
   public init(
     data: Data, name: String, skipping skips: (_ name: String) -> Bool = { _ in false }
   ) throws {
@@ -185,7 +185,7 @@ extension SafeTensors {
     }
   }
 
-  /// As in the reference implementation.
+  /// The limit of the reference implementation.
   private static var longestHeader: Int { 100_000_000 }
 }
 
@@ -202,7 +202,7 @@ private struct Header: Decodable {
   struct Entry: Decodable {
     let dtype: String
     let shape: [Int]
-    /// First byte and the one after the last, counted from the first byte of values.
+    /// The first byte and the one after the last, counted from the first byte of the values.
     let offsets: [Int]
 
     enum CodingKeys: String, CodingKey {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A library of the system that is looked for when it is needed, so that neither building nor all else depends on it.
+/// A system library that is looked up on use, so that neither the build nor anything else depends on it.
 package struct SharedLibrary: @unchecked Sendable {
   private let handle: UnsafeMutableRawPointer
   /// The name or path under which it was found.
@@ -9,7 +9,7 @@ package struct SharedLibrary: @unchecked Sendable {
   /// - Parameters:
   ///   - names: file names or paths to try, in that order.
   ///   - hint: how to install it.
-  /// - Throws: `RSOError` that also says why a file that is there cannot be loaded.
+  /// - Throws: `RSOError`, which also says why an existing file cannot be loaded.
   package init(_ names: [String], hint: String) throws {
     var reasons: [String] = []
     for name in names {
@@ -29,7 +29,7 @@ package struct SharedLibrary: @unchecked Sendable {
         : "the library cannot be loaded: \(reasons.joined(separator: "; "))", hint: hint)
   }
 
-  /// Loads what a library will open by name and may not find, from the folder that it is in itself.
+  /// Loads, from the library's own folder, libraries that it will open by name and might not find.
   package static func preload(_ prefix: String, beside path: String) {
     guard path.contains("/") else { return }
     let folder = URL(filePath: path).deletingLastPathComponent().path(percentEncoded: false)

@@ -1,21 +1,21 @@
 import Foundation
 
-/// Weights without their network, as a PyTorch `state_dict` has them.
+/// Weights without their network, as in a PyTorch `state_dict`.
 extension Parameters {
-  /// Reads weights that another program trained, from a safetensors file.
+  /// Reads weights from a safetensors file of another program.
   ///
-  /// Names and shapes are those of a `state_dict`: `conv0.weight`, `bn0.bias`, `fc.weight`, … Running
-  /// statistics and `num_batches_tracked` may be there and are left out: a search takes statistics of its own.
+  /// Names and shapes are those of a `state_dict`: `conv0.weight`, `bn0.bias`, `fc.weight`, … Running statistics
+  /// and `num_batches_tracked` are allowed and ignored: a search computes its own statistics.
   ///
-  /// - Throws: `RSOError` naming every tensor that is missing, left over or of another shape, or the first value
-  ///   that is NaN or infinite.
+  /// - Throws: `RSOError` naming every tensor that is missing, left over or of another shape, or the first NaN or
+  ///   infinite value.
   public init(contentsOf url: URL, for network: Network) throws {
     let tensors = try SafeTensors(
       data: Data(readFile(url)), name: url.path, skipping: Self.isNoWeight)
     try self.init(stateDict: tensors, for: network, file: url.path)
   }
 
-  /// - Parameter file: what errors call it.
+  /// - Parameter file: the file's name in errors.
   package init(stateDict tensors: SafeTensors, for network: Network, file: String) throws {
     self.init(zerosFor: network)
     let own = Set(slots.map(\.name))
@@ -48,27 +48,27 @@ extension Parameters {
     }
   }
 
-  /// Whether a tensor of a `state_dict` counts batches, in integers, and is of no use here.
+  /// Whether a tensor of a `state_dict` is an integer count of batches, which is not needed here.
   package static func isNoWeight(_ name: String) -> Bool {
     name.hasSuffix(".num_batches_tracked")
   }
 }
 
 extension Model {
-  /// Writes the weights alone for other programs: a PyTorch `state_dict`, parameters and the running statistics of
-  /// batch norm, as a safetensors file without anything of this program's.
+  /// Writes only the weights, for other programs: a PyTorch `state_dict` with the parameters and the running
+  /// statistics of batch norm, as a safetensors file without anything specific to this program.
   ///
-  /// The metadata hold `mean`, a list in JSON of what is to be subtracted from every channel of pixels / 255.
+  /// The metadata hold `mean`, a JSON list of what to subtract from every channel of pixels / 255.
   ///
-  /// - Throws: `RSOError` naming the file, or the first value that is NaN or infinite.
+  /// - Throws: `RSOError` naming the file, or the first NaN or infinite value.
   public func writeStateDict(to url: URL) throws {
     try stateDict(file: url.path).write(to: url)
   }
 
-  /// - Parameter file: what errors call it.
+  /// - Parameter file: the file's name in errors.
   package func stateDict(file: String) throws -> SafeTensors {
     var tensors = try safeTensors(file: file)
-    // `pt` is what PyTorch's own files say.
+    // PyTorch's own files say `pt`.
     tensors.metadata = [
       "format": "pt", Key.mean: try compactJSON(mean.map { Double($0) }),
     ]

@@ -1,7 +1,8 @@
-/// The lines of a trace: one proposal and what became of it, for a check by an independent program.
+/// The lines of a trace: one proposal and its decision each, for verification by an independent program.
 package enum Trace {
-  /// JSON. `losses` are sums over the mini-batch in the order of `candidates`, which begin with the
-  /// decayed weight; `value` is what the rule made of them; a loss that is infinite or was NaN is `null`. All floats have full precision.
+  /// A line of JSON. `losses` are sums over the mini-batch in the order of `candidates`, which begin with w,
+  /// decayed unless the proposal is held; a loss that is infinite or was NaN is `null`. `value` is the rule's
+  /// result. Floats have full precision.
   package static func line(
     _ proposal: Proposal, _ decision: Decision, cycle: Int, parameter: String
   ) -> String {

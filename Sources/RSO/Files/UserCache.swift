@@ -1,12 +1,12 @@
 import Foundation
 
-/// Where programs of this user keep what can be made again.
+/// Where the user's programs keep files that can be recreated.
 package enum UserCache {
-  /// The user's cache folder, as the XDG base directory specification has it.
+  /// The user's cache folder, following the XDG base directory specification.
   package static func folder(
     _ environment: [String: String] = ProcessInfo.processInfo.environment
   ) -> URL {
-    // A relative path is to be ignored.
+    // The specification says to ignore a relative path.
     let base: URL
     if let path = environment["XDG_CACHE_HOME"], path.hasPrefix("/") {
       base = URL(fileURLWithPath: path)

@@ -1,9 +1,9 @@
 extension Network {
-  /// The same function with average pooling before the convolution that it followed.
+  /// The same function, with each average pooling moved ahead of the convolution it follows.
   ///
-  /// Average pooling is linear and the same everywhere, so a convolution of stride 1 and a k×k average
-  /// pooling of stride k are a k×k average pooling of stride 1 and a convolution of stride k: exactly the
-  /// same sums, with k² times fewer multiply-adds. Names and weights stay.
+  /// Average pooling is linear and the same at every position. So a convolution of stride 1 followed by a k×k
+  /// average pooling of stride k equals a k×k average pooling of stride 1 followed by a convolution of stride k:
+  /// exactly the same sums, with k² times fewer multiply-adds. Names and weights do not change.
   func foldingAveragePools() -> Network {
     var nodes = self.nodes
     for index in nodes.indices.dropFirst() {
@@ -20,7 +20,7 @@ extension Network {
       nodes[index].input = nil
       nodes[index].layer = .conv2d(
         channels: channels, kernel: kernel, stride: size, padding: 0, bias: bias)
-      // Who named the pooling wants its result, which the convolution now makes.
+      // A layer that names the pooling needs its result, which the convolution now computes.
       for later in nodes.indices.dropFirst(index + 1) {
         if nodes[later].input == pool.name { nodes[later].input = convolution.name }
         if case .add(pool.name) = nodes[later].layer { nodes[later].layer = .add(convolution.name) }

@@ -1,7 +1,7 @@
-/// Every fact of a kind of layer that is not how an engine computes it, as switches without `default`: a new
-/// kind does not compile until each of them has an answer.
+/// Everything about a kind of layer except how an engine computes it, as switches without `default`: a new kind
+/// does not compile until each of them has an answer.
 ///
-/// `Layer+JSON.swift`, beside this file, has its word and its keys in JSON. What computes a layer is in
+/// `Layer+JSON.swift`, beside this file, has each kind's JSON name and keys. The code that computes a layer is in
 /// `ReferenceEngine.apply`, `NetworkPass.append`, `CUDAPass.layer` and, for ONNX, `ONNXBuilder.append`.
 extension Layer {
   // MARK: Shape
@@ -13,7 +13,7 @@ extension Layer {
     var padding = 0
   }
 
-  /// The window of a layer that has one; else a single place.
+  /// The layer's window; a single position for a layer without one.
   var window: Window {
     switch self {
     case .conv2d(_, let kernel, let stride, let padding, _),
@@ -26,9 +26,9 @@ extension Layer {
     }
   }
 
-  /// The shape this layer makes of `input`.
+  /// The output shape for `input`.
   ///
-  /// - Throws: `RSOError` about `name` when it cannot take that shape.
+  /// - Throws: `RSOError` about `name` if the layer cannot take that shape.
   func outputShape(of input: Shape, name: String) throws -> Shape {
     switch self {
     case .conv2d(let channels, _, _, _, _):
@@ -49,7 +49,7 @@ extension Layer {
       }
       return Shape(channels: features)
     case .averagePool(let kernel, _, let padding):
-      // More padding than that would leave windows without a single value in them.
+      // More padding would leave windows without a single input value.
       guard 2 * padding <= kernel || padding < kernel else {
         throw Self.tooMuchPadding(name, kernel, padding)
       }
@@ -86,7 +86,7 @@ extension Layer {
     }
   }
 
-  /// Whether it makes one number of every channel of an image.
+  /// Whether the layer reduces every channel of an image to one number.
   var poolsImages: Bool {
     switch self {
     case .globalMaxPool, .globalAveragePool: true
@@ -96,7 +96,7 @@ extension Layer {
     }
   }
 
-  /// Whether it needs statistics of all samples, so that no sample can pass it before the others arrive.
+  /// Whether the layer needs statistics of all samples, so that no sample can pass it before the others arrive.
   package var takesStatistics: Bool {
     switch self {
     case .batchNorm: true
@@ -120,7 +120,7 @@ extension Layer {
     var proposalDeviation: Double
   }
 
-  /// The tensors of a layer that reads `channels` channels, in the order of their slots.
+  /// The tensors of a layer whose input has `channels` channels, in the order of their slots.
   func tensors(reading channels: Int) -> [Tensor] {
     switch self {
     case .conv2d(let outputs, let kernel, _, _, let bias):
@@ -139,10 +139,10 @@ extension Layer {
     }
   }
 
-  /// The paper's width for γ and β; the paper has no biases, and they do what β does.
+  /// The paper's σ for γ and β. The paper has no biases; they act as β does, so they share it.
   private static let shiftDeviation = 0.167
 
-  /// Weights with He's deviation √(2 / fan-in), and a bias if there is one.
+  /// Weights with He's standard deviation √(2 / fan-in), and a bias if there is one.
   private static func weights(_ shape: [Int], bias: Bool) -> [Tensor] {
     let he = (2 / Double(shape.dropFirst().reduce(1, *))).squareRoot()
     let weight = Tensor(
@@ -155,7 +155,7 @@ extension Layer {
 
   // MARK: Cost and rounding
 
-  /// Multiply-adds of one sample; none for what is not a sum of weighted inputs.
+  /// Multiply-adds of one sample; 0 for layers that compute no weighted sums.
   func multiplyAdds(from input: Shape, to output: Shape) -> Int {
     switch self {
     case .conv2d(_, let kernel, _, _, _): output.count * input.channels * kernel * kernel
@@ -167,22 +167,22 @@ extension Layer {
     }
   }
 
-  /// How one output comes about, as far as rounding is concerned.
+  /// How one output is computed, as far as rounding is concerned.
   enum Rounding: Hashable {
-    /// Products of all input channels, kernel² each, added up.
+    /// A sum of kernel² products for each input channel.
     case mixing(inputs: Int, outputs: Int, kernel: Int)
-    /// So many operations one after another.
+    /// This many operations in sequence.
     case operations(Int)
   }
 
-  /// What rounds an output of a layer that reads `input`.
+  /// The rounding of one output of a layer that reads `input`.
   func rounding(reading input: Shape) -> Rounding {
     switch self {
     case .conv2d(let channels, let kernel, _, _, _):
       .mixing(inputs: input.channels, outputs: channels, kernel: kernel)
     case .depthwiseConv2d(let kernel, _, _, _): .operations(kernel * kernel + 1)
     case .linear: .mixing(inputs: input.channels, outputs: 1, kernel: 1)
-    // Per sample the sums run over the area in single precision; then four operations.
+    // Each sample's sums run over the area in single precision; four operations follow.
     case .batchNorm: .operations(input.area + 4)
     case .averagePool(let kernel, _, _): .operations(kernel * kernel + 1)
     case .globalAveragePool: .operations(input.area + 1)
@@ -194,10 +194,10 @@ extension Layer {
 }
 
 extension Activation {
-  /// Operations that round.
+  /// The number of operations that round.
   fileprivate var roundings: Int {
     switch self {
-    // The argument's reduction, a polynomial of degree 7 and a division.
+    // Range reduction, a polynomial of degree 7 and a division.
     case .sigmoid, .tanh: 12
     case .relu, .leakyReLU, .sign: 0
     }
@@ -205,7 +205,7 @@ extension Activation {
 }
 
 extension Layer.Window {
-  /// The shape of `channels` channels of what the window makes of `input`.
+  /// The output shape, with `channels` channels, of sliding the window over `input`.
   fileprivate func output(of input: Shape, channels: Int, name: String) throws -> Shape {
     guard (1...64).contains(kernel), (1...64).contains(stride), (0...kernel).contains(padding)
     else {

@@ -1,13 +1,12 @@
-/// The word of every kind of layer in JSON and in messages, its keys, and how they are read and written.
+/// The name of every kind of layer in JSON and messages, its keys, and how to read and write it.
 extension Layer {
-  /// The words of all kinds but activations, which go by their own names; in the order in which an error lists
-  /// them.
+  /// The names of all kinds except activations, which use their own names, in the order in which errors list them.
   enum Kind: String, CaseIterable {
     case conv2d, depthwiseConv2d, linear, batchNorm, averagePool, maxPool, globalMaxPool
     case globalAveragePool, flatten, add
   }
 
-  /// The word for this kind of layer in JSON and in messages.
+  /// The name of this kind of layer in JSON and in messages.
   public var kind: String {
     switch self {
     case .conv2d: Kind.conv2d.rawValue
@@ -24,7 +23,7 @@ extension Layer {
     }
   }
 
-  /// Every word that names a layer.
+  /// Every name of a kind of layer.
   static var kinds: [String] { Kind.allCases.map(\.rawValue) + Activation.allCases.map(\.rawValue) }
 
   /// The keys of a layer in JSON.
@@ -33,11 +32,11 @@ extension Layer {
     case channels, features, kernel, stride, padding, bias, epsilon, of
     case initialDeviation, proposalDeviation
 
-    /// Those that every layer has.
+    /// The keys that every layer has.
     static let common: [Key] = [.name, .type, .input]
   }
 
-  /// The keys of the layer that `word` names, beside the common ones; `nil`: there is no such layer.
+  /// The keys of the layer called `word`, besides the common ones; `nil` if there is no such layer.
   static func keys(of word: String) -> [Key]? {
     guard let kind = Kind(rawValue: word) else {
       return Activation(rawValue: word) == nil ? nil : []
@@ -55,7 +54,7 @@ extension Layer {
     }
   }
 
-  /// Reads the layer that `word` names; `nil`: there is no such layer.
+  /// Reads the layer called `word`; `nil` if there is no such layer.
   init?(_ word: String, from container: KeyedDecodingContainer<Key>) throws {
     func integer(_ key: Key, _ other: Int? = nil) throws -> Int {
       if let other { return try container.decodeIfPresent(Int.self, forKey: key) ?? other }
@@ -64,7 +63,7 @@ extension Layer {
     func bias() throws -> Bool {
       try container.decodeIfPresent(Bool.self, forKey: .bias) ?? false
     }
-    /// The window of a pooling layer, whose windows do not overlap unless it is said.
+    /// The window of a pooling layer; windows do not overlap by default.
     func pool() throws -> Window {
       let kernel = try integer(.kernel)
       return try Window(

@@ -1,19 +1,18 @@
-/// What one node of a network computes. Closed: a new kind does not compile until `Layer+Facts.swift`,
+/// What one node of a network computes. The enum is closed: a new kind does not compile until `Layer+Facts.swift`,
 /// `Layer+JSON.swift` and every engine handle it.
 ///
-/// Shapes are those of one sample: `[C, H, W]`. Windows are square and floor the output size, as in
-/// PyTorch.
+/// Shapes are those of one sample, `[C, H, W]`. Windows are square, and output sizes round down, as in PyTorch.
 public enum Layer: Hashable, Sendable {
   /// Cross-correlation with weights `[channels, C, kernel, kernel]`, zero padding, optional bias.
   case conv2d(channels: Int, kernel: Int, stride: Int = 1, padding: Int = 0, bias: Bool = false)
-  /// Cross-correlation of every channel with weights of its own, `[C, 1, kernel, kernel]`, zero padding, optional
+  /// Cross-correlation of each channel with its own weights, `[C, 1, kernel, kernel]`, zero padding, optional
   /// bias. In PyTorch: `Conv2d` with as many groups as channels.
   case depthwiseConv2d(kernel: Int, stride: Int = 1, padding: Int = 0, bias: Bool = false)
   /// `[features, C]` weights on `[C, 1, 1]`, optional bias.
   case linear(features: Int, bias: Bool = false)
   /// Per-channel normalisation with biased variance, then scale (`weight`) and shift (`bias`).
   case batchNorm(epsilon: Double = 1e-3)
-  /// A function of every value alone.
+  /// An element-wise function.
   case activation(Activation)
   /// Mean over windows; padding counts as zeros.
   case averagePool(kernel: Int, stride: Int, padding: Int = 0)
@@ -29,7 +28,7 @@ public enum Layer: Hashable, Sendable {
   case add(String)
 }
 
-/// Functions applied to every value alone.
+/// Element-wise functions.
 public enum Activation: String, CaseIterable, Codable, Hashable, Sendable {
   /// `max(x, 0)`.
   case relu
@@ -39,6 +38,6 @@ public enum Activation: String, CaseIterable, Codable, Hashable, Sendable {
   case sigmoid
   /// The hyperbolic tangent.
   case tanh
-  /// −1 below zero and +1 from zero on: no gradient reaches through it, and RSO needs none.
+  /// −1 below zero, +1 at zero and above. No gradient passes through it, and RSO needs none.
   case sign
 }

@@ -1,6 +1,6 @@
-/// A network: named layers in a small graph, as a value, with every shape inferred and checked.
+/// A network as a value: named layers in a small graph, with every shape inferred and checked.
 ///
-/// Each node reads the node before it unless it names another; `add` reads one more. It holds no
+/// Each node reads the node before it unless it names another; `add` reads a second one. A network holds no
 /// weights (see `Parameters`) and no data.
 ///
 ///     let network = try Network(input: Shape(channels: 1, height: 28, width: 28)) {
@@ -11,17 +11,17 @@
 ///       Node.linear("fc", features: 10)
 ///     }
 public struct Network: Hashable, Sendable {
-  /// One named layer and where it reads.
+  /// One named layer and the node it reads.
   public struct Node: Hashable, Sendable {
-    /// Letters, digits, `_`, `-` and `.`; parameters begin with it.
+    /// Letters, digits, `_`, `-` and `.`; the names of its parameters begin with it.
     public var name: String
-    /// What it computes.
+    /// The layer it computes.
     public var layer: Layer
-    /// The node it reads; `nil`: the one before. `"input"` names the images.
+    /// The node it reads; `nil` for the one before. `"input"` names the images.
     public var input: String?
-    /// Standard deviation of the initial weights, where it is not He's √(2 / fan-in).
+    /// Standard deviation of the initial weights, if it differs from He's √(2 / fan-in).
     public var initialDeviation: Double?
-    /// Standard deviation σ of the weights' proposals, where it is not that of He's initialisation.
+    /// Standard deviation σ of proposals for the weights, if it differs from that of He initialisation.
     public var proposalDeviation: Double?
 
     /// A node of any layer; `Network` checks it.
@@ -39,15 +39,15 @@ public struct Network: Hashable, Sendable {
 
   /// The shape of one sample.
   public let input: Shape
-  /// In an order in which every node comes after those it reads.
+  /// In an order where every node comes after the nodes it reads.
   public let nodes: [Node]
-  /// `shapes[0]` is the input's, `shapes[i + 1]` that of what node `i` makes. Values are numbered so
-  /// everywhere: value 0 is the input, value `i + 1` the output of node `i`.
+  /// `shapes[0]` is the shape of the input, `shapes[i + 1]` that of node `i`'s output. Values are numbered this
+  /// way everywhere: value 0 is the input, value `i + 1` the output of node `i`.
   public let shapes: [Shape]
   /// The values that node `i` reads: one, or two for `add` (its own input first).
   public let inputs: [[Int]]
 
-  /// The number of classes: the network's last output, flat.
+  /// The number of classes: the channels of the last output.
   public var classes: Int { shapes[shapes.count - 1].channels }
 
   /// - Throws: `RSOError` naming the layer whose name, input or shape is wrong.
@@ -92,7 +92,7 @@ public struct Network: Hashable, Sendable {
         "expected the last layer to give two or more classes, found \(shapes[shapes.count - 1])",
         hint: "end with a linear layer of as many features as there are classes")
     }
-    // A value that nothing reads would be searched without any effect on the loss.
+    // Searching a layer that nothing reads would have no effect on the loss.
     let read = Set(inputs.joined())
     for (index, node) in nodes.enumerated().dropLast() where !read.contains(index + 1) {
       throw RSOError(node.name, "no later layer reads it", hint: "name it as an input, or drop it")
@@ -103,14 +103,14 @@ public struct Network: Hashable, Sendable {
     self.inputs = inputs
   }
 
-  /// A network of the nodes listed.
+  /// A network of the listed nodes.
   ///
   /// - Throws: `RSOError` naming the layer whose name, input or shape is wrong.
   public init(input: Shape, @Builder _ nodes: () -> [Node]) throws {
     try self.init(input: input, nodes: nodes())
   }
 
-  /// Multiply-adds of convolutions and linear layers of one forward pass of one sample, per node.
+  /// Multiply-adds of convolutions and linear layers in one forward pass of one sample, per node.
   public var multiplyAdds: [Int] {
     nodes.indices.map { index in
       nodes[index].layer.multiplyAdds(from: shapes[inputs[index][0]], to: shapes[index + 1])
@@ -126,7 +126,7 @@ extension Network {
     public static func buildExpression(_ node: Node) -> [Node] { [node] }
     /// Nodes made elsewhere.
     public static func buildExpression(_ nodes: [Node]) -> [Node] { nodes }
-    /// Lines one after another.
+    /// A sequence of lines.
     public static func buildBlock(_ parts: [Node]...) -> [Node] { parts.flatMap { $0 } }
     /// A loop.
     public static func buildArray(_ parts: [[Node]]) -> [Node] { parts.flatMap { $0 } }
@@ -150,7 +150,7 @@ extension Network.Node {
       .conv2d(channels: channels, kernel: kernel, stride: stride, padding: padding, bias: bias),
       input: input)
   }
-  /// `[C, H, W]` to `[C, H', W']`, every channel with weights of its own.
+  /// `[C, H, W]` to `[C, H', W']`; each channel has its own weights.
   public static func depthwiseConv2d(
     _ name: String, kernel: Int, stride: Int = 1, padding: Int = 0, bias: Bool = false,
     input: String? = nil
@@ -171,7 +171,7 @@ extension Network.Node {
   ) -> Self {
     Self(name, .batchNorm(epsilon: epsilon), input: input)
   }
-  /// A function of every value alone.
+  /// An element-wise function.
   public static func activation(
     _ name: String, _ activation: Activation, input: String? = nil
   ) -> Self {
@@ -181,14 +181,14 @@ extension Network.Node {
   public static func relu(_ name: String, input: String? = nil) -> Self {
     Self(name, .activation(.relu), input: input)
   }
-  /// Means over windows; where `stride` is `nil`, they do not overlap.
+  /// Means over windows, which do not overlap if `stride` is `nil`.
   public static func averagePool(
     _ name: String, kernel: Int, stride: Int? = nil, padding: Int = 0, input: String? = nil
   ) -> Self {
     Self(
       name, .averagePool(kernel: kernel, stride: stride ?? kernel, padding: padding), input: input)
   }
-  /// Maxima over windows; where `stride` is `nil`, they do not overlap.
+  /// Maxima over windows, which do not overlap if `stride` is `nil`.
   public static func maxPool(
     _ name: String, kernel: Int, stride: Int? = nil, padding: Int = 0, input: String? = nil
   ) -> Self {
@@ -206,12 +206,12 @@ extension Network.Node {
   public static func flatten(_ name: String, input: String? = nil) -> Self {
     Self(name, .flatten, input: input)
   }
-  /// The sum of its input and the output of the node called `other`, of the same shape.
+  /// The sum of its input and the output of the node called `other`; both have the same shape.
   public static func add(_ name: String, _ other: String, input: String? = nil) -> Self {
     Self(name, .add(other), input: input)
   }
 }
 
-/// The word for a layer in a network's builder: `Node.relu("relu0")`. (A line cannot begin with a dot
-/// there: it would go on with the line before.)
+/// The name to use in a network's builder: `Node.relu("relu0")`. (A line there cannot begin with a dot: Swift
+/// would read it as a continuation of the line before.)
 public typealias Node = Network.Node

@@ -3,11 +3,11 @@ import Foundation
 /// JSON: `{"input": {"channels": 1, "height": 28, "width": 28}, "layers": [{"name": "conv0",
 /// "type": "conv2d", "channels": 16, "kernel": 3, "padding": 1}, …]}`.
 ///
-/// A key that the layer does not have is an error, so that a misspelt option is never ignored.
+/// An unknown key is an error, so that a misspelt option is never ignored.
 extension Network: Codable {
   private enum Keys: String, CodingKey { case input, layers }
 
-  /// - Throws: `RSOError` naming the layer that is wrong, or `DecodingError`.
+  /// - Throws: `RSOError` naming the wrong layer, or `DecodingError`.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: Keys.self)
     try self.init(
@@ -36,7 +36,7 @@ extension Network: Codable {
     }
   }
 
-  /// The network as JSON with sorted keys: the same network gives the same bytes.
+  /// The network as JSON with sorted keys, so that equal networks give equal bytes.
   public func json() throws -> Data {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

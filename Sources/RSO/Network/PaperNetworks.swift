@@ -1,18 +1,17 @@
-/// The two networks of the paper, for any images and any number of classes.
+/// The paper's two networks, for any images and any number of classes.
 extension Network {
-  /// One block: `conv3x3(ReLU(previous))`, the shortcut if there is one, pooling if it pools,
-  /// batch norm.
+  /// One block: `conv3x3(ReLU(previous))`, the shortcut if there is one, pooling if it pools, then batch norm.
   private struct Block {
     var filters: Int
     var pools = false
-    /// The earlier block whose output, before its ReLU, is added before the pooling.
+    /// The earlier block whose output, before its ReLU, is added ahead of the pooling.
     var shortcut: Int?
   }
 
   /// The paper's network of 6 (MNIST) or 9 (CIFAR-10, with four shortcuts) convolution layers.
   ///
-  /// - Throws: `RSOError` about `--layers` for another number, or about the layer that an image too
-  ///   small for the pooling does not reach.
+  /// - Throws: `RSOError` about `layers` for any other number, or about the layer at which an image is too small
+  ///   for the pooling.
   public static func paper(layers: Int, input: Shape, classes: Int) throws -> Network {
     switch layers {
     case 6:
@@ -46,8 +45,8 @@ extension Network {
     try Network(input: input) {
       for (index, block) in blocks.enumerated() {
         let channels = index == 0 ? input.channels : blocks[index - 1].filters
-        // The shortcut's own layers come before the block's, so that the search, which goes from the
-        // output to the input, sweeps them after it.
+        // The shortcut's own layers come before the block's. The search runs from the output to the input, so it
+        // sweeps them after the block's.
         if let source = block.shortcut, blocks[source].filters != block.filters {
           Node(
             "shortcut\(index)", .conv2d(channels: block.filters, kernel: 1), input: "bn\(source)",

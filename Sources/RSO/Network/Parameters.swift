@@ -1,20 +1,20 @@
 /// All weights of a network: one flat buffer and named slots, in the order of the layers.
 ///
-/// Names are those of a PyTorch `state_dict`: `conv3.weight` `[out, in, rows, columns]`,
-/// `fc.weight` `[out, in]`, `depth3.weight` `[channels, 1, rows, columns]`, `bn3.weight` (scale γ) and `bn3.bias` (shift β) `[channels]`.
+/// Names are those of a PyTorch `state_dict`: `conv3.weight` `[out, in, rows, columns]`, `fc.weight` `[out, in]`,
+/// `depth3.weight` `[channels, 1, rows, columns]`, `bn3.weight` (scale γ) and `bn3.bias` (shift β) `[channels]`.
 public struct Parameters: Hashable, Sendable {
-  /// What a slot is to its layer.
+  /// The role of a slot in its layer.
   public enum Role: String, Sendable {
     /// The weights of a convolution or a linear layer.
     case weight
-    /// What a convolution or a linear layer adds to every output channel.
+    /// The term that a convolution or a linear layer adds to every output channel.
     case bias
-    /// Batch norm's factor γ.
+    /// Batch norm's scale γ.
     case scale
-    /// Batch norm's summand β.
+    /// Batch norm's shift β.
     case shift
 
-    /// What follows the layer's name in that of the tensor.
+    /// The part of the tensor's name after the layer's name.
     var suffix: String {
       switch self {
       case .weight, .scale: "weight"
@@ -29,13 +29,13 @@ public struct Parameters: Hashable, Sendable {
     public let name: String
     /// Row-major; the output channel comes first.
     public let shape: [Int]
-    /// What it is to its layer.
+    /// Its role in the layer.
     public let role: Role
     /// The index of the layer in `Network.nodes`.
     public let node: Int
     /// The index of the tensor's first element in `values`.
     public let offset: Int
-    /// Elements.
+    /// The number of elements.
     public let count: Int
     /// Standard deviation of the initial values (0: `initialMean` everywhere).
     public let initialDeviation: Double
@@ -44,9 +44,9 @@ public struct Parameters: Hashable, Sendable {
     /// Standard deviation σ of the proposals before annealing.
     public let proposalDeviation: Double
 
-    /// Where its elements are in `values`.
+    /// The range of its elements in `values`.
     public var range: Range<Int> { offset..<offset + count }
-    /// Elements that belong to one output channel.
+    /// The number of elements that belong to one output channel.
     public var elementsPerChannel: Int { count / shape[0] }
   }
 
@@ -55,7 +55,7 @@ public struct Parameters: Hashable, Sendable {
   /// Every element of every tensor.
   public var values: [Float]
 
-  /// The slots of `network`, all values zero.
+  /// The slots of `network`, with all values zero.
   public init(zerosFor network: Network) {
     var slots: [Slot] = []
     var offset = 0
@@ -95,7 +95,7 @@ public struct Parameters: Hashable, Sendable {
     }
   }
 
-  /// The index of the slot of that name.
+  /// The index of the slot called `name`.
   public func slot(named name: String) -> Int? { slots.firstIndex { $0.name == name } }
 
   /// The slot of the layer at `node` that plays `role`.

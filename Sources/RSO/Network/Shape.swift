@@ -1,4 +1,4 @@
-/// The shape of what one sample holds at one point of a network: channels, rows, columns.
+/// The shape of one sample at one point of a network: channels, rows, columns.
 ///
 /// A linear layer's output has one row and one column.
 public struct Shape: Hashable, Codable, Sendable, CustomStringConvertible {
@@ -9,7 +9,7 @@ public struct Shape: Hashable, Codable, Sendable, CustomStringConvertible {
   /// Columns.
   public var width: Int
 
-  /// A shape; without height and width, that of a linear layer's output.
+  /// A shape; without height and width, the shape of a linear layer's output.
   public init(channels: Int, height: Int = 1, width: Int = 1) {
     self.channels = channels
     self.height = height
@@ -21,7 +21,7 @@ public struct Shape: Hashable, Codable, Sendable, CustomStringConvertible {
   /// Positions in one channel.
   public var area: Int { height * width }
 
-  /// As in `16×28×28`, or `10` where there is one position.
+  /// For example `16×28×28`, or `10` if there is only one position.
   public var description: String {
     area == 1 ? "\(channels)" : "\(channels)×\(height)×\(width)"
   }

@@ -1,17 +1,17 @@
 import Foundation
 
-/// Philox4x32-10, a counter-based generator: every draw is a pure function of the seed and of what it
-/// is for, so there is no state to save and draws agree on any device and for any thread count.
+/// Philox4x32-10, a counter-based generator. Every draw is a pure function of the seed and of its purpose, so
+/// there is no state to save, and draws agree on any device and for any number of threads.
 ///
 /// Source: Salmon, Moraes, Dror, Shaw, *Parallel Random Numbers: As Easy as 1, 2, 3*, SC 2011.
 public struct Philox: Hashable, Sendable {
-  /// What a draw is for; draws of different purposes are independent.
+  /// The purpose of a draw; draws for different purposes are independent.
   public enum Purpose: UInt32, Sendable {
     /// The initial weights, Δ, and the orders of samples and of elements.
     case initialisation, proposal, sampleOrder, elementOrder
   }
 
-  /// Decides every draw.
+  /// The seed; it determines every draw.
   public let seed: UInt64
 
   /// A generator; the same seed gives the same draws.
@@ -36,7 +36,7 @@ public struct Philox: Hashable, Sendable {
   func words(
     _ purpose: Purpose, cycle: Int, tensor: Int, element: Int
   ) -> (UInt64, UInt64) {
-    // 40 bits of element, 8 of purpose, 32 of cycle, 32 of tensor: more than any run reaches.
+    // 40 bits for the element, 8 for the purpose, 32 for the cycle, 32 for the tensor: more than any run needs.
     let counter = SIMD4(
       UInt32(truncatingIfNeeded: element),
       UInt32(truncatingIfNeeded: element >> 32) & 0xFF | purpose.rawValue << 8,
@@ -46,16 +46,16 @@ public struct Philox: Hashable, Sendable {
     return (UInt64(r.x) << 32 | UInt64(r.y), UInt64(r.z) << 32 | UInt64(r.w))
   }
 
-  /// A standard normal draw (Box and Muller's cosine branch, in double precision).
+  /// A standard normal draw (the cosine branch of Box–Muller, in double precision).
   public func normal(_ purpose: Purpose, cycle: Int, tensor: Int, element: Int) -> Double {
     let (a, b) = words(purpose, cycle: cycle, tensor: tensor, element: element)
-    // 53 bits each; the first lies in (0, 1], so that its logarithm is finite.
+    // 53 bits each; the first is in (0, 1], so its logarithm is finite.
     let u = (Double(a >> 11) + 1) * 0x1p-53
     let v = Double(b >> 11) * 0x1p-53
     return (-2 * log(u)).squareRoot() * cos(2 * .pi * v)
   }
 
-  /// A random permutation of `0 ..< count` (Fisher and Yates).
+  /// A random permutation of `0 ..< count` (Fisher–Yates).
   public func permutation(
     _ purpose: Purpose, cycle: Int, tensor: Int, count: Int
   ) -> [Int32] {

@@ -1,12 +1,12 @@
 extension RandomSearch {
-  /// What a search tells while it runs.
+  /// Progress events of a search.
   public enum Event: Sendable {
     /// A run of proposals was judged.
     case judged(Judged)
-    /// A tensor is done and the test set was evaluated.
+    /// A tensor was finished and the test set evaluated.
     case swept(SweepReport)
 
-    /// What came of a run of proposals, and the sweep so far.
+    /// The decisions on a run of proposals, and the state of the sweep so far.
     public struct Judged: Sendable {
       /// From 0.
       public var cycle: Int
@@ -14,21 +14,21 @@ extension RandomSearch {
       public var sweep: Int
       /// The swept tensor's name.
       public var parameter: String
-      /// Those of the run, in order.
+      /// The run's proposals, in order.
       public var proposals: ArraySlice<Proposal>
-      /// One for each proposal.
+      /// One decision for each proposal.
       public var decisions: [Decision]
-      /// Elements of the tensor tested so far, and in all.
+      /// How many elements of the tensor have been tested so far, out of `count`.
       public var done: Int
       public var count: Int
-      /// So far in this sweep: share of the proposals that changed the element beyond its decay.
+      /// So far in this sweep: the share of proposals that changed the element beyond its decay.
       public var keptShare: Double
-      /// So far in this sweep: smallest loss of each proposal per sample.
+      /// So far in this sweep: the mean smallest loss of a proposal, per sample.
       public var meanLoss: Double
     }
   }
 
-  /// What an observer answers.
+  /// An observer's answer.
   public enum Answer: Sendable { case goOn, stop }
 
   /// One finished tensor.
@@ -41,13 +41,13 @@ extension RandomSearch {
     public var parameter: String
     /// Share of the proposals that changed the element beyond its decay.
     public var keptShare: Double
-    /// Smallest loss of each proposal per sample, on the mini-batches they were tested on.
+    /// The mean smallest loss of a proposal, per sample, on the mini-batches the proposals were tested on.
     public var meanLoss: Double
     /// On the test set, after the sweep.
     public var test: Evaluation
-    /// Seconds of the search, the cache included.
+    /// Seconds of the search, including the cache.
     public var seconds: Double
-    /// Seconds of that evaluation, running statistics included.
+    /// Seconds of the evaluation, including running statistics.
     public var evaluationSeconds: Double
   }
 }

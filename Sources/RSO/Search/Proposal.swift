@@ -1,29 +1,29 @@
-/// A change of one element to be judged on one mini-batch.
+/// A proposed change of one element, judged on one mini-batch.
 public struct Proposal: Hashable, Sendable {
   /// Row-major index into the swept tensor.
   public var element: Int
   /// The number of the mini-batch in the sweep's order.
   public var batch: Int
-  /// The values to choose from; the first is the one that is kept when none is better.
+  /// The values to choose from; the first is kept when none is better.
   ///
   /// In the paper `[w, w + Δ, w − Δ]`, with `w` already decayed.
   public var candidates: ShortList<Float>
-  /// The Δ that was drawn.
+  /// The Δ drawn for it.
   public var delta: Float
-  /// On the mini-batch of the proposal before, with the value as it is for the first candidate: that one's
-  /// loss is the one that the decision before ended with. An engine need not compute it again.
+  /// Whether it shares the previous proposal's mini-batch, with the undecayed value as its first candidate. The
+  /// previous decision then already gives that candidate's loss, and an engine need not compute it again.
   public var isHeld = false
-  /// Its decision is applied together with those before it that end no round.
+  /// Whether it ends a round. Its decision is then applied, together with those of the round's earlier proposals.
   public var endsRound = true
 }
 
-/// What became of a proposal.
+/// The decision on a proposal.
 public struct Decision: Hashable, Sendable {
-  /// Loss of every candidate, summed over the mini-batch; NaN counts as infinite.
+  /// The loss of every candidate, summed over the mini-batch; NaN counts as infinite.
   public var losses: ShortList<Double>
-  /// The index of the smallest loss, the first of equals.
+  /// The index of the smallest loss; the first of equals.
   public var choice: Int
-  /// What the element becomes: in the paper the candidate of that index.
+  /// The element's new value; in the paper, the candidate at `choice`.
   public var value: Float
 
   package init(losses: ShortList<Double>, choice: Int, value: Float) {
@@ -32,7 +32,7 @@ public struct Decision: Hashable, Sendable {
     self.value = value
   }
 
-  /// - Throws: `RSOError` when the kept value's own loss is no number: nothing can be compared then.
+  /// - Throws: `RSOError` if the loss of the first candidate is NaN: then there is nothing to compare with.
   package init(
     on proposal: Proposal, losses: ShortList<Double>, by rule: inout SweepRule, parameter: String
   ) throws {
@@ -40,7 +40,7 @@ public struct Decision: Hashable, Sendable {
     try check(parameter, proposal)
   }
 
-  /// - Throws: `RSOError` when the kept value's own loss is no number.
+  /// - Throws: `RSOError` if the loss of the first candidate is NaN.
   func check(_ parameter: String, _ proposal: Proposal) throws {
     guard !losses[0].isNaN else {
       throw RSOError(
@@ -53,15 +53,15 @@ public struct Decision: Hashable, Sendable {
 
 /// The training samples of a sweep, cut into mini-batches.
 public struct SampleOrder: Hashable, Sendable {
-  /// Training samples, mini-batch after mini-batch; whole mini-batches only.
+  /// Training samples, mini-batch by mini-batch; whole mini-batches only.
   public let samples: [Int32]
-  /// Samples in each mini-batch.
+  /// The number of samples in each mini-batch.
   public let batchSize: Int
 
-  /// Mini-batches.
+  /// The number of mini-batches.
   public var batches: Int { samples.count / batchSize }
 
-  /// - Parameter samples: a permutation; what is left after the last whole mini-batch is dropped.
+  /// - Parameter samples: a permutation; samples after the last whole mini-batch are dropped.
   public init(_ samples: [Int32], batchSize: Int) {
     self.batchSize = batchSize
     self.samples = Array(samples.prefix(samples.count / batchSize * batchSize))

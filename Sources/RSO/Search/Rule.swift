@@ -1,39 +1,39 @@
 import CRSO
 
-/// What becomes of the losses of w, w + Δ and w − Δ. docs/method.md has the formulas.
+/// How the losses of w, w + Δ and w − Δ decide the new value. docs/method.md has the formulas.
 public enum Rule: Hashable, Sendable {
-  /// The candidate with the smallest loss, the first of equals: the paper.
+  /// The candidate with the smallest loss; the first of equals. This is the paper's rule.
   case best
-  /// The vertex of the parabola through the three losses, at most `reach` · |Δ| away, and `settle` of the way there.
-  /// Where the parabola opens downwards, `settle` of the way to the best candidate. Not in the paper.
+  /// A step `settle` of the way to the vertex of the parabola through the three losses, which is at most `reach` ·
+  /// |Δ| away. If the parabola opens downwards, `settle` of the way to the best candidate. Not in the paper.
   case parabola(reach: Ramp = Ramp(2), settle: Ramp = Ramp(1, 0.2))
-  /// A step against the slope, in proportion to it: a typical slope of the tensor's moves a weight by `c` · σ.
-  /// Not in the paper.
+  /// A step against the slope and in proportion to it: the tensor's typical slope moves a weight by `c` · σ. Not
+  /// in the paper.
   case slope(c: Double = 0.5)
 
   /// A number that changes linearly over the cycles, as σ does.
   public struct Ramp: Hashable, Sendable {
-    /// In the first cycle.
+    /// The value in the first cycle.
     public var first: Double
-    /// Where it would arrive in the cycle behind the last one.
+    /// The value it would reach in the cycle after the last.
     public var last: Double
-    /// - Parameter last: the same number throughout unless told.
+    /// - Parameter last: `first` by default.
     public init(_ first: Double, _ last: Double? = nil) {
       self.first = first
       self.last = last ?? first
     }
-    /// In a cycle counted from 0.
+    /// The value in a cycle, counted from 0.
     public func value(cycle: Int, of cycles: Int) -> Double {
       last + (first - last) * Double(cycles - cycle) / Double(cycles)
     }
   }
 }
 
-/// What a rule has learnt of a tensor.
+/// What a rule has learnt about a tensor.
 public struct RuleState: Hashable, Codable, Sendable {
-  /// Running mean of the squared slopes, from 0 on.
+  /// Running mean of the squared slopes, starting from 0.
   public var squares = 0.0
-  /// Sum of the weights in that mean: `squares / weight` has no bias.
+  /// The sum of the weights in that mean: `squares / weight` is unbiased.
   public var weight = 0.0
   /// Nothing yet.
   public init() {}
@@ -41,17 +41,17 @@ public struct RuleState: Hashable, Codable, Sendable {
 
 // MARK: In a sweep
 
-/// A rule in one sweep: its parameters as they are in this cycle, and what it has learnt of the tensor so far.
+/// A rule in one sweep: its parameters for the cycle, and what it has learnt about the tensor so far.
 package struct SweepRule {
   let rule: rso_rule
   var state: rso_rule_state
 
-  /// The paper's.
+  /// The paper's rule.
   package static let best = SweepRule(.best, width: 1, cycle: 0, of: 1)
 
   /// - Parameters:
-  ///   - width: the deviation σ of this cycle's proposals.
-  ///   - state: what the sweep before left.
+  ///   - width: the standard deviation σ of this cycle's proposals.
+  ///   - state: the state after the previous sweep.
   package init(
     _ rule: Rule, width: Double, cycle: Int, of cycles: Int, state: RuleState = RuleState()
   ) {
@@ -73,7 +73,7 @@ package struct SweepRule {
     self.state = rso_rule_state(squares: state.squares, weight: state.weight)
   }
 
-  /// What to hand on to the next sweep of the tensor; `nil`: the rule has learnt nothing.
+  /// The state to pass to the tensor's next sweep; `nil` if the rule has learnt nothing.
   package var learnt: RuleState? {
     guard state.weight > 0 else { return nil }
     var learnt = RuleState()
@@ -106,9 +106,9 @@ extension Rule: CustomStringConvertible {
     }
   }
 
-  /// Reads `best`, `slope`, `slope:c=1`, `parabola:settle=1..0.2` and so on; what is not given has its default.
+  /// Reads `best`, `slope`, `slope:c=1`, `parabola:settle=1..0.2` and so on; omitted parameters have their defaults.
   ///
-  /// - Throws: `RSOError` that names the rules, their parameters and ranges.
+  /// - Throws: `RSOError` listing the rules, their parameters and ranges.
   public init(_ text: String) throws {
     let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     var values: [Substring: Ramp] = [:]
@@ -160,7 +160,7 @@ extension Rule: CustomStringConvertible {
 }
 
 extension Rule.Ramp: CustomStringConvertible {
-  /// As in `2` or `1..0.2`.
+  /// For example `2` or `1..0.2`.
   public var description: String {
     first == last ? short(first) : "\(short(first))..\(short(last))"
   }
@@ -180,7 +180,7 @@ extension Rule.Ramp: CustomStringConvertible {
   fileprivate func isWithin(_ range: (Double) -> Bool) -> Bool { range(first) && range(last) }
 }
 
-/// Without a fraction of zero.
+/// The number as text, without a trailing `.0`.
 private func short(_ x: Double) -> String {
   let text = "\(x)"
   return text.hasSuffix(".0") ? String(text.dropLast(2)) : text

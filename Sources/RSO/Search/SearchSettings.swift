@@ -6,42 +6,42 @@ public struct SearchSettings: Hashable, Codable, Sendable {
   public var batchSize = 5000
   /// Mini-batches of another size in the first cycles, one step after another. Not in the paper.
   public var firstBatches: [BatchStep] = []
-  /// How many elements in a row are tested on the same mini-batch. Not in the paper, where every proposal
-  /// has the next one.
+  /// How many elements in a row are tested on the same mini-batch. Not in the paper, where every proposal moves on
+  /// to the next one.
   public var hold = Hold.elements(1)
-  /// What becomes of the candidates' losses.
+  /// How the candidates' losses decide the new value.
   public var rule = Rule.best
-  /// How many proposals in a row are judged from the same weights and decided together. Not in the paper, where a
-  /// decision is applied before the next proposal is judged.
+  /// How many proposals in a row are judged from the same weights and applied together. Not in the paper, where
+  /// each decision is applied before the next proposal is judged.
   public var round = Span.elements(1)
   /// Rounds of another length in the first cycles, one step after another. Not in the paper.
   public var firstRounds: [RoundStep] = []
-  /// The fraction α of σ that proposals have shrunk to at the end.
+  /// The fraction α of σ to which proposals shrink by the end.
   public var anneal = 0.1
-  /// What every element loses, as a fraction of itself, when it is tested.
+  /// The fraction of itself that every element loses when it is tested.
   public var weightDecay = 1e-4
-  /// Decides every draw.
+  /// The seed; it determines every draw.
   public var seed: UInt64 = 0
   /// Multiplies every σ.
   public var deviationScale = 1.0
-  /// In which order a cycle goes through the layers.
+  /// The order in which a cycle goes through the layers.
   public var tensorOrder = TensorOrder.outputToInput
-  /// In which order a sweep goes through its tensor.
+  /// The order in which a sweep goes through its tensor.
   public var elementOrder = ElementOrder.rowMajor
-  /// How often a layer is swept per cycle, by the layer's name; 1 for those not named. A batch norm
-  /// goes with the convolution or linear layer below it. Not in the paper.
+  /// How often a layer is swept per cycle, by the layer's name; 1 for layers not named. A batch norm is swept with
+  /// the convolution or linear layer below it. Not in the paper.
   public var sweeps: [String: Int] = [:]
-  /// Shell patterns of the names of the parameters to search, as in `bn*` or `fc.weight`; `nil`: all.
-  /// The others keep their bits. What is drawn for a parameter does not depend on it. Not in the paper.
+  /// Shell patterns for the names of the parameters to search, such as `bn*` or `fc.weight`; `nil` for all. The
+  /// others keep their bits. The draws for a parameter do not depend on the patterns. Not in the paper.
   public var only: [String]?
 
-  /// Some cycles with mini-batches of one size.
+  /// A number of cycles with mini-batches of one size.
   public struct BatchStep: Hashable, Codable, Sendable {
     /// Samples that judge one proposal.
     public var size: Int
-    /// The cycles that have it.
+    /// The number of cycles with this size.
     public var cycles: Int
-    /// Both from 1 on.
+    /// A step; both numbers are at least 1.
     public init(size: Int, cycles: Int) {
       self.size = size
       self.cycles = cycles
@@ -50,30 +50,30 @@ public struct SearchSettings: Hashable, Codable, Sendable {
 
   /// Orders of layers within a cycle.
   public enum TensorOrder: String, CaseIterable, Codable, Sendable {
-    /// The paper's: what is next to the loss comes first.
+    /// The paper's order: the layer nearest the loss comes first.
     case outputToInput
-    /// What is next to the images comes first. Not in the paper.
+    /// The layer nearest the images comes first. Not in the paper.
     case inputToOutput
   }
 
   /// Orders of elements within a sweep.
   public enum ElementOrder: String, CaseIterable, Codable, Sendable {
-    /// The paper's: the output channel outermost, then input channel, row, column.
+    /// The paper's order: output channel outermost, then input channel, row, column.
     case rowMajor
-    /// Another random order for every sweep.
+    /// A new random order for every sweep.
     case shuffled
   }
 
   /// The paper's MNIST run.
   public init() {}
 
-  /// Standard deviation of the proposals of a tensor of width `σ` in a cycle counted from 0.
+  /// Standard deviation of proposals for a tensor of width `σ`, in a cycle counted from 0.
   public func deviation(of σ: Double, cycle: Int) -> Double {
     let left = Double(cycles - cycle) / Double(cycles)
     return deviationScale * σ * (anneal + (1 - anneal) * left)
   }
 
-  /// Samples that judge one proposal in a cycle counted from 0.
+  /// Samples that judge one proposal, in a cycle counted from 0.
   public func batchSize(inCycle cycle: Int) -> Int {
     var first = 0
     for step in firstBatches {
@@ -83,21 +83,21 @@ public struct SearchSettings: Hashable, Codable, Sendable {
     return batchSize
   }
 
-  /// What some cycles cost, in cycles with mini-batches of `batchSize`: cost goes with the samples.
+  /// The cost of a range of cycles, in cycles with mini-batches of `batchSize`: cost is proportional to the samples.
   ///
   /// - Parameter range: cycles counted from 0.
   package func cost(ofCycles range: Range<Int>) -> Double {
     range.reduce(0) { $0 + Double(batchSize(inCycle: $1)) / Double(batchSize) }
   }
 
-  /// The sizes of mini-batches as on the command line: `5000`, or `1000:2,5000`.
+  /// The mini-batch sizes in command-line syntax: `5000`, or `1000:2,5000`.
   public var batchWords: String {
     (firstBatches.map { "\($0.size):\($0.cycles)" } + ["\(batchSize)"]).joined(separator: ",")
   }
 }
 
 extension SearchSettings {
-  /// As they are written. Files from before an option was there mean its default.
+  /// Reads encoded settings. Options missing from older files have their defaults.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     cycles = try container.decode(Int.self, forKey: .cycles)

@@ -1,13 +1,13 @@
-/// Up to eight numbers, kept in place: what comes with every proposal must not cost an allocation.
+/// Up to eight numbers stored inline: every proposal has some, and they must not cost an allocation.
 public struct ShortList<Number: SIMDScalar & Sendable>: Hashable, Sendable
 where Number.SIMD8Storage: Sendable {
-  /// The most numbers that there is room for.
+  /// The maximum number of elements.
   public static var capacity: Int { 8 }
 
   private var numbers = SIMD8<Number>()
   public private(set) var count = 0
 
-  /// None.
+  /// An empty list.
   public init() {}
 
   /// - Precondition: at most `capacity` numbers.
@@ -22,7 +22,7 @@ where Number.SIMD8Storage: Sendable {
     count += 1
   }
 
-  /// Calls C with the numbers.
+  /// Calls `body` with a pointer to the numbers, for C.
   mutating func withUnsafeNumbers<R>(_ body: (UnsafeMutablePointer<Number>) -> R) -> R {
     withUnsafeMutablePointer(to: &numbers) {
       $0.withMemoryRebound(to: Number.self, capacity: Self.capacity, body)

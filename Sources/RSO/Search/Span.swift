@@ -1,47 +1,47 @@
 extension SearchSettings {
-  /// Elements in a row.
+  /// A number of consecutive elements.
   public enum Span: Hashable, Sendable {
-    /// That many.
+    /// A fixed number.
     case elements(Int)
-    /// As many as an output channel of the tensor has.
+    /// As many as one output channel of the tensor has.
     case channel
 
-    /// Their number in a tensor.
+    /// The number of elements in a tensor's span.
     func count(in slot: Parameters.Slot) -> Int {
       switch self {
       case .elements(let count): count
-      // A linear or convolution layer's weights are [out][in]…, everything else has one value per channel.
+      // Weights of linear and convolution layers are [out][in]…; everything else has one value per channel.
       case .channel: max(slot.count / slot.shape[0], 1)
       }
     }
 
-    /// Whether it is a number of at least 1.
+    /// Whether a fixed number is at least 1.
     var isValid: Bool {
       if case .elements(let count) = self { count >= 1 } else { true }
     }
   }
 
-  /// Elements in a row that share a mini-batch.
+  /// The number of consecutive elements that share a mini-batch.
   ///
-  /// With the paper's rule and rounds of 1, the loss of the value as it is is known from the decision before, from the
-  /// second element on, and two candidates are left to compute. That loss belongs to the value undecayed: a held element
-  /// decays only when it changes.
+  /// With the paper's rule and rounds of 1, from the second element on the previous decision already gives the
+  /// current value's loss, and two candidates are left to compute. That loss belongs to the undecayed value: a
+  /// held element decays only when it changes.
   public typealias Hold = Span
 
-  /// Some cycles with rounds of one length.
+  /// A number of cycles with rounds of one length.
   public struct RoundStep: Hashable, Codable, Sendable {
-    /// Proposals of a round.
+    /// The number of proposals in a round.
     public var span: Span
-    /// The cycles that have it.
+    /// The number of cycles with this length.
     public var cycles: Int
-    /// Both from 1 on.
+    /// A step; both numbers are at least 1.
     public init(span: Span, cycles: Int) {
       self.span = span
       self.cycles = cycles
     }
   }
 
-  /// The length of rounds in a cycle counted from 0.
+  /// The length of a round in a cycle counted from 0.
   public func round(inCycle cycle: Int) -> Span {
     var first = 0
     for step in firstRounds {
@@ -51,14 +51,14 @@ extension SearchSettings {
     return round
   }
 
-  /// The lengths of rounds as on the command line: `1`, or `1:2,channel`.
+  /// The round lengths in command-line syntax: `1`, or `1:2,channel`.
   public var roundWords: String {
     (firstRounds.map { "\($0.span):\($0.cycles)" } + ["\(round)"]).joined(separator: ",")
   }
 }
 
 extension SearchSettings.Span: CustomStringConvertible {
-  /// As on the command line.
+  /// The span in command-line syntax.
   public var description: String {
     switch self {
     case .elements(let count): "\(count)"
@@ -66,7 +66,7 @@ extension SearchSettings.Span: CustomStringConvertible {
     }
   }
 
-  /// As it is written on the command line.
+  /// Reads command-line syntax.
   public init?(_ text: some StringProtocol) {
     if text == "channel" {
       self = .channel
@@ -91,7 +91,7 @@ extension SearchSettings.Span: Codable {
     }
   }
 
-  /// As it is read.
+  /// Writes what `init(from:)` reads.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     switch self {

@@ -1,23 +1,23 @@
 import Foundation
 
-/// One tensor swept once within a cycle.
+/// One sweep of one tensor within a cycle.
 public struct Sweep: Hashable, Sendable {
   /// The slot of the swept tensor.
   public var parameter: Int
-  /// The slot whose number keys the order of the samples: the first of the group.
+  /// The slot whose number is the key for the order of the samples: the first of the group.
   public var group: Int
-  /// Counts the sweeps of this tensor within a cycle, from 0.
+  /// The number of this sweep among the tensor's sweeps in a cycle, from 0.
   public var repetition: Int
 
-  /// Keeps the draws of repetitions apart: the number that stands for `slot` in them.
+  /// The number that stands for `slot` in draws; it keeps the draws of repetitions apart.
   func key(_ slot: Int) -> Int { slot | repetition << 20 }
 }
 
 extension SearchSettings {
   /// The sweeps of one cycle, in order.
   ///
-  /// Groups go from the output to the input; in a group the weights come first, then bias, then β and
-  /// γ of batch norm, all on the data that was cached for the weights.
+  /// Groups go from the output to the input by default. Within a group the weights come first, then the bias, then
+  /// β and γ of batch norm, all on the data cached for the weights.
   public func sweeps(of parameters: Parameters, in network: Network) -> [Sweep] {
     let order: [Parameters.Role] = [.weight, .bias, .shift, .scale]
     let slots = parameters.slots
@@ -43,6 +43,6 @@ extension SearchSettings {
     only.map { $0.contains { Self.matches(slot.name, $0) } } ?? true
   }
 
-  /// Whether a shell pattern (`*`, `?`, `[…]`) matches the whole of a name.
+  /// Whether a shell pattern (`*`, `?`, `[…]`) matches a whole name.
   static func matches(_ name: String, _ pattern: String) -> Bool { fnmatch(pattern, name, 0) == 0 }
 }

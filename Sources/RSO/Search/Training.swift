@@ -1,4 +1,4 @@
-/// A search that goes on beside the code that watches it.
+/// A search that runs alongside the code that watches it.
 ///
 ///     let training = Training(try RandomSearch(network: network, data: data, settings: settings))
 ///     for try await event in training.events() {
@@ -6,22 +6,22 @@
 ///     }
 ///     try await training.model.write(to: file)
 ///
-/// It searches while someone reads the events. When the task that reads them is cancelled, or leaves the loop, the search
-/// stops after the proposals at hand; the weights found so far stay, and `events()` goes on from there.
+/// It searches while the events are being read. When the task that reads them is cancelled or leaves the loop, the
+/// search stops after the current run of proposals. The weights found so far stay, and `events()` continues from there.
 ///
-/// Between two tensors it answers what it is asked, so `model` may be read while events come in.
+/// It answers requests between two tensors, so `model` may be read while events arrive.
 public actor Training {
   private var search: RandomSearch
   private var isRunning = false
 
-  /// - Parameter search: is handed over; where it stands is where it goes on.
+  /// - Parameter search: the search to take over; it continues from its position.
   public init(_ search: sending RandomSearch) {
     self.search = search
   }
 
-  /// What the search tells, from where it stands to its end.
+  /// The events of the search, from its position to its end.
   ///
-  /// The stream throws what the search throws. A second stream waits until the first is left.
+  /// The stream throws what the search throws. A second stream waits until the first has ended.
   public nonisolated func events() -> AsyncThrowingStream<RandomSearch.Event, any Error> {
     AsyncThrowingStream { continuation in
       let task = Task {
@@ -36,13 +36,13 @@ public actor Training {
     }
   }
 
-  /// Searches until every cycle is done, or the task is cancelled.
+  /// Searches until every cycle is done or the task is cancelled.
   private func run(_ tell: @Sendable (RandomSearch.Event) -> Void) async throws {
     while isRunning { await Task.yield() }
     isRunning = true
     defer { isRunning = false }
     while !search.isFinished, !Task.isCancelled {
-      // One tensor at a time, and room between them for those who ask.
+      // One tensor at a time; between two tensors the actor can answer other calls.
       try search.run { event in
         tell(event)
         if case .swept = event { return .stop }
@@ -52,16 +52,16 @@ public actor Training {
     }
   }
 
-  /// The network with the weights as they are now, and the running statistics of the last evaluation.
+  /// The network with its current weights and the running statistics of the last evaluation.
   public var model: Model { search.model }
 
-  /// What is swept next.
+  /// The next sweep.
   public var position: RandomSearch.Position { search.position }
 
   /// Whether every cycle is done.
   public var isFinished: Bool { search.isFinished }
 
-  /// Loss and accuracy over a split, with running statistics renewed for the weights as they are now.
+  /// Loss and accuracy over a split, with running statistics recomputed for the current weights.
   public func evaluate(_ split: EvaluatedSplit = .test) throws -> Evaluation {
     try search.evaluate(split)
   }

@@ -1,16 +1,16 @@
-/// Which mini-batch judges the elements of a sweep, one after another, and which of them are decided together.
+/// Which mini-batch judges each element of a sweep, and which elements are decided together.
 package struct Turns {
-  /// Elements in a row on one mini-batch.
+  /// The number of consecutive elements on one mini-batch.
   let hold: Int
-  /// Mini-batches of the order.
+  /// The number of mini-batches in the sample order.
   var batches: Int
-  /// Proposals that are judged from the same weights.
+  /// The number of proposals judged from the same weights.
   let round: Int
-  /// Whether the loss of the value as it is is known where the mini-batch is held.
+  /// Whether the current value's loss is already known while the mini-batch is held.
   private let knowsLoss: Bool
   private let count: Int
 
-  /// - Parameter slot: of the swept tensor.
+  /// - Parameter slot: the slot of the swept tensor.
   package init(
     _ hold: SearchSettings.Span, round: SearchSettings.Span = .elements(1), rule: Rule = .best,
     of slot: Parameters.Slot, batches: Int
@@ -19,21 +19,22 @@ package struct Turns {
     self.round = round.count(in: slot)
     self.batches = batches
     count = slot.count
-    // Another rule may keep a value that was never computed, and a round changes other elements at the same time.
+    // Another rule may choose a value whose loss was never computed, and a round changes other elements at the
+    // same time.
     knowsLoss = rule == .best && self.round == 1
   }
 
-  /// Those of a cycle.
+  /// The turns of a sweep in one cycle.
   package init(_ settings: SearchSettings, cycle: Int, of slot: Parameters.Slot, batches: Int) {
     self.init(
       settings.hold, round: settings.round(inCycle: cycle), rule: settings.rule, of: slot,
       batches: batches)
   }
 
-  /// The mini-batch of a turn counted from 0.
+  /// The mini-batch of a turn, counted from 0.
   package func batch(_ turn: Int) -> Int { turn / hold % batches }
-  /// Whether the decision before left the loss of the value as it is on the turn's mini-batch.
+  /// Whether the previous decision gives the current value's loss on the turn's mini-batch.
   package func isHeld(_ turn: Int) -> Bool { knowsLoss && turn % hold != 0 }
-  /// Whether the decisions up to a turn are applied after it. No round crosses the end of a sweep.
+  /// Whether pending decisions are applied after this turn. No round extends past the end of a sweep.
   package func endsRound(_ turn: Int) -> Bool { (turn + 1) % round == 0 || turn + 1 == count }
 }

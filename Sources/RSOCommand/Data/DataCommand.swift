@@ -23,15 +23,15 @@ struct DataCommand: ParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
-    /// A data set for programs.
+    /// A data set in the JSON output.
     private struct Entry: Encodable {
       var name: String
       var title: String
       var contents: String
-      /// To download.
+      /// The number of bytes to download.
       var bytes: Int
       var isBuiltIn: Bool
-      /// The folder that has it; `nil` where it is built in or not on this machine.
+      /// The folder that has it; `nil` if it is built in or not on this machine.
       var folder: String?
       var licence: String
       var authors: String
@@ -141,10 +141,10 @@ struct DataCommand: ParsableCommand {
   }
 }
 
-/// What is shown while files come.
+/// The display while files are downloaded.
 private struct FetchDisplay {
   private var display = ProgressDisplay(quiet: false)
-  /// The file that comes, since when, and how much of it was there.
+  /// The current file, when its download started, and how many bytes were already there.
   private var current: (file: String, start: ContinuousClock.Instant, bytes: Int)?
 
   mutating func show(_ event: DataFetch.Event) {

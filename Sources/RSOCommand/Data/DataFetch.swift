@@ -1,19 +1,20 @@
 import Foundation
 import RSO
 
-/// Brings a known data set into the user's cache folder.
+/// Fetches a known data set into the user's cache folder.
 ///
-/// Files are loaded, checked and unpacked in `NAME.partial` beside the data set's own folder, which appears when all is
-/// well. What a broken connection left stays there for the next time, with the files that are finished. Where a mirror
-/// had a wrong file and none the right one, all of it goes: nobody knows what else such a place has.
+/// Files are downloaded, checked and unpacked in `NAME.partial`, beside the data set's own folder, which appears
+/// only when everything is complete. After a broken connection, what has arrived stays there for the next try, along
+/// with the finished files. If a mirror had a wrong file and no mirror left even a part of the right one, everything
+/// is removed: nothing else from such a place can be trusted.
 struct DataFetch {
   var known: KnownData
-  /// Addresses of folders that hold the files, tried in turn.
+  /// Addresses of folders that hold the files, in the order to try them.
   var mirrors: [String]
-  /// The folder that all data sets are in.
+  /// The folder that contains all data sets.
   var cache: URL
   var stallSeconds = 30.0
-  /// How often to go on with a broken connection, as long as each time something came.
+  /// How often to resume a broken connection, as long as every try receives something.
   var tries = 20
   var isStopped: @Sendable () -> Bool = { false }
   var report: @Sendable (Event) -> Void = { _ in }
@@ -28,14 +29,14 @@ struct DataFetch {
   private var folder: URL { cache.appendingPathComponent(known.name) }
   private var partial: URL { cache.appendingPathComponent(known.name + ".partial") }
 
-  /// - Returns: the folder.
+  /// - Returns: the data set's folder.
   /// - Throws: `RSOError` saying what each mirror did, or `Download.Failure.stopped`.
   func run() throws -> URL {
     let manager = FileManager.default
     try reported(partial) {
       try manager.createDirectory(at: partial, withIntermediateDirectories: true)
     }
-    // Nothing came: nothing stays. (A folder that holds something is not removed so.)
+    // If nothing arrived, nothing stays. (`rmdir` does not remove a folder with content.)
     defer { rmdir(partial.path) }
     for file in known.files { try fetch(file) }
     guard known.isComplete(partial) else {
@@ -79,9 +80,9 @@ struct DataFetch {
 
   /// Why a mirror was given up.
   private enum Failure {
-    /// It has not the file, or not all of it came.
+    /// It lacks the file, or did not send all of it.
     case absent(String)
-    /// It has another file.
+    /// It has a different file.
     case wrong(String)
 
     var words: String {
@@ -91,7 +92,7 @@ struct DataFetch {
     }
   }
 
-  /// - Returns: `nil` where the file is there.
+  /// - Returns: `nil` if the file was fetched.
   private func fetch(_ file: KnownData.File, from url: URL, _ part: URL) throws -> Failure? {
     var tries = tries
     while true {
@@ -114,7 +115,7 @@ struct DataFetch {
         return nil
       } catch let error as WrongDigest {
         try? FileManager.default.removeItem(at: part)
-        // The beginning may have been another mirror's: once more, from the start.
+        // The beginning may have come from another mirror: try once more, from the start.
         if before > 0 { continue }
         return .wrong(error.description)
       }
@@ -127,7 +128,7 @@ struct DataFetch {
     var description: String { "expected a file of digest \(expected), found \(found)" }
   }
 
-  /// Whether an earlier time brought a file; then it was checked, too.
+  /// Whether an earlier try fetched a file; it was then checked, too.
   private func isThere(_ file: KnownData.File) -> Bool {
     FileManager.default.fileExists(atPath: partial.appendingPathComponent(plainName(file)).path)
   }
@@ -136,7 +137,7 @@ struct DataFetch {
     file.name.hasSuffix(".gz") ? String(file.name.dropLast(3)) : file.name
   }
 
-  /// Checks what was loaded and unpacks it.
+  /// Checks and unpacks what was downloaded.
   private func accept(_ file: KnownData.File, _ part: URL) throws {
     let loaded = try readFile(part)
     let content: () throws -> [UInt8] = {
@@ -144,7 +145,7 @@ struct DataFetch {
     }
     switch file.digest {
     case .content(let expected):
-      // Damaged gzip data have no content: that is a wrong digest, too.
+      // Damaged gzip data have no content and count as a wrong digest.
       let bytes = try? content()
       let found = try bytes.map { try digest($0, by: "sha256sum") }
       guard let bytes, found == expected else {
@@ -164,17 +165,17 @@ struct DataFetch {
     try reported(part) { try FileManager.default.removeItem(at: part) }
   }
 
-  /// Unpacks an archive, by the system's `tar`, into the folder that it is in.
+  /// Unpacks an archive in place, with the system's `tar`.
   private func unpack(_ archive: URL) throws {
     _ = try systemTool(["tar", "-xzf", archive.path, "-C", partial.path])
   }
 
-  /// A digest in hexadecimal, by the system's `sha256sum` or `md5sum`.
+  /// A digest in hexadecimal, from the system's `sha256sum` or `md5sum`.
   private func digest(_ bytes: [UInt8], by tool: String) throws -> String {
     String(try systemTool([tool], input: bytes).prefix { $0.isHexDigit })
   }
 
-  /// What a program of the system writes.
+  /// The output of a system program.
   private func systemTool(_ arguments: [String], input: [UInt8] = []) throws -> String {
     let process = Process()
     let (given, written, errors) = (Pipe(), Pipe(), Pipe())
@@ -185,7 +186,7 @@ struct DataFetch {
     process.standardError = errors
     do {
       try process.run()
-      // All of them read their input before they write.
+      // All these programs read their input before they write.
       try? given.fileHandleForWriting.write(contentsOf: input)
       try given.fileHandleForWriting.close()
     } catch {

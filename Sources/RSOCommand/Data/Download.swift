@@ -6,32 +6,32 @@ import Synchronization
   import FoundationNetworking
 #endif
 
-/// One try to load a file over HTTP, going on where an earlier try ended.
+/// One try to download a file over HTTP, resuming where an earlier try ended.
 ///
-/// `URLSession` does the talking: it comes with the toolchain.
+/// It uses `URLSession`, which comes with the toolchain.
 struct Download {
   /// Why a try ended without the file.
   enum Failure: Error, Hashable {
-    /// The connection broke, or nothing came for too long: going on may help.
+    /// The connection broke or stalled: resuming may help.
     case broken(String)
-    /// The server will say the same again.
+    /// The server would answer the same again.
     case refused(String)
     /// The user asked to stop.
     case stopped
   }
 
   var url: URL
-  /// What has come so far is kept here.
+  /// The file for what has arrived so far.
   var part: URL
-  /// How long to wait for the next bytes.
+  /// How long to wait for more bytes.
   var stallSeconds: Double
-  /// A file that grows past it is not the one that was wanted.
+  /// The size limit: a larger file cannot be the right one.
   var largest: Int
-  /// Called with the bytes that are here and, where the server says it, how many there will be.
+  /// Called with the number of bytes so far and, if the server says so, the total.
   var progress: @Sendable (_ received: Int, _ expected: Int?) -> Void
   var isStopped: @Sendable () -> Bool
 
-  /// - Throws: `Failure`, or `RSOError` where the disk is at fault.
+  /// - Throws: `Failure`, or `RSOError` if the disk is at fault.
   func run() throws {
     guard ["http", "https"].contains(url.scheme ?? "") else {
       throw Failure.refused("expected http or https, found '\(url.scheme ?? "")'")
@@ -42,7 +42,7 @@ struct Download {
     let have = attributes?[.size] as? Int ?? 0
 
     var request = URLRequest(url: url, timeoutInterval: stallSeconds)
-    // Bytes are counted and compared: none may be unpacked on the way.
+    // Bytes are counted and compared, so nothing may decompress them on the way.
     request.setValue("identity", forHTTPHeaderField: "Accept-Encoding")
     request.setValue("rso", forHTTPHeaderField: "User-Agent")
     if have > 0 { request.setValue("bytes=\(have)-", forHTTPHeaderField: "Range") }
@@ -65,16 +65,16 @@ struct Download {
   }
 }
 
-/// Writes what comes to the file.
+/// Writes received data to the file.
 ///
-/// The session calls it from one queue at a time; the lock is for the thread that waits.
+/// The session calls it from one queue at a time; the lock is for the waiting thread.
 private final class Receiver: NSObject, URLSessionDataDelegate, Sendable {
   private struct State {
     var received: Int
     var expected: Int?
     var file: FileHandle
     var error: (any Error)?
-    /// The part was whole already.
+    /// Whether the partial file was complete already.
     var isWhole = false
     var redirections = 0
     var heard = ContinuousClock.now
@@ -94,7 +94,7 @@ private final class Receiver: NSObject, URLSessionDataDelegate, Sendable {
 
   var secondsIdle: Double { state.withLock { (.now - $0.heard) / .seconds(1) } }
 
-  /// The first error stays.
+  /// Records an error, keeping the first, and cancels the task.
   func fail(_ error: any Error, _ task: URLSessionTask) {
     state.withLock { $0.error = $0.error ?? error }
     task.cancel()
@@ -118,7 +118,7 @@ private final class Receiver: NSObject, URLSessionDataDelegate, Sendable {
       return state.redirections
     }
     if count > 10 {
-      // Not cancelled here: the session does not expect that while it waits for the answer.
+      // Do not cancel here: the session does not expect that while it waits for the answer.
       state.withLock {
         $0.error = $0.error ?? Download.Failure.refused("the server redirects without end")
       }
@@ -139,7 +139,7 @@ private final class Receiver: NSObject, URLSessionDataDelegate, Sendable {
     }
   }
 
-  /// Looks at the answer's head, and takes the file to where its body belongs.
+  /// Checks the response's headers, and seeks in the file to where the body belongs.
   private func begin(_ response: URLResponse) throws {
     guard let response = response as? HTTPURLResponse else {
       throw Download.Failure.refused("the answer is not HTTP")
@@ -160,7 +160,7 @@ private final class Receiver: NSObject, URLSessionDataDelegate, Sendable {
         state.isWhole = true
         throw Download.Failure.broken("the file is whole already")
       case 416:
-        // The file is another one than when the part was loaded.
+        // The server's file has changed since the part was downloaded.
         try reported(download.part) { try state.file.truncate(atOffset: 0) }
         throw Download.Failure.broken("what was loaded before is not a part of the file")
       case 408, 429, 500...599:
@@ -206,7 +206,7 @@ private final class Receiver: NSObject, URLSessionDataDelegate, Sendable {
   }
 }
 
-/// What `body` does to the file, with the file's name in the error.
+/// Runs `body` on the file; errors name the file.
 func reported<Value>(_ file: URL, _ body: () throws -> Value) throws -> Value {
   do {
     return try body()

@@ -1,8 +1,8 @@
 import Foundation
 
-/// A line chart as a vector graphic: axes with units, a grid, one line for every series.
+/// A line chart as a vector graphic: axes with units, a grid, one line per series.
 struct Chart {
-  /// One line; its number picks colour and dashes.
+  /// One line; its number selects colour and dashes.
   struct Series {
     var number: Int
     var points: [(x: Double, y: Double)]
@@ -12,10 +12,10 @@ struct Chart {
   var x: String
   var y: String
   var series: [Series]
-  /// Where the vertical axis begins and ends, if not where the data do.
+  /// Where the vertical axis begins and ends, if not at the limits of the data.
   var yFrom: Double?
   var yTo: Double?
-  /// Drawn where there is little room: without titles of axes.
+  /// Whether to draw it for little space: without axis titles.
   var isSmall = false
 
   private var width: Double { isSmall ? 240 : 420 }
@@ -49,7 +49,7 @@ struct Chart {
       parts.append(
         "<line class=grid x1=\(number(x)) x2=\(number(x)) y1=\(number(top)) y2=\(number(height - bottom)) />"
       )
-      // The last one ends where the chart does.
+      // The last label ends where the chart ends.
       let anchor = tick == xs.last ? "end" : "middle"
       parts.append(
         text(tick == xs.last ? width - 2 : x, height - bottom + 15, xs.label(tick), anchor))
@@ -59,7 +59,7 @@ struct Chart {
       let places = sound.map { place($0.x, $0.y) }
       let list = places.map { "\(number($0.x)),\(number($0.y))" }.joined(separator: " ")
       parts.append("<polyline class=\"line c\(line.number % Chart.colours)\" points=\"\(list)\" />")
-      // A lone point makes no line.
+      // A single point makes no line.
       if let only = places.first, places.count == 1 {
         parts.append(
           "<circle class=\"dot c\(line.number % Chart.colours)\" cx=\(number(only.x)) cy=\(number(only.y)) r=3 />"
@@ -82,14 +82,14 @@ struct Chart {
       """
   }
 
-  /// Colours there are in the style.
+  /// The number of colours in the style.
   static let colours = 6
 
   private func text(_ x: Double, _ y: Double, _ text: String, _ anchor: String) -> String {
     "<text x=\(number(x)) y=\(number(y)) text-anchor=\(anchor)>\(escaped(text))</text>"
   }
 
-  /// A place in the drawing: a tenth of a unit is less than anyone sees.
+  /// A coordinate in the drawing: nobody sees less than a tenth of a unit.
   private func number(_ value: Double) -> String { decimal(value, 1) }
 }
 
@@ -98,7 +98,7 @@ struct Ticks {
   let values: [Double]
   private let step: Double
 
-  /// - Parameter count: about how many.
+  /// - Parameter count: the approximate number of ticks.
   init(from low: Double, to high: Double, count: Int) {
     let span = high > low ? high - low : max(abs(high), 1)
     let rough = span / Double(count)
@@ -113,7 +113,7 @@ struct Ticks {
   var first: Double { values[0] }
   var last: Double { values[values.count - 1] }
 
-  /// As many decimals as the step has.
+  /// A tick's label, with as many decimals as the step.
   func label(_ value: Double) -> String {
     let decimals = max(0, Int(-floor(log10(step) + 1e-9)))
     if abs(value) >= 1e6, value.truncatingRemainder(dividingBy: 1e5) == 0 {
@@ -123,14 +123,14 @@ struct Ticks {
   }
 }
 
-/// A number with a fixed count of decimals, without a minus before zero.
+/// A number with a fixed number of decimals, and no minus sign before zero.
 func decimal(_ value: Double, _ decimals: Int) -> String {
   let text = String(format: "%.\(decimals)f", value)
   return text.hasPrefix("-") && !text.contains { "123456789".contains($0) }
     ? String(text.dropFirst()) : text
 }
 
-/// Text as HTML.
+/// Text escaped for HTML.
 func escaped(_ text: String) -> String {
   text.replacingOccurrences(of: "&", with: "&amp;").replacingOccurrences(of: "<", with: "&lt;")
     .replacingOccurrences(of: ">", with: "&gt;").replacingOccurrences(of: "\"", with: "&quot;")

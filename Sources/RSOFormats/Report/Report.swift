@@ -1,13 +1,13 @@
 import Foundation
 import RSO
 
-/// Runs on one page of HTML that needs nothing else: no network, no script.
+/// A report on runs: one page of HTML that needs nothing else, no network and no script.
 package struct Report {
   let runs: [ReportRun]
-  /// What the classes are called; `nil`: by their numbers.
+  /// The names of the classes; `nil` for their numbers.
   let classNames: [String]?
 
-  /// - Parameter runs: one or more; those with several tensors of one name are shown on the same axes.
+  /// - Parameter runs: one or more; if there are several, tensors of the same name share axes.
   package init(_ runs: [ReportRun], classNames: [String]? = nil) {
     self.runs = runs
     self.classNames = classNames
@@ -74,7 +74,7 @@ package struct Report {
     """
   }
 
-  /// Which line is which run.
+  /// The legend: which line belongs to which run.
   var legend: String {
     let items = runs.enumerated().map { number, run in
       let line = "<line class=\"line c\(number % Chart.colours)\" x1=0 x2=32 y1=6 y2=6 />"
@@ -88,7 +88,7 @@ package struct Report {
     "<img alt=\"\(escaped(text))\" src=\"data:image/png;base64,\(png.base64EncodedString())\">"
   }
 
-  /// For each run, under its name where there are several.
+  /// A part for each run, under the run's name if there are several.
   func eachRun(_ body: (ReportRun) throws -> String) rethrows -> String {
     try runs.map { run in
       (runs.count > 1 ? "<h3>\(escaped(run.name))</h3>\n" : "") + (try body(run))

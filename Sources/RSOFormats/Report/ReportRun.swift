@@ -1,19 +1,19 @@
 import Foundation
 import RSO
 
-/// One run of a report, and what its best model says of the test images.
+/// One run of a report, and its best model's predictions for the test images.
 package struct ReportRun: Sendable {
   let name: String
   let record: RunRecord
   let data: Dataset
-  /// The best model, or before the first finished tensor the one that the run starts from.
+  /// The best model; before the first finished tensor, the initial model.
   package let model: Model
   let predictions: [Prediction]
 
   /// - Parameters:
-  ///   - name: what the report calls it.
-  ///   - data: those that the run was started with.
-  /// - Complexity: a forward pass over the test images.
+  ///   - name: the run's name in the report.
+  ///   - data: the data that the run was started with.
+  /// - Complexity: one forward pass over the test images.
   package init(name: String, record: RunRecord, data: Dataset, threads: Int? = nil) throws {
     self.name = name
     self.record = record
@@ -25,7 +25,7 @@ package struct ReportRun: Sendable {
   var settings: SearchSettings { record.checkpoint.configuration.settings }
   var metrics: [Metrics] { record.metrics }
 
-  /// Proposals judged up to every finished tensor.
+  /// The number of proposals judged up to the end of each tensor.
   var proposals: [Double] {
     let counts = Dictionary(
       record.checkpoint.model.parameters.slots.map { ($0.name, $0.count) },
@@ -37,7 +37,7 @@ package struct ReportRun: Sendable {
     }
   }
 
-  /// Seconds from the start of the run up to every finished tensor.
+  /// Seconds from the start of the run to the end of each tensor.
   var seconds: [Double] {
     var sum = 0.0
     return metrics.map { line in
@@ -46,7 +46,7 @@ package struct ReportRun: Sendable {
     }
   }
 
-  /// The last finished tensor of every cycle, the unfinished one included.
+  /// The last finished tensor of every cycle, including an unfinished cycle.
   var cycles: [Metrics] {
     metrics.indices.filter { $0 == metrics.count - 1 || metrics[$0 + 1].cycle != metrics[$0].cycle }
       .map { metrics[$0] }
@@ -58,8 +58,8 @@ package struct ReportRun: Sendable {
     return record.checkpoint.model.parameters.slots.filter { names.contains($0.name) }
   }
 
-  /// How far a tensor is from where it started: the root of the mean square of its elements' ways, in σ of its
-  /// proposals. `nil` where it is not known where it started.
+  /// How far a tensor is from its start: the root mean square of its elements' changes, in σ of its proposals;
+  /// `nil` if its start is not known.
   func distance(_ slot: Parameters.Slot) -> Double? {
     guard let initial = record.initial else { return nil }
     let pairs = zip(
@@ -71,7 +71,7 @@ package struct ReportRun: Sendable {
     return (square / Double(slot.count)).squareRoot() / slot.proposalDeviation
   }
 
-  /// `[label][predicted]`: number of test images.
+  /// `[label][predicted]`: the number of test images.
   var confusion: [[Int]] {
     let classes = model.network.classes
     var table = Array(repeating: Array(repeating: 0, count: classes), count: classes)
@@ -81,7 +81,7 @@ package struct ReportRun: Sendable {
     return table
   }
 
-  /// Test images that are taken for another class, those of the most certain answer first.
+  /// Misclassified test images, those with the most certain answer first.
   var mistakes: [(index: Int, share: Double)] {
     predictions.indices.filter { predictions[$0].label != Int(data.test.labels[$0]) }
       .map { ($0, predictions[$0].probabilities[predictions[$0].label]) }
@@ -101,7 +101,7 @@ package struct ReportRun: Sendable {
 }
 
 extension Pixels {
-  /// Some values as bytes to look at: floats from the least to the largest of them.
+  /// A range of values as bytes for display: floats are scaled from the least to the largest of them.
   fileprivate func bytes(_ range: Range<Int>) -> [UInt8] {
     switch self {
     case .bytes(let bytes): return Array(bytes[range])

@@ -11,7 +11,7 @@ extension Report {
     """
   }
 
-  /// What was run, and what came of it.
+  /// What was run, and its results.
   var summary: String {
     let rows: [(String, (ReportRun) -> String)] = [
       (
@@ -110,7 +110,7 @@ extension Report {
         + "</div>")
   }
 
-  /// The tensors of all runs, in the order of the first that has them.
+  /// The tensors of all runs, in the order of the first run that has them.
   private var tensors: [String] {
     var seen: Set<String> = []
     return runs.flatMap(\.swept).map(\.name).filter { seen.insert($0).inserted }
@@ -134,7 +134,7 @@ extension Report {
         + charts.map { "<figure>\($0.svg)</figure>" }.joined(separator: "\n") + "</div>")
   }
 
-  /// Bars, for each tensor one for every run.
+  /// A bar chart with one bar per tensor and run.
   var distances: String {
     let known = runs.filter { $0.record.initial != nil }
     guard !known.isEmpty else {
@@ -207,7 +207,7 @@ extension Report {
       "Grey is zero; black and white are the largest weight of either sign, in each picture.", body)
   }
 
-  /// How much of a cell's colour may be the mark's: on more, its figure is hard to read, first of all in the dark.
+  /// The mark's largest share of a cell's colour: beyond it the number is hard to read, above all in dark mode.
   static let deepestMark = 0.55
 
   var confusions: String {
@@ -234,7 +234,7 @@ extension Report {
       "Confusion", "Test images by their class and by what the best model takes them for.", body)
   }
 
-  /// Pictures shown of one run.
+  /// The number of pictures shown per run.
   static var mostMistakes: Int { 120 }
 
   func mistakes() throws -> String {
@@ -277,7 +277,7 @@ extension Report {
     return section("Cycles", "After the last tensor of each.", body.joined(separator: "\n"))
   }
 
-  /// Everything, as it stands in `metrics.jsonl`.
+  /// All figures, as in `metrics.jsonl`.
   var sweepTable: String {
     let body = runs.enumerated().map { number, run in
       let rows = run.metrics.map { line in

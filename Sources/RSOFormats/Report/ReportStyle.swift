@@ -1,5 +1,6 @@
 extension Report {
-  /// Colours are told apart by people who confuse red and green (after Okabe and Ito), and lines by dashes in print.
+  /// People who confuse red and green can tell the colours apart (after Okabe and Ito); in print, dashes tell
+  /// lines apart.
   static let style = """
     :root { color-scheme: light dark; --back: #fff; --text: #1c1c1e; --weak: #63636b; --rule: #dcdce2; --mark: 0, 114, 178;
       --c0: #0072b2; --c1: #d55e00; --c2: #007a55; --c3: #b0568b; --c4: #8a6d00; --c5: #3a3a3c; }
