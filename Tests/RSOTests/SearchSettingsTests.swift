@@ -88,7 +88,7 @@ import Testing
       ])
     let parameters = Parameters(zerosFor: network)
     let sweeps = settings.sweeps(of: parameters, in: network)
-    #expect(sweeps.map(\.round) == [0, 0, 0, 0, 1, 1, 2, 2])
+    #expect(sweeps.map(\.repetition) == [0, 0, 0, 0, 1, 1, 2, 2])
     #expect(
       sweeps.map { parameters.slots[$0.group].name } == [
         "fc.weight", "fc.weight", "bn_images.bias", "bn_images.bias", "fc.weight", "fc.weight",

@@ -81,9 +81,9 @@ import Testing
         $0.elementOrder = .shuffled
         $0.sweeps = ["fc": 2]
       })
-    let sweep = try #require(ordered.sweeps.first { $0.round == 0 })
+    let sweep = try #require(ordered.sweeps.first { $0.repetition == 0 })
     let again = try #require(shuffled.sweeps.last)
-    #expect(again.parameter == sweep.parameter && again.round == 1)
+    #expect(again.parameter == sweep.parameter && again.repetition == 1)
     let plain = try ordered.proposals(sweep, cycle: 0, Self.turns(4))
     let orders = [
       try shuffled.proposals(sweep, cycle: 0, Self.turns(4)),
