@@ -2,12 +2,11 @@ import CRSO
 
 /// The weights of a depthwise convolution in a pass, packed as the convolution kernel reads them for a single channel:
 /// `[candidates][channels][taps][8]`, of which only the first of eight is used.
-final class DepthwiseWeights {
-  /// Index of the layer.
+final class DepthwiseWeights: ChannelParameters {
   let node: Int
+  let roles: [Parameters.Role] = [.weight, .bias]
   let channels: Int
   let taps: Int
-  /// Sets of weights: one for each candidate, or one for all lanes.
   let candidates: Int
   let weights: Buffer<Float>
   /// `[candidates][channels]`
@@ -28,13 +27,6 @@ final class DepthwiseWeights {
       weights.pointer[(candidate * channels * taps + element) * Int(rso_tile)] = value
     } else {
       bias.pointer[candidate * channels + element] = value
-    }
-  }
-
-  /// Sets a whole tensor for all candidates.
-  func set(_ role: Parameters.Role, _ values: some Collection<Float>) {
-    for result in 0..<candidates {
-      for (element, value) in values.enumerated() { set(role, element, value, candidate: result) }
     }
   }
 }

@@ -9,14 +9,10 @@ final class NetworkPass {
   /// The pass's value for each value of the network.
   var values: [Int: Pass.ValueID] = [:]
   private var weighted: [(node: Int, set: SetWeights, bias: Buffer<Float>)] = []
-  /// Norms of all channels of a layer; `load` sets their γ and β from the parameters.
-  private var wholeNorms: [Norm] = []
-  /// Norms of lone channels; the code that builds the pass sets their γ and β.
-  private(set) var loneNorms: [Norm] = []
-  /// Depthwise convolutions of all channels; `load` sets their weights from the parameters.
-  private var wholeDepthwise: [DepthwiseWeights] = []
-  /// Depthwise convolutions of lone channels; the code that builds the pass sets their weights.
-  private(set) var loneDepthwise: [DepthwiseWeights] = []
+  /// Parameters of all channels of a layer, which `load` sets.
+  private var whole: [any ChannelParameters] = []
+  /// Parameters of lone channels, which the code that builds the pass sets.
+  private(set) var lone: [any ChannelParameters] = []
   /// The layer on a lone channel whose parameters differ between candidates.
   var swept: Int?
   /// The nodes that read each value.
@@ -143,7 +139,7 @@ final class NetworkPass {
       node: node, channels: pass.values[x].shape.channels,
       taps: Int(window.kernel * window.kernel),
       candidates: alone && node == swept ? pass.candidates : 1)
-    if alone { loneDepthwise.append(weights) } else { wholeDepthwise.append(weights) }
+    if alone { lone.append(weights) } else { whole.append(weights) }
     return .depthwise(
       window, weights: UnsafePointer(pass.own(weights.weights)),
       bias: UnsafePointer(pass.own(weights.bias)), candidates: weights.candidates)
@@ -159,7 +155,7 @@ final class NetworkPass {
       candidates: pass.candidates,
       chunkCapacity: pass.chunkCapacity, area: shape.area)
     pass.norms.append(norm)
-    if alone { loneNorms.append(norm) } else { wholeNorms.append(norm) }
+    if alone { lone.append(norm) } else { whole.append(norm) }
     if !usesRunningStatistics { pass.appendSum(.moments(norm: pass.norms.count - 1), of: x) }
     return pass.norms.count - 1
   }
@@ -176,25 +172,12 @@ final class NetworkPass {
         bias.set(parameters.values[slot.range])
       }
     }
-    for weights in wholeDepthwise {
-      for role in [Parameters.Role.weight, .bias] {
-        guard let slot = parameters.slot(node: weights.node, role) else { continue }
-        weights.set(role, parameters.values[slot.range])
-      }
-    }
-    for norm in wholeNorms {
-      for (role, buffer) in [(Parameters.Role.scale, norm.gamma), (.shift, norm.beta)] {
-        guard let slot = parameters.slot(node: norm.node, role) else { continue }
-        for result in 0..<norm.candidates {
-          buffer.set(parameters.values[slot.range], at: result * norm.channels)
-        }
-      }
-    }
+    for part in whole { part.load(parameters) { parameters.values[$0.range] } }
   }
 
   /// Normalises with these statistics; a pass that computes its own statistics sums around their means instead.
   func use(_ statistics: BatchNormStatistics) {
-    for norm in wholeNorms {
+    for case let norm as Norm in whole {
       guard let moments = statistics.moments[norm.node] else { continue }
       if usesRunningStatistics {
         norm.use(moments)
@@ -206,7 +189,7 @@ final class NetworkPass {
 }
 
 extension Buffer<Float> {
-  func set(_ values: ArraySlice<Float>, at start: Int = 0) {
-    for (index, value) in values.enumerated() { pointer[start + index] = value }
+  func set(_ values: ArraySlice<Float>) {
+    for (index, value) in values.enumerated() { pointer[index] = value }
   }
 }

@@ -1,9 +1,9 @@
 import CRSO
 
 /// A batch norm in a pass: the sums it needs, and the affine map that they give.
-final class Norm {
-  /// Index of the layer.
+final class Norm: ChannelParameters {
   let node: Int
+  let roles: [Parameters.Role] = [.scale, .shift]
   let channels: Int
   let epsilon: Double
   /// The first segment in which the map is known; 0: it uses running statistics.
@@ -45,6 +45,10 @@ final class Norm {
     sums = try Buffer(level == 0 ? 0 : max(chunkCapacity, 1) * candidates * channels * 2)
     mean = Array(repeating: 0, count: candidates * channels)
     variance = mean
+  }
+
+  func set(_ role: Parameters.Role, _ element: Int, _ value: Float, candidate: Int) {
+    (role == .scale ? gamma : beta).pointer[candidate * channels + element] = value
   }
 
   func clear(chunks: Int) {

@@ -129,27 +129,17 @@ final class JudgePass {
       let size = lone.width(lone.network.inputs[node][0])
       set(slot.shape[0], parameters.columns([(channel, 1)], size: size, of: slot)[...])
     }
-    for weights in built.loneDepthwise {
-      for role in [Parameters.Role.weight, .bias] {
-        guard let slot = parameters.slot(node: weights.node, role) else { continue }
+    for part in built.lone {
+      part.load(parameters) { slot in
         let count = slot.count / lone.channels
-        let first = slot.offset + channel * count
-        weights.set(role, parameters.values[first..<first + count])
+        return parameters.values[
+          slot.offset + channel * count..<slot.offset + (channel + 1) * count]
       }
     }
-    for norm in built.loneNorms {
+    for case let norm as Norm in built.lone {
+      guard let moments = statistics.moments[norm.node] else { continue }
       let range = channel * norm.channels..<(channel + 1) * norm.channels
-      for (role, buffer) in [(Parameters.Role.scale, norm.gamma), (.shift, norm.beta)] {
-        guard let slot = parameters.slot(node: norm.node, role) else { continue }
-        let first = slot.offset + range.lowerBound
-        for result in 0..<candidates {
-          buffer.set(
-            parameters.values[first..<first + norm.channels], at: result * norm.channels)
-        }
-      }
-      if let moments = statistics.moments[norm.node] {
-        norm.origin.set(moments.mean[range].map(Float.init)[...])
-      }
+      norm.origin.set(moments.mean[range].map(Float.init)[...])
     }
   }
 
@@ -161,15 +151,9 @@ final class JudgePass {
     if swept.shape.count == 4 {
       tap.pointer[0] = Int32(index % (swept.shape[2] * swept.shape[3]))
     }
-    for weights in built.loneDepthwise where weights.node == swept.node {
-      for (result, candidate) in values.enumerated() {
-        weights.set(swept.role, index, candidate, candidate: result)
-      }
-    }
-    for norm in built.loneNorms where norm.node == swept.node {
-      let buffer = swept.role == .scale ? norm.gamma : norm.beta
-      for (result, candidate) in values.enumerated() {
-        buffer.pointer[result * norm.channels + index] = candidate
+    for part in built.lone where part.node == swept.node {
+      for (candidate, value) in values.enumerated() {
+        part.set(swept.role, index, value, candidate: candidate)
       }
     }
   }

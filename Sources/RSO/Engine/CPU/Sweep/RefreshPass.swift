@@ -129,17 +129,10 @@ final class RefreshPass {
         rootBias.set(units.flatMap { row(slot, $0) }[...])
       }
     }
-    for weights in built.loneDepthwise {
-      for role in [Parameters.Role.weight, .bias] {
-        guard let slot = parameters.slot(node: weights.node, role) else { continue }
-        weights.set(role, units.flatMap { row(slot, $0) })
-      }
+    for part in built.lone {
+      part.load(parameters) { slot in units.flatMap { row(slot, $0) } }
     }
-    for norm in built.loneNorms {
-      for (role, buffer) in [(Parameters.Role.scale, norm.gamma), (.shift, norm.beta)] {
-        guard let slot = parameters.slot(node: norm.node, role) else { continue }
-        buffer.set(units.flatMap { row(slot, $0) }[...])
-      }
+    for case let norm as Norm in built.lone {
       guard let moments = statistics.moments[norm.node] else { continue }
       let size = norm.channels / count
       norm.origin.set(
