@@ -91,22 +91,9 @@ import Testing
     let slot = try #require(slots.first { $0.name == "conv4.weight" })
     let cost = TensorCost(network: network, slot: slot)
     let channel = 144 * 49
-    func turn(_ refresh: SweepSchedule.Refresh?, changes: Int = 0) -> SweepSchedule.Turn {
-      .init(
-        element: 0, batch: 0, channel: 0, time: 0, isFirst: false, refresh: refresh,
-        changes: 0..<changes)
-    }
-    func units(_ signs: Int...) -> [SweepSchedule.Unit] {
-      signs.map { .init(channel: 1, time: 0, sign: $0) }
-    }
-    let all = Array(repeating: 1, count: 15) + [0]
-    #expect(
-      cost.upkeep(
-        turn(.init(units: all.map { .init(channel: 1, time: 0, sign: $0) }, isFresh: true)))
-        == 16 * channel + 15 * channel)
-    #expect(
-      cost.upkeep(turn(.init(units: units(1, -1, 0), isFresh: false))) == 3 * channel + 2 * channel)
-    #expect(cost.upkeep(turn(nil, changes: 12)) == 12 * 49)
+    #expect(cost.upkeep(.fresh(16)) == 16 * channel + 15 * channel)
+    #expect(cost.upkeep(.costing(signs: [1, -1, 0])) == 3 * channel + 2 * channel)
+    #expect(cost.upkeep(.costing(changes: 12)) == 12 * 49)
     func upkeep(_ batches: Int, hold: SearchSettings.Hold = .elements(1)) -> Int {
       cost.upkeep(Turns(hold, of: slot, batches: batches))
     }

@@ -73,9 +73,9 @@ import Testing
     // A channel of `conv` has 64 positions of 27 taps.
     let channel = 64 * 27 + 144
     for (name, perChange) in [("conv.weight", 64), ("depth.weight", 0)] {
-      #expect(try cost(name).upkeep(.fresh) == 4 * channel + 3 * 96)
-      #expect(try cost(name).upkeep(.update(units: 2, mixed: 1)) == 2 * channel + 96)
-      #expect(try cost(name).upkeep(.replay(3)) == 3 * perChange)
+      #expect(try cost(name).upkeep(.fresh(4)) == 4 * channel + 3 * 96)
+      #expect(try cost(name).upkeep(.costing(signs: [1, 0])) == 2 * channel + 96)
+      #expect(try cost(name).upkeep(.costing(changes: 3)) == 3 * perChange)
     }
   }
 

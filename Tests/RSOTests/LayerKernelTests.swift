@@ -175,7 +175,7 @@ import Testing
         UnsafePointer(u.buffer.pointer), UnsafePointer(a.bias.pointer), factor
       )
       (call.y, call.y_lane) = (y.pointer, y.stride)
-      (call.shift, call.valid) = (UnsafePointer(a.bias.pointer), UnsafePointer(valid.pointer))
+      (call.origin, call.valid) = (UnsafePointer(a.bias.pointer), UnsafePointer(valid.pointer))
       (call.sums, call.sums_lane) = (sums.pointer, out.channels * 2)
       (call.stride, call.padding, call.box) = (
         Int32(layer.stride), Int32(layer.padding), layer.box ? 1 : 0

@@ -35,11 +35,12 @@ import Testing
       func random(_ range: ClosedRange<Double>) -> Double {
         Double.random(in: range, using: &generator)
       }
-      let delta = index % 50 == 0 ? 0 : Float(random(-0.5...0.5))
+      let delta = index % 50 == 0 ? 0 : Float(random(0.05...0.5)) * (index % 2 == 0 ? 1 : -1)
       let middle = random(1...5)
       var losses = [middle, middle + random(-1...1), middle + random(-1...1)]
       if index % 7 == 0 { losses[2] = losses[1] }
       if index % 11 == 0 { losses[1] = losses[0] }
+      if index % 37 == 0 { (losses[1], losses[2]) = (middle + 30, middle - 31) }
       if index % 13 == 0 { losses = [middle, middle, middle] }
       if index % 17 == 0 { losses[1 + index % 2] = .nan }
       if index % 19 == 0 { losses[index % 3] = .infinity }

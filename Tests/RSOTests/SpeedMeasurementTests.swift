@@ -12,8 +12,7 @@ import Testing
     // A kind is its multiply-adds; which tensor they come from does not matter here.
     guard let network else { preconditionFailure() }
     var kind = Kind(
-      .init(
-        element: 0, batch: 0, channel: 0, time: 0, isFirst: false, refresh: nil, changes: 0..<0),
+      .costing(),
       TensorCost(network: network, slot: Parameters(zerosFor: network).slots[0]),
       isHeld: false)
     kind.multiplyAdds = multiplyAdds
