@@ -236,7 +236,9 @@ import Testing
           engine.parameters.values[slot.offset + proposal.element]
             == proposal.candidates[decision.choice])
       }
-      // The last loss again, computed with the chosen values alone.
+      // The last loss again, computed with the chosen values alone; an element is judged once per sweep.
+      try engine.beginSweep(
+        of: sweep.parameter, order: SampleOrder((0..<33).map { $0 }, batchSize: 33))
       let value = engine.parameters.values[slot.offset]
       let again = try engine.judge(
         [Proposal(element: 0, batch: 0, candidates: [value], delta: 0)])[0]
