@@ -30,7 +30,7 @@ import Testing
     #expect(cost("bn5.bias") == 10)
   }
 
-  /// REFERENCE.md: 1.84 G × 3 per image and cycle.
+  /// The sum over all elements: 1.84 G × 3 per image and cycle.
   @Test func theMethodsFigure() throws {
     let model = try Self.mnist()
     let perImage = model.sweeps.reduce(0) { $0 + $1.proposals * $1.perImage }

@@ -25,7 +25,7 @@ import Testing
     #expect(Parameters(zerosFor: try .mnist()).slot(named: "fc.bias") == nil)
   }
 
-  /// σ as REFERENCE.md's table: convolution √(2/(c·k²)), fully connected √(2/n), γ and β 0.167.
+  /// σ as in the table of docs/method.md: convolution √(2/(c·k²)), fully connected √(2/n), γ and β 0.167.
   @Test func mnistDeviations() throws {
     for slot in Parameters(zerosFor: try .mnist()).slots {
       let he: Double =

@@ -50,7 +50,7 @@ import Testing
       let plan = try Self.plan(network, sweeping: layer)
       #expect(network.nodes[plan.node].name == layer)
       #expect(plan.group.map { network.nodes[$0].name } == "conv\(block)")
-      // REFERENCE.md caches the output of the block below before its ReLU. Nothing else reads it, and
+      // The authors' script caches the output of the block below before its ReLU. Nothing else reads it, and
       // ReLU takes no statistics, so its result is cached instead: the same numbers, once.
       #expect(Self.cached(plan, network) == cached)
       #expect(Self.roles(plan) == roles, "\(layer)")
