@@ -280,16 +280,3 @@ extension ReferenceEngine {
     return y
   }
 }
-
-extension Activation {
-  /// The function, in double precision.
-  func callAsFunction(_ x: Double) -> Double {
-    switch self {
-    case .relu: max(x, 0)
-    case .leakyReLU: x < 0 ? 0.01 * x : x
-    case .sigmoid: 1 / (1 + exp(-x))
-    case .tanh: Foundation.tanh(x)
-    case .sign: x < 0 ? -1 : 1
-    }
-  }
-}

@@ -193,17 +193,6 @@ extension Layer {
   }
 }
 
-extension Activation {
-  /// The number of operations that round.
-  fileprivate var roundings: Int {
-    switch self {
-    // Range reduction, a polynomial of degree 7 and a division.
-    case .sigmoid, .tanh: 12
-    case .relu, .leakyReLU, .sign: 0
-    }
-  }
-}
-
 extension Layer.Window {
   /// The output shape, with `channels` channels, of sliding the window over `input`.
   fileprivate func output(of input: Shape, channels: Int, name: String) throws -> Shape {

@@ -27,17 +27,3 @@ public enum Layer: Hashable, Sendable {
   /// The sum of the node's input and the output of the named earlier node (`"input"`: the images).
   case add(String)
 }
-
-/// Element-wise functions.
-public enum Activation: String, CaseIterable, Codable, Hashable, Sendable {
-  /// `max(x, 0)`.
-  case relu
-  /// `x < 0 ? 0.01 x : x`.
-  case leakyReLU
-  /// `1 / (1 + exp(−x))`.
-  case sigmoid
-  /// The hyperbolic tangent.
-  case tanh
-  /// −1 below zero, +1 at zero and above. No gradient passes through it, and RSO needs none.
-  case sign
-}
