@@ -8,7 +8,12 @@ final class AddressSpace {
   /// The most bytes in use at any time.
   private(set) var peak = 0
 
-  init(base: UInt64) { self.base = base }
+  /// - Parameter base: 0 without a card. Pieces then begin at the alignment, because an address of 0 means that there is
+  ///   no piece: launches that are built to tell the memory must be those that run.
+  init(base: UInt64) { self.base = max(base, UInt64(Self.alignment)) }
+
+  /// That of cuMemAlloc, so that rows begin on a cache line.
+  private static let alignment = 256
 
   /// A piece that is freed when the last reference to it goes away.
   final class Piece {
@@ -29,8 +34,9 @@ final class AddressSpace {
 
   /// Allocates `count` elements, or one if `count` is 0.
   func take<Element>(_ count: Int, _ type: Element.Type) -> Piece {
-    // Aligned like cuMemAlloc, so that rows begin on a cache line.
-    let bytes = (max(count, 1) * MemoryLayout<Element>.stride + 255) / 256 * 256
+    let alignment = Self.alignment
+    let bytes =
+      (max(count, 1) * MemoryLayout<Element>.stride + alignment - 1) / alignment * alignment
     if let index = free.firstIndex(where: { $0.count >= bytes }) {
       let start = free[index].start
       free[index] = (start + bytes, free[index].count - bytes)
