@@ -55,6 +55,8 @@ assert "nan" not in " ".join(re.findall(r'points="([^"]*)"', page)).lower()
 count = 0
 for number, run in enumerate(runs):
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    # The first is the untrained network.
+    assert lines.pop(0)["parameter"] is None
     rows = found.tables[f"sweeps{number}"][1:]
     assert len(rows) == len(lines), (len(rows), len(lines))
     for row, line in zip(rows, lines):

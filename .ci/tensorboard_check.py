@@ -13,6 +13,9 @@ from tensorboard.util import tensor_util
 
 run = pathlib.Path(sys.argv[1])
 lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+# The first is the untrained network.
+untrained = lines.pop(0)
+assert untrained["parameter"] is None
 events = EventAccumulator(str(run), size_guidance={"tensors": 0, "scalars": 0, "histograms": 0, "images": 0})
 events.Reload()
 tags = events.Tags()
@@ -32,6 +35,7 @@ def close(found, expected):
 steps = list(enumerate(lines, 1))
 close(series("test/accuracy"), [(n, line["testAccuracy"]) for n, line in steps])
 close(series("test/loss"), [(n, line["testLoss"]) for n, line in steps])
+close(series("cycle/test_accuracy")[:1], [(0, untrained["testAccuracy"])])
 parameters = sorted({line["parameter"] for line in lines})
 for name in parameters:
     own = [(n, line) for n, line in steps if line["parameter"] == name]

@@ -33,7 +33,7 @@ let training = try Training(
   RandomSearch(network: network, data: data, settings: settings, parameters: start))
 for try await event in training.events() {
   if case .swept(let report) = event {
-    print("cycle \(report.cycle + 1), \(report.parameter): \(report.test.accuracy)")
+    print("cycle \(report.cycle + 1), \(report.parameter): \(report.evaluation.accuracy)")
   }
 }
 let model = await training.model

@@ -36,7 +36,7 @@ settings.batchSize = 200
 var search = try RandomSearch(network: network, data: data, settings: settings)
 try search.run { event in
   if case .swept(let report) = event, report.parameter == "fc.weight" {
-    print("cycle \(report.cycle + 1) begins: \(report.test.accuracy)")
+    print("cycle \(report.cycle + 1) begins: \(report.evaluation.accuracy)")
   }
   return .goOn
 }

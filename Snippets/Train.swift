@@ -19,7 +19,7 @@ settings.batchSize = 1000
 var search = try RandomSearch(network: network, data: data, settings: settings)
 try search.run { event in
   if case .swept(let report) = event {
-    print("cycle \(report.cycle + 1), \(report.parameter): \(report.test.accuracy)")
+    print("cycle \(report.cycle + 1), \(report.parameter): \(report.evaluation.accuracy)")
   }
   return .goOn
 }

@@ -58,7 +58,9 @@ def cycle(given, folder):
         "--run", run, "--quiet",
     )
     with open(os.path.join(run, "metrics.jsonl")) as lines:
-        return [json.loads(line) for line in lines], time.time() - begin
+        found = [json.loads(line) for line in lines]
+        # The untrained network's line names no tensor.
+        return [line for line in found if line["parameter"]], time.time() - begin
 
 
 def described(given):

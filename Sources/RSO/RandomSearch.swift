@@ -10,7 +10,7 @@ import Foundation
 ///
 ///     var search = try RandomSearch(network: .mnist(), data: .mnist(), settings: SearchSettings())
 ///     try search.run { event in
-///       if case .swept(let report) = event { print(report.parameter, report.test.accuracy) }
+///       if case .swept(let report) = event { print(report.parameter, report.evaluation.accuracy) }
 ///       return .goOn
 ///     }
 ///
@@ -101,13 +101,16 @@ public struct RandomSearch {
     while !isFinished {
       let (cycle, sweep) = (position.cycle, sweeps[position.sweep])
       let start = ContinuousClock.now
-      guard let (kept, loss) = try self.sweep(sweep, cycle: cycle, observe) else { return }
+      guard let found = try self.sweep(sweep, cycle: cycle, observe) else { return }
       let searched = ContinuousClock.now - start
-      let test = try engine.evaluate(.test)
+      let evaluation = try engine.evaluate(data.evaluatedSplit)
+      let slot = engine.parameters.slots[sweep.parameter]
       let report = SweepReport(
-        cycle: cycle, sweep: position.sweep,
-        parameter: engine.parameters.slots[sweep.parameter].name, keptShare: kept, meanLoss: loss,
-        test: test, seconds: searched / .seconds(1),
+        cycle: cycle, sweep: position.sweep, parameter: slot.name, keptShare: found.keptShare,
+        meanLoss: found.meanLoss, batchSize: settings.batchSize(inCycle: cycle),
+        deviation: settings.deviation(of: slot.proposalDeviation, cycle: cycle),
+        proposals: slot.count, evaluations: found.evaluations, split: data.evaluatedSplit,
+        evaluation: evaluation, seconds: searched / .seconds(1),
         evaluationSeconds: (ContinuousClock.now - start - searched) / .seconds(1))
       position.sweep += 1
       if position.sweep == sweeps.count { position = Position(cycle: cycle + 1) }
@@ -118,7 +121,7 @@ public struct RandomSearch {
   /// Tests every element of one tensor; `nil` if stopped before the end.
   private mutating func sweep(
     _ sweep: Sweep, cycle: Int, _ observe: (Event) throws -> Answer
-  ) throws -> (keptShare: Double, meanLoss: Double)? {
+  ) throws -> (keptShare: Double, meanLoss: Double, evaluations: Int)? {
     let slot = engine.parameters.slots[sweep.parameter]
     let order = sampleOrder(sweep, cycle: cycle)
     try engine.beginSweep(of: sweep.parameter, order: order)
@@ -128,7 +131,7 @@ public struct RandomSearch {
       settings.rule, width: settings.deviation(of: slot.proposalDeviation, cycle: cycle),
       cycle: cycle, of: settings.cycles, state: ruleStates[slot.name] ?? RuleState())
     let proposals = proposals(sweep, cycle: cycle, turns)
-    var changed = 0
+    var (changed, evaluations) = (0, 0)
     var loss = 0.0
     let runLength = engine.runLength(of: sweep.parameter)
     for start in stride(from: 0, to: proposals.count, by: runLength) {
@@ -138,6 +141,7 @@ public struct RandomSearch {
       ruleStates[slot.name] = rule.learnt
       for (proposal, decision) in zip(run, decisions) {
         changed += decision.value == proposal.candidates[0] ? 0 : 1
+        evaluations += proposal.candidates.count - (proposal.isHeld ? 1 : 0)
         loss += decision.losses[decision.choice]
       }
       let judged = Event.Judged(
@@ -148,7 +152,8 @@ public struct RandomSearch {
       if try observe(.judged(judged)) == .stop { return nil }
     }
     return (
-      Double(changed) / Double(slot.count), loss / Double(slot.count * order.batchSize)
+      Double(changed) / Double(slot.count), loss / Double(slot.count * order.batchSize),
+      evaluations
     )
   }
 

@@ -134,9 +134,7 @@ struct Benchmark: ParsableCommand {
     let earlier = try compare.map { try EarlierBenchmark(contentsOf: $0) }
     try earlier?.check(
       batch: settings.batchSize,
-      sweeps: CostModel(
-        network: network, settings: settings, train: data.train.count, test: data.test.count
-      ).sweeps)
+      sweeps: CostModel(network: network, settings: settings, data: data).sweeps)
 
     let check = try EngineComparison(
       network: network, data: data, seed: settings.seed, threads: threads)
@@ -257,9 +255,10 @@ struct Benchmark: ParsableCommand {
         },
         labels: (0..<count).map { Int32($0 % 10) }, shape: shape)
     }
-    return try Dataset(
-      name: "noise", train: split(50_000), test: split(10_000), trainLimit: data.trainLimit,
-      testLimit: data.testLimit)
+    return try data.held(
+      Dataset(
+        name: "noise", train: split(50_000), test: split(10_000), trainLimit: data.trainLimit,
+        testLimit: data.testLimit))
   }
 
   private func say(_ line: String) { if !json { Console.line(line) } }

@@ -2,6 +2,42 @@ import ArgumentParser
 import Foundation
 import RSO
 
+/// A number of validation images, or a share of the training images: `5000`, `0.1` or `10%`.
+struct ValidationArgument: ExpressibleByArgument {
+  private enum Size { case count(Int), share(Double) }
+  private var size: Size
+  private var text: String
+
+  init?(argument: String) {
+    text = argument
+    if let count = Int(argument) {
+      size = .count(count)
+    } else if argument.hasSuffix("%"), let percent = Double(argument.dropLast()) {
+      size = .share(percent / 100)
+    } else if let share = Double(argument) {
+      size = .share(share)
+    } else {
+      return nil
+    }
+  }
+
+  /// The number of images out of `count` training images; a share is rounded to the nearest whole number.
+  ///
+  /// - Throws: `RSOError` if a share is not between 0 and 1.
+  func count(of count: Int) throws -> Int {
+    switch size {
+    case .count(let count): return count
+    case .share(let share):
+      guard share > 0, share < 1 else {
+        throw RSOError(
+          "`validation`", "expected a number of images, or a share between 0 and 1, found \(text)",
+          hint: "0.1 and 10% are a tenth of the training images")
+      }
+      return Int((share * Double(count)).rounded())
+    }
+  }
+}
+
 /// The images to train on and to test with.
 struct DataOptions: ParsableArguments {
   @Option(
@@ -28,6 +64,13 @@ struct DataOptions: ParsableArguments {
     help: ArgumentHelp("Use only the first test images.", valueName: "n"))
   var testLimit: Int?
 
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Keep that many of the last training images, or a share such as 0.1 or 10%, out of training, and choose the best "
+        + "model by them instead of the test images.", valueName: "n|share"))
+  var validation: ValidationArgument?
+
   /// Whether any data were requested.
   var isGiven: Bool { data != nil || dataDir != nil }
 
@@ -51,9 +94,14 @@ struct DataOptions: ParsableArguments {
   func dataset(_ network: NetworkOptions? = nil) throws -> Dataset {
     let folder = dataDir.map { URL(fileURLWithPath: $0) }
     if let folder, data == nil {
-      return try .folder(folder, trainLimit: trainLimit, testLimit: testLimit)
+      return try held(.folder(folder, trainLimit: trainLimit, testLimit: testLimit))
     }
-    return try .named(
-      name(network), directory: folder, trainLimit: trainLimit, testLimit: testLimit)
+    return try held(
+      .named(name(network), directory: folder, trainLimit: trainLimit, testLimit: testLimit))
+  }
+
+  /// The data with the validation images that were asked for kept out of training.
+  func held(_ data: Dataset) throws -> Dataset {
+    try validation.map { try data.holdingOut($0.count(of: data.train.count)) } ?? data
   }
 }

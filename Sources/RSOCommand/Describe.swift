@@ -35,9 +35,7 @@ struct Describe: ParsableCommand {
     let network = try network.network(for: data, paperLayers: paper.layers)
     let settings = try search.settings(over: paper.settings, network: network)
     try settings.validate(samples: data.train.count, network: network)
-    let model = CostModel(
-      network: network, settings: settings, train: data.train.count, test: data.test.count,
-      pixelSize: data.train.images.size)
+    let model = CostModel(network: network, settings: settings, data: data)
     var estimate: CycleEstimate?
     if time, case .cpu(let threads) = device {
       estimate = try CycleEstimate(
@@ -93,10 +91,7 @@ struct NetworkDescription {
     var largest = settings
     largest.batchSize = settings.firstBatches.reduce(settings.batchSize) { max($0, $1.size) }
     guard largest.batchSize > settings.batchSize else { return model.memory }
-    return CostModel(
-      network: network, settings: largest, train: data.train.count, test: data.test.count,
-      pixelSize: data.train.images.size
-    ).memory
+    return CostModel(network: network, settings: largest, data: data).memory
   }
 
   // MARK: JSON
@@ -112,6 +107,7 @@ struct NetworkDescription {
     struct Data: Encodable {
       var name: String
       var train: Int
+      var validation: Int?
       var test: Int
       var classes: Int
     }
@@ -154,7 +150,8 @@ struct NetworkDescription {
     let answer = Answer(
       network: network, outputs: layers,
       data: .init(
-        name: data.name, train: data.train.count, test: data.test.count, classes: data.classes),
+        name: data.name, train: data.train.count, validation: data.validation?.count,
+        test: data.test.count, classes: data.classes),
       settings: settings,
       cycle: .init(
         multiplyAdds: model.total, memoryBytes: memory, sweeps: sweeps,
@@ -169,8 +166,9 @@ struct NetworkDescription {
   var table: String {
     let batches = data.train.count / settings.batchSize
     var lines = [
-      "\(data.name): \(grouped(data.train.count)) training and \(grouped(data.test.count)) test "
-        + "images of \(data.train.shape), \(data.classes) classes",
+      "\(data.name): \(grouped(data.train.count)) training"
+        + (data.validation.map { ", \(grouped($0.count)) validation" } ?? "")
+        + " and \(grouped(data.test.count)) test images of \(data.train.shape), \(data.classes) classes",
       "",
     ]
     // If there are shortcuts, their lines stand between names and kinds.

@@ -12,6 +12,7 @@ struct Evaluate: ParsableCommand {
 
         rso evaluate runs/five/best.safetensors
         rso evaluate model.safetensors --split train
+        rso evaluate model.safetensors --split validation --validation 5000
         rso evaluate model.safetensors --data-dir digits --json
       """)
 
@@ -94,5 +95,5 @@ struct Evaluate: ParsableCommand {
 }
 
 extension EvaluatedSplit: ExpressibleByArgument {
-  public static var allValueStrings: [String] { ["train", "test"] }
+  public static var allValueStrings: [String] { allCases.map(\.rawValue) }
 }

@@ -12,6 +12,7 @@ extension RSOError {
     "rule": "--rule", "anneal": "--anneal", "weightDecay": "--weight-decay",
     "deviationScale": "--sigma-scale", "only": "--only", "sweeps": "--sweeps",
     "threads": "--threads", "trainLimit": "--train-limit", "testLimit": "--test-limit",
+    "validation": "--validation",
     "layers": "--layers", "data": "--data",
     "directory": "--data-dir DIR", "network": "--network FILE.json",
   ]

@@ -17,7 +17,13 @@ extension Train {
     for (own, found) in zip(own, found.words) {
       try require(own.option, own.value, found.value)
     }
-    try data.trainLimit.map { try require("--train-limit", "\(configuration.data.train)", "\($0)") }
+    let validation = configuration.data.validation
+    let images = configuration.data.train + (validation ?? 0)
+    try data.trainLimit.map { try require("--train-limit", "\(images)", "\($0)") }
+    try data.validation.map {
+      try require(
+        "--validation", validation.map { "\($0)" } ?? "none", "\($0.count(of: images))")
+    }
     try data.testLimit.map { try require("--test-limit", "\(configuration.data.test)", "\($0)") }
     let network = configuration.network
     if self.network.isGiven,
@@ -44,7 +50,8 @@ extension DataOptions {
   func dataset(of configuration: RunConfiguration) throws -> Dataset {
     var options = self
     let own = configuration.data
-    options.trainLimit = own.train
+    options.trainLimit = own.train + (own.validation ?? 0)
+    options.validation = own.validation.flatMap { ValidationArgument(argument: "\($0)") }
     options.testLimit = own.test
     if !options.isGiven {
       if own.directory == nil { options.data = own.name } else { options.dataDir = own.directory }
@@ -64,7 +71,8 @@ extension DataOptions {
 
 extension DataDescription {
   fileprivate var words: String {
-    "\(directory ?? name) of digest \(digest) (\(train) to train on, \(test) to test)"
+    "\(directory ?? name) of digest \(digest) (\(train) to train on, "
+      + (validation.map { "\($0) to validate, " } ?? "") + "\(test) to test)"
   }
 }
 

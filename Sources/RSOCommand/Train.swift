@@ -12,6 +12,7 @@ struct Train: ParsableCommand {
 
         rso train --preset quick                      MNIST in minutes
         rso train --cycles 5 --run runs/five          five cycles, in a folder of your choice
+        rso train --validation 5000                   choose the best model without the test images
         rso train --run runs/five --resume            go on after it was stopped
         rso train --data C10 --layers 9 --epochs 500  the paper's CIFAR-10 run (rso data fetch cifar10)
         rso train --data-dir digits --layers 9        your own images, the paper's larger network
@@ -22,7 +23,7 @@ struct Train: ParsableCommand {
                                                       change some tensors of a network from elsewhere
 
       Control-C stops after the proposals at hand and says how to go on. The run folder holds \
-      checkpoint.safetensors, best.safetensors, metrics.jsonl (a line for every finished tensor), \
+      checkpoint.safetensors, best.safetensors, metrics.jsonl (a line for the untrained network and every finished tensor), \
       config.json and an event file for `tensorboard --logdir`.
       """)
 
@@ -109,7 +110,7 @@ struct Train: ParsableCommand {
     }
     return try TrainingSession(
       beginning: search, configuration, folder: folder,
-      initialModel: saveInitial.map { URL(fileURLWithPath: $0) }, output: output)
+      initialModel: saveInitial.map { URL(fileURLWithPath: $0) }, device: device, output: output)
   }
 
   /// The network, and the initial weights; `nil` to draw them from the seed.
@@ -165,7 +166,8 @@ struct Train: ParsableCommand {
         device: device, parameters: checkpoint.model.parameters, position: checkpoint.position,
         ruleStates: checkpoint.ruleStates)
     }
-    return try TrainingSession(resuming: search, run, folder: folder, output: output)
+    return try TrainingSession(
+      resuming: search, run, folder: folder, device: device, output: output)
   }
 
   /// `runs/mnist-20260131-235959`, with a number appended if that exists.

@@ -18,6 +18,8 @@ struct TrainingSession {
   private let output: Output
   private var display: ProgressDisplay
   private var estimate: TimeEstimate
+  /// For the last evaluation, which is of the best model and not of the search's.
+  private let device: Device
   private let start = ContinuousClock.now
 
   /// Starts a new run and makes its folder.
@@ -25,43 +27,66 @@ struct TrainingSession {
   /// - Throws: `RSOError`; the folder is then unchanged.
   init(
     beginning search: RandomSearch, _ configuration: RunConfiguration, folder path: String,
-    initialModel: URL?, output: Output
+    initialModel: URL?, device: Device, output: Output
   ) throws {
     var search = search
     // A model includes running statistics, which an evaluation computes.
-    let test = try search.evaluate()
+    let (evaluation, untrained) = try Self.untrained(&search)
     let folder = try RunFolder(
       creating: URL(fileURLWithPath: path),
-      Checkpoint(model: search.model, configuration: configuration), initialModel: initialModel)
+      Checkpoint(model: search.model, configuration: configuration), untrained: untrained,
+      initialModel: initialModel)
     let events = try EventLog(
-      folder: folder.url, settings: search.settings, sweeps: search.sweeps.count,
-      position: search.position)
-    try events.begin(search.model, test: test)
-    self.init(search, folder, events, path, output)
-    describe(search, "untrained: test accuracy \(percent(test.accuracy))")
+      folder: folder.url, sweeps: search.sweeps.count, position: search.position)
+    try events.begin(search.model, evaluation, untrained.split)
+    self.init(search, folder, events, path, device, output)
+    if output == .json { Console.line(untrained.line) }
+    describe(search, "untrained: \(untrained.split) accuracy \(percent(untrained.accuracy))")
+  }
+
+  /// The untrained network's evaluation, and its line of metrics.
+  private static func untrained(
+    _ search: inout RandomSearch
+  ) throws -> (Evaluation, Metrics) {
+    let start = ContinuousClock.now
+    let split = search.data.evaluatedSplit
+    let evaluation = try search.evaluate(split)
+    return (
+      evaluation,
+      Metrics(
+        untrained: evaluation, split, seconds: (ContinuousClock.now - start) / .seconds(1))
+    )
   }
 
   /// Resumes a run.
   ///
   /// - Throws: `RSOError` if the event file cannot be written.
   init(
-    resuming search: RandomSearch?, _ folder: RunFolder, folder path: String, output: Output
+    resuming search: RandomSearch?, _ folder: RunFolder, folder path: String, device: Device,
+    output: Output
   ) throws {
     let events = try search.map { search in
-      let cycle = folder.earlierMetrics.filter { $0.cycle == search.position.cycle }
+      let cycle = folder.earlierMetrics.filter {
+        $0.cycle == search.position.cycle && $0.parameter != nil
+      }
       return try EventLog(
-        folder: folder.url, settings: search.settings, sweeps: search.sweeps.count,
-        position: search.position,
+        folder: folder.url, sweeps: search.sweeps.count, position: search.position,
         cycleSeconds: cycle.reduce(0) { $0 + $1.seconds + $1.evaluationSeconds })
     }
     var search = search
-    if search?.position == RandomSearch.Position(), let events, events.isEmpty,
-      let test = try search?.evaluate(), let model = search?.model
+    if var first = search, first.position == RandomSearch.Position(), let events,
+      events.isEmpty || folder.needsUntrained
     {
       // The run was killed after its first checkpoint and before this step.
-      try events.begin(model, test: test)
+      let (evaluation, untrained) = try Self.untrained(&first)
+      if folder.needsUntrained {
+        try folder.record(untrained: untrained)
+        if output == .json { Console.line(untrained.line) }
+      }
+      if events.isEmpty { try events.begin(first.model, evaluation, untrained.split) }
+      search = first
     }
-    self.init(search, folder, events, path, output)
+    self.init(search, folder, events, path, device, output)
     if let search {
       let sweep = search.sweeps[search.position.sweep]
       describe(
@@ -73,18 +98,19 @@ struct TrainingSession {
 
   private init(
     _ search: RandomSearch?, _ folder: RunFolder, _ events: EventLog?, _ path: String,
-    _ output: Output
+    _ device: Device, _ output: Output
   ) {
     self.search = search
     self.folder = folder
     self.events = events
     self.path = path
+    self.device = device
     self.output = output
     display = ProgressDisplay(quiet: output != .table)
     estimate = TimeEstimate(
       work: search?.expectedWork ?? [],
       earlier: search.map { search in
-        folder.earlierMetrics.map {
+        folder.earlierMetrics.filter { $0.parameter != nil }.map {
           ($0.seconds + $0.evaluationSeconds)
             / search.settings.cost(ofCycles: $0.cycle..<$0.cycle + 1)
         }
@@ -150,19 +176,40 @@ struct TrainingSession {
     estimate.end(at: .now)
     // The checkpoint comes last: resuming cuts off whatever is beyond it.
     let model = search.model
-    try events?.record(report, model: model)
+    let test =
+      search.isFinished && report.split == .validation
+      ? try testBest(report, model, on: search.data) : nil
+    try events?.record(report, model: model, test: test)
     try folder.record(
-      report, model: model, position: search.position, ruleStates: search.ruleStates)
-    if output == .json, let line = folder.lastLine, !Console.line(line) {
+      report, model: model, position: search.position, ruleStates: search.ruleStates,
+      test: test.map {
+        .init(accuracy: $0.accuracy, loss: $0.meanLoss.isFinite ? $0.meanLoss : nil)
+      })
+    if output == .json, let line = folder.last?.line, !Console.line(line) {
       Interrupts.request(SIGPIPE)
     }
     display.line(
       row(
         "\(cycle + 1)", report.parameter, percent(report.keptShare, 1),
-        fixed(report.meanLoss, 4), percent(report.test.accuracy),
+        fixed(report.meanLoss, 4), percent(report.evaluation.accuracy),
         percent(folder.checkpoint.best?.accuracy ?? 0),
         fixed(report.seconds + report.evaluationSeconds, 1) + " s"))
     return search.isFinished || Interrupts.received == nil
+  }
+
+  /// Evaluates the best model on the test images, which have had no part in the run until now.
+  ///
+  /// - Parameter model: the model after the last tensor, which is not written yet.
+  private func testBest(
+    _ report: RandomSearch.SweepReport, _ model: Model, on data: Dataset
+  ) throws -> Evaluation {
+    let file = folder.bestURL
+    // As it reads back: a file holds 32-bit statistics.
+    let best =
+      folder.isBest(report.evaluation.accuracy)
+      ? try Model(model.safeTensors(file: file.path), file: file.path)
+      : try Model(contentsOf: file)
+    return try best.evaluate(on: data, .test, device: device)
   }
 }
 
@@ -184,14 +231,14 @@ extension TrainingSession {
     display.line(
       """
       data: \(data.name), \(data.train.count) images of \(data.train.shape) to train on, \
-      \(data.test.count) to test
+      \(data.validation.map { "\($0.count) to validate, " } ?? "")\(data.test.count) to test
       network: \(search.network.nodes.count) layers, \(search.parameters.values.count) weights, \
       \(data.classes) classes
       search: \(settings.cycles) cycles of \(search.sweeps.count) sweeps, batch \(settings.batchWords), \
       seed \(settings.seed)
       run folder: \(path)
       \(state)
-      \(row("cycle", "tensor", "kept", "loss", "test", "best", "time"))
+      \(row("cycle", "tensor", "kept", "loss", "\(data.evaluatedSplit)", "best", "time"))
       """)
   }
 
@@ -200,8 +247,12 @@ extension TrainingSession {
     _ best: String, _ time: String
   ) -> String {
     cycle.padded(5, right: true) + "  " + tensor.padded(16)
-      + [kept, loss, test, best, time].map { $0.padded(10, right: true) }.joined()
+      + zip([kept, loss, test, best, time], [10, 10, isValidated ? 12 : 10, 10, 10])
+      .map { $0.padded($1, right: true) }.joined()
   }
+
+  /// Whether validation images choose the best model.
+  private var isValidated: Bool { folder.checkpoint.configuration.data.validation != nil }
 
   /// The bottom line; a narrow terminal loses the least important parts first.
   private func status(_ judged: RandomSearch.Event.Judged) -> String {
@@ -213,7 +264,7 @@ extension TrainingSession {
     let head = "\(judged.cycle + 1)/\(cycles) \(judged.parameter) \(judged.done)/\(judged.count)"
     let tail = "  left \(time(left)), run \(time(all))"
     var middle = [
-      folder.lastAccuracy.map { "  test \(percent($0))" } ?? "",
+      folder.last.map { "  \($0.split) \(percent($0.accuracy))" } ?? "",
       "  loss \(fixed(judged.meanLoss, 4))", "  kept \(percent(judged.keptShare, 0))",
     ]
     while !middle.isEmpty,
@@ -227,7 +278,12 @@ extension TrainingSession {
   /// How the run ended, for programs.
   private struct Answer: Encodable {
     var run: String
+    /// Of the last model; `nil` if the run has no validation images.
+    var validationAccuracy: Double?
+    /// Of the last model; of the best one if validation images have chosen it.
     var testAccuracy: Double?
+    /// As `testAccuracy`; `nil` if it is not finite, or before the first finished tensor.
+    var testLoss: Double?
     var best: Checkpoint.Best?
     var seconds: Double?
     var memoryBytes: Int?
@@ -235,9 +291,13 @@ extension TrainingSession {
 
   private func summary(isRun: Bool) throws {
     let checkpoint = folder.checkpoint
+    let test = checkpoint.best?.test
+    let last = folder.last.flatMap { $0.parameter == nil ? nil : $0 }
     if output == .json {
       let answer = Answer(
-        run: path, testAccuracy: folder.lastAccuracy, best: checkpoint.best,
+        run: path, validationAccuracy: isValidated ? last?.accuracy : nil,
+        testAccuracy: isValidated ? test?.accuracy : last?.accuracy,
+        testLoss: isValidated ? test?.loss : last?.loss, best: checkpoint.best,
         seconds: isRun ? (ContinuousClock.now - start) / .seconds(1) : nil,
         memoryBytes: isRun ? peakMemory : nil)
       let encoder = JSONEncoder()
@@ -246,10 +306,14 @@ extension TrainingSession {
       return
     }
     var lines: [String] = []
-    if let accuracy = folder.lastAccuracy { lines.append("test accuracy: \(percent(accuracy))") }
+    if let last { lines.append("\(last.split) accuracy: \(percent(last.accuracy))") }
     if let best = checkpoint.best {
       lines.append(
         "best: \(percent(best.accuracy)), after \(best.parameter) of cycle \(best.cycle + 1)")
+    }
+    if let test {
+      let loss = test.loss.map { fixed($0, 4) } ?? "not finite"
+      lines.append("test accuracy of the best: \(percent(test.accuracy)), loss \(loss)")
     }
     if isRun {
       lines.append("time: \(duration((ContinuousClock.now - start) / .seconds(1)))")
@@ -281,9 +345,7 @@ private var peakMemory: Int {
 extension RandomSearch {
   /// The multiply-adds of every sweep of a cycle.
   fileprivate var expectedWork: [TimeEstimate.Work] {
-    let cost = CostModel(
-      network: network, settings: settings, train: data.train.count, test: data.test.count,
-      pixelSize: data.train.images.size)
+    let cost = CostModel(network: network, settings: settings, data: data)
     return cost.sweeps.map {
       .init(
         proposals: $0.proposals, perProposal: $0.averagePerProposal,

@@ -4,14 +4,14 @@ import RSO
 /// The history of a run for TensorBoard, in the run's folder.
 ///
 /// A step is one finished tensor. Every tensor has its loss, kept share, σ and seconds under its name, and the
-/// accuracy and loss on the test set. Every cycle has those of the test set, its seconds, a histogram of each
-/// tensor and the filters of the first layer.
+/// accuracy and loss on the validation set or, if there is none, the test set. Every cycle has those two, its seconds,
+/// a histogram of each tensor and the filters of the first layer. A run with validation images ends with the best
+/// model's accuracy and loss on the test set.
 package final class EventLog {
   /// TensorBoard looks for `tfevents` in the name.
   package static let name = "events.out.tfevents.rso"
 
   private let file: EventFile
-  private let settings: SearchSettings
   /// The number of sweeps in a cycle.
   private let sweeps: Int
   private var cycleSeconds: Double
@@ -22,10 +22,9 @@ package final class EventLog {
   ///   - sweeps: the number of sweeps in a cycle.
   ///   - cycleSeconds: the seconds that the current cycle has taken so far.
   package init(
-    folder: URL, settings: SearchSettings, sweeps: Int, position: RandomSearch.Position,
+    folder: URL, sweeps: Int, position: RandomSearch.Position,
     cycleSeconds: Double = 0
   ) throws {
-    self.settings = settings
     self.sweeps = sweeps
     self.cycleSeconds = cycleSeconds
     file = try EventFile(
@@ -37,38 +36,46 @@ package final class EventLog {
   package var isEmpty: Bool { file.isEmpty }
 
   /// Writes the initial model of the run.
-  package func begin(_ model: Model, test: Evaluation) throws {
-    try append(cycleValues(model, test), step: 0)
+  package func begin(_ model: Model, _ evaluation: Evaluation, _ split: EvaluatedSplit) throws {
+    try append(cycleValues(model, evaluation, split), step: 0)
     try file.synchronize()
   }
 
   /// Writes a finished tensor and, if it is the last of its cycle, the cycle.
   ///
-  /// - Parameter model: the model after the tensor.
-  package func record(_ report: RandomSearch.SweepReport, model: Model) throws {
+  /// - Parameters:
+  ///   - model: the model after the tensor.
+  ///   - test: the best model on the test images, at the end of a run with validation images.
+  package func record(
+    _ report: RandomSearch.SweepReport, model: Model, test: Evaluation? = nil
+  ) throws {
     let name = report.parameter
-    let slot = model.parameters.slots.first { $0.name == name }
-    let σ = slot.map { settings.deviation(of: $0.proposalDeviation, cycle: report.cycle) } ?? 0
     let seconds = report.seconds + report.evaluationSeconds
     cycleSeconds += seconds
     var values = [
       value("loss/\(name)", report.meanLoss), value("kept_share/\(name)", report.keptShare),
-      value("sigma/\(name)", σ), value("seconds/\(name)", seconds),
-      value("test/accuracy", report.test.accuracy), value("test/loss", report.test.meanLoss),
+      value("sigma/\(name)", report.deviation), value("seconds/\(name)", seconds),
+      value("\(report.split)/accuracy", report.evaluation.accuracy),
+      value("\(report.split)/loss", report.evaluation.meanLoss),
     ]
+    if let test {
+      values += [value("test/accuracy", test.accuracy), value("test/loss", test.meanLoss)]
+    }
     if report.sweep == sweeps - 1 {
       values.append(value("cycle/seconds", cycleSeconds))
-      values += try cycleValues(model, report.test)
+      values += try cycleValues(model, report.evaluation, report.split)
       cycleSeconds = 0
     }
     try append(values, step: report.cycle * sweeps + report.sweep + 1)
     try file.synchronize()
   }
 
-  private func cycleValues(_ model: Model, _ test: Evaluation) throws -> [TensorBoardSummary.Value]
-  {
+  private func cycleValues(
+    _ model: Model, _ evaluation: Evaluation, _ split: EvaluatedSplit
+  ) throws -> [TensorBoardSummary.Value] {
     var values = [
-      value("cycle/test_accuracy", test.accuracy), value("cycle/test_loss", test.meanLoss),
+      value("cycle/\(split)_accuracy", evaluation.accuracy),
+      value("cycle/\(split)_loss", evaluation.meanLoss),
     ]
     for slot in model.parameters.slots {
       values.append(

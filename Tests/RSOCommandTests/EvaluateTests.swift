@@ -27,9 +27,9 @@ struct EvaluateTests {
     try Workplace.with { place in
       #expect(try place.train(["--cycles", "2", "--run", "r"]).code == 0)
       let last = try #require(try place.metrics("r").last)
-      let best = try #require(try place.metrics("r").map(\.testAccuracy).max())
+      let best = try #require(try place.metrics("r").map(\.accuracy).max())
       for (name, accuracy, loss) in [
-        ("checkpoint", last.testAccuracy, last.testLoss), ("best", best, nil),
+        ("checkpoint", last.accuracy, last.loss), ("best", best, nil),
       ] {
         let model = "r/\(name).safetensors"
         let result = try place.run(["evaluate", model, "--json"] + Self.data)

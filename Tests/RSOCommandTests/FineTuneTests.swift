@@ -18,7 +18,7 @@ struct FineTuneTests {
       #expect(result.errors == "")
       #expect(result.code == 0)
       #expect(
-        try place.metrics("r").prefix(5).map(\.parameter) == [
+        try place.metrics("r").prefix(5).compactMap(\.parameter) == [
           "fc.weight", "bn1.bias", "bn1.weight", "bn0.bias", "bn0.weight",
         ])
       let (initial, final) = try (

@@ -10,7 +10,8 @@ struct HelpTests {
       [
         "--cycles, --epochs", "--batch, --sample-batch, --sample_batch", "--layers", "--anneal",
         "--weight-decay, --wd", "--data ", "--gpu", "--seed", "--threads", "--device",
-        "--data-dir", "--network", "--train-limit", "--test-limit", "--run", "--resume", "--trace",
+        "--data-dir", "--network", "--train-limit", "--test-limit", "--validation", "--run",
+        "--resume", "--trace",
         "--save-initial", "--from", "--preset", "--sigma-scale", "--tensor-order",
         "--element-order", "--sweeps", "--hold", "--rule", "--round", "--only", "--quiet", "--json",
         "rso train --run runs/five --resume", "rso train --data C10 --layers 9 --epochs 500",

@@ -35,7 +35,7 @@ struct PredictTests {
       #expect(result.code == 0)
       let answers = try Self.answers(result.output)
       #expect(answers.map(\.index) == (0..<30).map { $0 })
-      let best = try #require(try place.metrics("r").map(\.testAccuracy).max())
+      let best = try #require(try place.metrics("r").map(\.accuracy).max())
       let correct = answers.enumerated().count { $1.classes[0].number == $0 % 3 }
       #expect(abs(Double(correct) / 30 - best) < 1e-9)
       for answer in answers {

@@ -21,15 +21,16 @@ struct ReportTests {
       for name in ["one", "two"] {
         for line in try place.metrics(name) {
           let cells = [
-            "\(line.cycle + 1)", line.parameter, "\(line.keptShare)", "\(line.meanLoss ?? 0)",
-            "\(line.testLoss ?? 0)", "\(line.testAccuracy)", "\(line.bestAccuracy)",
+            "\(line.cycle + 1)", line.parameter ?? "", "\(line.keptShare ?? 0)",
+            "\(line.meanLoss ?? 0)", "\(line.loss ?? 0)", "\(line.accuracy)",
+            "\(line.bestAccuracy ?? 0)",
             "\(line.seconds)",
             "\(line.evaluationSeconds)",
           ]
           let row = "<tr>" + cells.map { "<td>\($0)</td>" }.joined() + "</tr>"
           #expect(page.contains(row), "\(row)")
         }
-        let best = try #require(try place.metrics(name).map(\.testAccuracy).max())
+        let best = try #require(try place.metrics(name).map(\.accuracy).max())
         #expect(page.contains(String(format: "%.2f %%, after ", 100 * best)))
         #expect(page.contains("<p class=weak>\(Int((best * 30).rounded())) of 30 correct.</p>"))
       }
@@ -63,12 +64,12 @@ struct ReportTests {
       try Data(contentsOf: file).dropLast(20).write(to: file)
     },
     Change(
-      errors: "/r/metrics.jsonl: expected 7 lines as checkpoint.safetensors has tensors, found 6"
+      errors: "/r/metrics.jsonl: expected lines of 7 tensors as in checkpoint.safetensors, found 6"
     ) {
       let lines = try $0.text("r/metrics.jsonl").split(separator: "\n").dropLast()
       try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: $0.file("r/metrics.jsonl"))
     },
-    Change(errors: "/r/metrics.jsonl, line 2") { try $0.edit("r/metrics.jsonl", "conv1", "\"") },
+    Change(errors: "/r/metrics.jsonl, line 3") { try $0.edit("r/metrics.jsonl", "conv1", "\"") },
     Change(
       errors:
         "checkpoint.safetensors: expected format version 1, found 2 (was it written by a later rso?)"

@@ -31,7 +31,7 @@ struct ResumeTests {
 
   /// Finished tensors so far; 0 where the file is not there yet.
   private func finishedTensors(_ place: Workplace) -> Int {
-    ((try? place.text("r/metrics.jsonl")) ?? "").count { $0 == "\n" }
+    max(((try? place.text("r/metrics.jsonl")) ?? "").count { $0 == "\n" } - 1, 0)
   }
 
   /// Waits until `count` tensors are finished, or the process has ended.
@@ -237,14 +237,14 @@ struct ResumeTests {
     Change(code: 1, errors: "digits: expected train-images-idx3-ubyte") {
       try FileManager.default.removeItem(at: $0.file("digits"))
     },
-    Change(code: 1, errors: "metrics.jsonl: expected at least 3 lines, found 2") {
-      let lines = try $0.text("r/metrics.jsonl").split(separator: "\n").prefix(2)
+    Change(code: 1, errors: "metrics.jsonl: expected lines of at least 3 tensors, found 2") {
+      let lines = try $0.text("r/metrics.jsonl").split(separator: "\n").prefix(3)
       try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: $0.file("r/metrics.jsonl"))
     },
     Change(code: 1, errors: "metrics.jsonl: cannot be read: No such file") {
       try FileManager.default.removeItem(at: $0.file("r/metrics.jsonl"))
     },
-    Change(code: 1, errors: "metrics.jsonl, line 2") {
+    Change(code: 1, errors: "metrics.jsonl, line 3") {
       try $0.edit("r/metrics.jsonl", "conv1", "\"")
     },
     Change(code: 1, errors: "trace.jsonl: expected at least ") {
@@ -331,7 +331,7 @@ extension Workplace {
     var checkpoint = try Checkpoint(contentsOf: file("r/checkpoint.safetensors"))
     checkpoint.position = .init(cycle: 0, sweep: count)
     try checkpoint.write(to: file("r/checkpoint.safetensors"))
-    let lines = try text("r/metrics.jsonl").split(separator: "\n").prefix(count)
+    let lines = try text("r/metrics.jsonl").split(separator: "\n").prefix(count + 1)
     try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: file("r/metrics.jsonl"))
   }
 }

@@ -126,7 +126,7 @@ struct RunFolderTests {
       #expect(try !readFile(metrics).isEmpty)
       let resumed = try RunFolder(resuming: url)
       #expect(resumed.checkpoint.position == RandomSearch.Position())
-      #expect(resumed.lastAccuracy == nil)
+      #expect(resumed.last == nil)
       #expect(try readFile(metrics).isEmpty)
     }
   }
@@ -208,15 +208,75 @@ struct MetricsTests {
   @Test func aLineReadsBack() throws {
     let report = RandomSearch.SweepReport(
       cycle: 3, sweep: 1, parameter: "conv0.weight", keptShare: 1.0 / 3, meanLoss: 1e-7,
-      test: Evaluation(count: 3, loss: .infinity, confusion: [[1, 0], [1, 1]]), seconds: 1.23456,
-      evaluationSeconds: 0.1)
-    let metrics = Metrics(report, bestAccuracy: 0.7)
+      batchSize: 45, deviation: 0.25, proposals: 18, evaluations: 52, split: .test,
+      evaluation: Evaluation(count: 3, loss: .infinity, confusion: [[1, 0], [1, 1]]),
+      seconds: 1.23456, evaluationSeconds: 0.1)
+    var earlier = Metrics.Totals()
+    (earlier.proposals, earlier.evaluations, earlier.seconds) = (100, 300, 2.5)
+    let metrics = Metrics(report, bestAccuracy: 0.7, after: earlier)
+    let start =
+      #"{"cycle":3,"parameter":"conv0.weight","keptShare":0.3333333333333333,"meanLoss":1e-07,"#
+    let end =
+      #""bestAccuracy":0.7,"seconds":1.235,"evaluationSeconds":0.1,"batch":45,"sigma":0.25,"#
+      + #""proposals":118,"evaluations":352,"totalSeconds":3.835"#
+    #expect(
+      metrics.line == start + #""testLoss":null,"testAccuracy":0.6666666666666666,"# + end + "}")
+    #expect(try Self.read(metrics.line) == metrics)
+
+    // The last of a run with validation images.
+    var validated = report
+    validated.split = .validation
+    let last = Metrics(
+      validated, bestAccuracy: 0.7, after: earlier, test: .init(accuracy: 0.5, loss: 1.5))
+    #expect(
+      last.line == start + #""validationLoss":null,"validationAccuracy":0.6666666666666666,"# + end
+        + #","testLoss":1.5,"testAccuracy":0.5}"#)
+    #expect(try Self.read(last.line) == last)
+    #expect(try Self.read(last.line).split == .validation)
+  }
+
+  @Test func theUntrainedNetworkReadsBack() throws {
+    let evaluation = Evaluation(count: 4, loss: 6, confusion: [[1, 0], [1, 2]])
+    let metrics = Metrics(untrained: evaluation, .validation, seconds: 0.25)
     #expect(
       metrics.line
-        == #"{"cycle":3,"parameter":"conv0.weight","keptShare":0.3333333333333333,"meanLoss":1e-07,"#
-        + #""testLoss":null,"testAccuracy":0.6666666666666666,"bestAccuracy":0.7,"seconds":1.235,"#
-        + #""evaluationSeconds":0.1}"#)
-    #expect(try JSONDecoder().decode(Metrics.self, from: Data(metrics.line.utf8)) == metrics)
+        == #"{"cycle":0,"parameter":null,"keptShare":null,"meanLoss":null,"validationLoss":1.5,"#
+        + #""validationAccuracy":0.75,"bestAccuracy":null,"seconds":0.0,"evaluationSeconds":0.25,"#
+        + #""batch":null,"sigma":null,"proposals":0,"evaluations":0,"totalSeconds":0.25}"#)
+    #expect(try Self.read(metrics.line) == metrics)
+  }
+
+  /// A line of a version that wrote neither totals nor the untrained network.
+  @Test func anOlderLineIsRead() throws {
+    let text =
+      #"{"cycle":1,"parameter":"fc.weight","keptShare":0.5,"meanLoss":0.25,"testLoss":2.5,"#
+      + #""testAccuracy":0.125,"bestAccuracy":0.5,"seconds":1.5,"evaluationSeconds":0.1}"#
+    let metrics = try Self.read(text)
+    #expect(metrics.accuracy == 0.125 && metrics.loss == 2.5 && metrics.split == .test)
+    #expect(metrics.totals == nil && metrics.batch == nil && metrics.sigma == nil)
+    // Files with and without the untrained network's line.
+    let untrained = Metrics(
+      untrained: Evaluation(count: 1, loss: 0, confusion: [[1]]), .test, seconds: 0)
+    let lines = Array((text + "\n" + text + "\n").utf8)
+    let whole = Array((untrained.line + "\n").utf8) + lines
+    func read(_ bytes: [UInt8], _ count: Int) throws -> [Int] {
+      let found = try Metrics.read(bytes, count: count, file: "m")
+      return [found.metrics?.count ?? -1, found.tensors, found.bytes]
+    }
+    let (one, head) = (text.utf8.count + 1, untrained.line.utf8.count + 1)
+    #expect(try read(lines, 1) == [1, 1, one] && read(lines, 0) == [0, 0, 0])
+    #expect(try read(whole, 1) == [2, 1, head + one] && read(whole, 0) == [1, 0, head])
+    #expect(try read(whole, 3) == [-1, 2, head + 2 * one])
+    // Half a line does not count, and what is beyond is not read.
+    #expect(try read(whole.dropLast(), 2) == [-1, 1, head + one])
+    #expect(try read(whole + Array("{\n".utf8), 2) == [3, 2, head + 2 * one])
+    #expect(
+      errorText { _ = try Metrics.read(lines + whole, count: 4, file: "m") }
+        == "m, line 3: expected a finished tensor, found the untrained network")
+  }
+
+  private static func read(_ line: String) throws -> Metrics {
+    try JSONDecoder().decode(Metrics.self, from: Data(line.utf8))
   }
 
   @Test func aTraceHasEveryDigit() throws {

@@ -24,7 +24,7 @@ import Testing
       case .swept(let report):
         record.reports.append(
           "\(report.cycle) \(report.sweep) \(report.parameter) \(report.keptShare) "
-            + "\(report.meanLoss) \(report.test)")
+            + "\(report.meanLoss) \(report.evaluation)")
         return record.reports.count == sweeps ? .stop : .goOn
       }
     }
@@ -68,7 +68,7 @@ import Testing
         #expect(decisions.count == slot.count)
         let kept = decisions.filter { $0.choice != 0 }.count
         #expect(report.keptShare == Double(kept) / Double(slot.count))
-        #expect(report.test.count == 9)
+        #expect(report.evaluation.count == 9)
         #expect(report.seconds > 0 && report.evaluationSeconds > 0)
         decisions = []
         position.sweep += 1
@@ -86,7 +86,7 @@ import Testing
     let model = search.model
     #expect(model.network == network)
     #expect(model.parameters == parameters)
-    #expect(try model.evaluate(on: SearchTests.data(), device: .reference) == last?.test)
+    #expect(try model.evaluate(on: SearchTests.data(), device: .reference) == last?.evaluation)
     // Nothing is left to do.
     try search.run { _ in
       Issue.record("a finished search went on")
@@ -157,7 +157,7 @@ import Testing
     var losses: [Double] = []
     try search.run { event in
       if case .swept(let report) = event {
-        accuracies.append(report.test.accuracy)
+        accuracies.append(report.evaluation.accuracy)
         losses.append(report.meanLoss)
       }
       return .goOn

@@ -22,7 +22,7 @@ struct TrainingTests {
     var reports: [String] = []
     try search.run {
       if case .swept(let report) = $0 {
-        reports.append("\(report.cycle) \(report.parameter) \(report.test.accuracy)")
+        reports.append("\(report.cycle) \(report.parameter) \(report.evaluation.accuracy)")
       }
       return .goOn
     }
@@ -38,7 +38,7 @@ struct TrainingTests {
       switch event {
       case .judged: judged += 1
       case .swept(let report):
-        reports.append("\(report.cycle) \(report.parameter) \(report.test.accuracy)")
+        reports.append("\(report.cycle) \(report.parameter) \(report.evaluation.accuracy)")
         // It answers meanwhile.
         #expect(await training.model.network.classes == 3)
       }

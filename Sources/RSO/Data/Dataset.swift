@@ -2,8 +2,10 @@
 public struct Dataset: Sendable {
   /// The name used in messages; for a folder, the folder's name.
   public internal(set) var name: String
-  /// The training images, after applying the limit.
+  /// The training images, after applying the limit, without the validation images.
   public let train: Split
+  /// Images kept out of training to choose a model by; `nil` if there are none.
+  public let validation: Split?
   /// The test images, after applying the limit.
   public let test: Split
   /// Labels are in `0..<classes`.
@@ -44,8 +46,59 @@ public struct Dataset: Sendable {
     self.name = name
     self.classes = classes ?? 1 + Int(labels.max() ?? 0)
     self.train = try train.limited(to: trainLimit, option: "`trainLimit`")
+    validation = nil
     self.test = try test.limited(to: testLimit, option: "`testLimit`")
     mean = Self.mean(of: self.train)
+  }
+
+  /// The same data with the last training images kept out of training, as validation images.
+  ///
+  /// A search evaluates its weights on the validation images, so a model can be chosen without looking at the test
+  /// images.
+  ///
+  /// - Parameter count: how many; at least one image must be left to train on.
+  /// - Throws: `RSOError` if the count is out of range, or if there are validation images already.
+  /// - Complexity: O(bytes of the training images in use), for the new mean.
+  public func holdingOut(_ count: Int) throws -> Dataset {
+    guard validation == nil else {
+      throw RSOError("`validation`", "expected data without validation images, found some")
+    }
+    guard count >= 1, count < train.count else {
+      throw RSOError(
+        "`validation`", "expected 1 to \(train.count - 1), found \(count)",
+        hint: "there are \(train.count) training images, and at least one must be left")
+    }
+    return Dataset(
+      self, train: train.prefix(train.count - count), validation: train.suffix(count))
+  }
+
+  /// The split that judges the weights after every sweep of a search: validation if there is one, else test.
+  public var evaluatedSplit: EvaluatedSplit { validation == nil ? .test : .validation }
+
+  /// The samples of a split.
+  ///
+  /// - Throws: `RSOError` if there are no validation images.
+  func samples(_ split: EvaluatedSplit) throws -> Split {
+    switch split {
+    case .train: return train
+    case .test: return test
+    case .validation:
+      guard let validation else {
+        throw RSOError(
+          "`validation`", "expected the number of validation images, found none",
+          hint: "they are the last of the training images")
+      }
+      return validation
+    }
+  }
+
+  private init(_ other: Dataset, train: Split, validation: Split) {
+    name = other.name
+    self.train = train
+    self.validation = validation
+    test = other.test
+    classes = other.classes
+    mean = Self.mean(of: train)
   }
 
   /// Sums bytes as integers, which is exact, and floats in order, in double precision.

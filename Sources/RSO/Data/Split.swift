@@ -18,11 +18,11 @@ public enum Pixels: Hashable, Sendable {
 
   var kind: String { if case .bytes = self { "bytes" } else { "floats" } }
 
-  /// The first `n` values.
-  func prefix(_ n: Int) -> Pixels {
+  /// A range of the values.
+  subscript(range: Range<Int>) -> Pixels {
     switch self {
-    case .bytes(let bytes): .bytes(Array(bytes.prefix(n)))
-    case .floats(let floats): .floats(Array(floats.prefix(n)))
+    case .bytes(let bytes): .bytes(Array(bytes[range]))
+    case .floats(let floats): .floats(Array(floats[range]))
     }
   }
 }
@@ -86,9 +86,10 @@ public struct Split: Sendable {
     try self.init(images: .bytes(images), labels: labels, shape: shape, names: names)
   }
 
-  private init(_ split: Split, count: Int) {
-    images = split.images.prefix(count * split.shape.count)
-    labels = Array(split.labels.prefix(count))
+  private init(_ split: Split, _ range: Range<Int>) {
+    let size = split.shape.count
+    images = split.images[range.lowerBound * size..<range.upperBound * size]
+    labels = Array(split.labels[range])
     shape = split.shape
     names = split.names
   }
@@ -96,8 +97,11 @@ public struct Split: Sendable {
   /// The first `n` samples; all of them if `n` is `nil` or there are no more.
   public func prefix(_ n: Int?) -> Split {
     guard let n, n < count else { return self }
-    return Split(self, count: max(n, 0))
+    return Split(self, 0..<max(n, 0))
   }
+
+  /// The last `n` samples; all of them if there are no more.
+  func suffix(_ n: Int) -> Split { Split(self, max(count - n, 0)..<count) }
 
   func checkLabels(classes: Int) throws {
     guard let index = labels.firstIndex(where: { !(0..<classes ~= Int($0)) }) else { return }

@@ -34,7 +34,8 @@ public struct CostModel: Hashable, Sendable {
     /// Multiply-adds of the cache: all layers below the cached value for every sample of the order, and the statistics
     /// before it. Zero if the previous sweep left the cache.
     public let cache: Int
-    /// Multiply-adds of the evaluation after the sweep: statistics, then the test set.
+    /// Multiply-adds of the evaluation after the sweep: statistics, then the validation set, or the test set if there is
+    /// none.
     public let evaluation: Int
     /// Bytes an engine holds during the sweep, without the data.
     public let memory: Int
@@ -60,14 +61,24 @@ public struct CostModel: Hashable, Sendable {
   /// one sweep for the next.
   public let memory: Int
 
+  /// The cost of a cycle of a search on `data`.
+  public init(network: Network, settings: SearchSettings, data: Dataset) {
+    self.init(
+      network: network, settings: settings, train: data.train.count,
+      validation: data.validation?.count ?? 0, test: data.test.count,
+      pixelSize: data.train.images.size)
+  }
+
   /// - Parameters:
   ///   - settings: the cycle has mini-batches of `settings.batchSize` and rounds of `settings.round`.
   ///   - train: number of training samples.
+  ///   - validation: number of validation samples, which are not among the training samples.
   ///   - test: number of test samples.
   ///   - pixelSize: bytes of one pixel of one channel: 1, or 4 for floats.
   /// - Complexity: O(elements · channels), for the upkeep of the rests.
   public init(
-    network: Network, settings: SearchSettings, train: Int, test: Int, pixelSize: Int = 1
+    network: Network, settings: SearchSettings, train: Int, validation: Int = 0, test: Int,
+    pixelSize: Int = 1
   ) {
     let parameters = Parameters(zerosFor: network)
     // The slots of the folded network have the same order and name its nodes.
@@ -107,7 +118,7 @@ public struct CostModel: Hashable, Sendable {
           judging: candidates * settings.batchSize * cost.perImage,
           upkeep: perBatch * settings.batchSize,
           cache: sharesCache ? 0 : below * batches * settings.batchSize + statistics,
-          evaluation: statistics + forward * test,
+          evaluation: statistics + forward * (validation > 0 ? validation : test),
           memory: memory.total
             + CPUMemory.statistics(folded, samples: min(statisticsSamples, train))))
       previous = sweep
@@ -115,7 +126,7 @@ public struct CostModel: Hashable, Sendable {
     self.sweeps = sweeps
     // Both the data set and the engine hold the images.
     dataMemory =
-      (train + test) * (2 * network.input.count * pixelSize + MemoryLayout<Int32>.size)
+      (train + validation + test) * (2 * network.input.count * pixelSize + MemoryLayout<Int32>.size)
     memory =
       dataMemory + CPUMemory.statistics(folded, samples: min(statisticsSamples, train))
       + (memories.map(\.cache).max() ?? 0) + (memories.map(\.kept).max() ?? 0)

@@ -25,9 +25,7 @@ package struct CycleEstimate: Hashable, Sendable {
     network: Network, data: Dataset, settings: SearchSettings, threads: Int, budget: Double = 8
   ) throws {
     try settings.validate(samples: data.train.count, network: network)
-    model = CostModel(
-      network: network, settings: settings, train: data.train.count, test: data.test.count,
-      pixelSize: data.train.images.size)
+    model = CostModel(network: network, settings: settings, data: data)
     guard !model.sweeps.isEmpty else {
       (sweeps, measuredBatch) = ([], settings.batchSize)
       return
@@ -39,7 +37,7 @@ package struct CycleEstimate: Hashable, Sendable {
     small.batchSize = measuredBatch
     let part = try Dataset(
       name: data.name, train: data.train.prefix(measuredBatch * batches),
-      test: data.test.prefix(1000), classes: data.classes)
+      test: (data.validation ?? data.test).prefix(1000), classes: data.classes)
     let measurement = try SpeedMeasurement(
       network: network, data: part, settings: small, threads: threads)
     let evaluation = try measurement.timeEvaluation()

@@ -1,5 +1,12 @@
 /// A split to evaluate.
-public enum EvaluatedSplit: String, Codable, Sendable { case train, test }
+public enum EvaluatedSplit: String, CaseIterable, Codable, Sendable {
+  /// The images that the search trains on.
+  case train
+  /// Images kept out of training to choose a model by; see `Dataset.holdingOut(_:)`.
+  case validation
+  /// Images that only say how good the chosen model is.
+  case test
+}
 
 /// Loss and accuracy over a split.
 public struct Evaluation: Hashable, Codable, Sendable {

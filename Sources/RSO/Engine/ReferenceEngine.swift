@@ -90,14 +90,14 @@ package struct ReferenceEngine: Engine {
 
   package mutating func evaluate(_ split: EvaluatedSplit) throws -> Evaluation {
     renewStatistics()
-    return evaluate(split, with: statistics)
+    return try evaluate(split, with: statistics)
   }
 
   package mutating func evaluate(
     _ split: EvaluatedSplit, with statistics: BatchNormStatistics
-  ) -> Evaluation {
+  ) throws -> Evaluation {
+    let data = try data.samples(split)
     self.statistics = statistics
-    let data = split == .train ? data.train : data.test
     var result = Evaluation(
       count: data.count, loss: 0,
       confusion: Array(

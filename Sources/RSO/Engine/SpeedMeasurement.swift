@@ -52,9 +52,7 @@ package struct SpeedMeasurement {
     engine = try CPUEngine(
       network: network, data: data, parameters: search.parameters, threads: threads)
     folded = network.foldingAveragePools()
-    model = CostModel(
-      network: network, settings: settings, train: data.train.count, test: data.test.count,
-      pixelSize: data.train.images.size)
+    model = CostModel(network: network, settings: settings, data: data)
   }
 
   /// Times one sweep.

@@ -26,6 +26,8 @@ package struct DataDescription: Hashable, Codable, Sendable {
   package var directory: String?
   /// The number of samples in use.
   package var train: Int
+  /// Validation samples, which are not among the training samples; `nil` if there are none.
+  package var validation: Int?
   package var test: Int
   /// CRC-32 of the shape, classes, pixels and labels in use, in hexadecimal.
   package var digest: String
@@ -35,6 +37,7 @@ package struct DataDescription: Hashable, Codable, Sendable {
     name = data.name
     self.directory = directory
     train = data.train.count
+    validation = data.validation?.count
     test = data.test.count
     var digest = crc32(0, nil, 0)
     func add(_ values: [some BitwiseCopyable]) {
@@ -45,8 +48,9 @@ package struct DataDescription: Hashable, Codable, Sendable {
         }
       }
     }
-    add(Array("\(data.train.shape) \(data.classes) \(train) \(test)".utf8))
-    for split in [data.train, data.test] {
+    let validation = validation.map { "\($0) " } ?? ""
+    add(Array("\(data.train.shape) \(data.classes) \(train) \(validation)\(test)".utf8))
+    for split in [data.train, data.validation, data.test].compactMap({ $0 }) {
       switch split.images {
       case .bytes(let bytes): add(bytes)
       case .floats(let floats): add(floats)
@@ -65,9 +69,25 @@ package struct DataDescription: Hashable, Codable, Sendable {
 package struct Checkpoint: Sendable {
   /// The best model so far.
   package struct Best: Hashable, Codable, Sendable {
+    /// On the validation images if the run has any, else on the test images.
     package var accuracy: Double
     package var cycle: Int
     package var parameter: String
+    /// The split that chose the model; `nil` stands for test.
+    package var split: EvaluatedSplit?
+    /// The model on the test images; `nil` until a run with validation images has ended.
+    package var test: Result?
+
+    package struct Result: Hashable, Codable, Sendable {
+      package var accuracy: Double
+      /// Per sample; `nil` if it is not finite.
+      package var loss: Double?
+
+      package init(accuracy: Double, loss: Double?) {
+        self.accuracy = accuracy
+        self.loss = loss
+      }
+    }
   }
 
   package var model: Model
@@ -102,12 +122,16 @@ extension Checkpoint {
 
   /// Replaces the file at `url` as a whole. It is a model file with more metadata.
   ///
-  /// - Parameter isBest: whether this is the best model's file, which does not refer to the trace.
+  /// - Parameter isBest: whether this is the best model's file, which does not refer to the trace, nor to the result at
+  ///   the end of the run.
   package func write(to url: URL, isBest: Bool = false) throws {
     var tensors = try model.safeTensors(file: url.path)
     tensors.metadata[Key.settings] = try compactJSON(configuration.settings)
     tensors.metadata[Key.data] = try compactJSON(configuration.data)
     tensors.metadata[Key.position] = try compactJSON(position)
+    var best = best
+    // The best model is written before the run has ended; the checkpoint alone knows the result.
+    if isBest { best?.test = nil }
     tensors.metadata[Key.best] = try best.map(compactJSON)
     if !ruleStates.isEmpty {
       tensors.metadata[Key.ruleStates] = try compactJSON(ruleStates)

@@ -13,9 +13,9 @@ import Foundation
 /// | file | what it holds |
 /// |---|---|
 /// | `checkpoint.safetensors` | the latest model, and everything needed to continue |
-/// | `best.safetensors` | the model with the best test accuracy so far, the first of equals |
+/// | `best.safetensors` | the model with the best accuracy so far, the first of equals |
 /// | `initial.safetensors` | the model before training |
-/// | `metrics.jsonl` | one line for every finished tensor |
+/// | `metrics.jsonl` | one line for the untrained network and one for every finished tensor |
 /// | `config.json` | the configuration, for people and other programs to read |
 ///
 /// After every tensor the checkpoint is written last, and resuming cuts off whatever the other files hold beyond
@@ -23,8 +23,10 @@ import Foundation
 package final class RunFolder {
   package let url: URL
   package private(set) var checkpoint: Checkpoint
-  /// The metrics of tensors finished before this program started.
+  /// The metrics of the untrained network and of tensors finished before this program started.
   package let earlierMetrics: [Metrics]
+  /// The last line of metrics; `nil` before the first.
+  package private(set) var last: Metrics?
   private let metrics: AppendingFile
   private let trace: AppendingFile?
   private let lock: FolderLock
@@ -44,14 +46,18 @@ package final class RunFolder {
 
   /// Makes the folder of a new run, with a checkpoint of its start.
   ///
-  /// - Parameter initialModel: where else to write the model before training, if anywhere.
+  /// - Parameters:
+  ///   - untrained: the first line of metrics; `nil` to leave it to `record(untrained:)`.
+  ///   - initialModel: where else to write the model before training, if anywhere.
   /// - Throws: `RSOError` if the folder is not empty, another program uses it, or it cannot be written; what was
   ///   created is then gone.
-  package init(creating url: URL, _ checkpoint: Checkpoint, initialModel: URL? = nil) throws {
+  package init(
+    creating url: URL, _ checkpoint: Checkpoint, untrained: Metrics? = nil, initialModel: URL? = nil
+  ) throws {
     self.url = url
     self.checkpoint = checkpoint
     earlierMetrics = []
-    lastAccuracy = nil
+    last = untrained
     func file(_ name: String) -> URL { url.appendingPathComponent(name) }
     let made = try makeFolder(url)
     var written: [URL] = []
@@ -67,6 +73,8 @@ package final class RunFolder {
       try Self.write(checkpoint.configuration, to: file(Name.configuration))
       written.append(file(Name.metrics))
       metrics = try AppendingFile(file(Name.metrics))
+      if let untrained { try metrics.append(untrained.line) }
+      try metrics.synchronize()
       try initialModel.map { try checkpoint.model.write(to: $0) }
       trace = try checkpoint.configuration.trace.map {
         try AppendingFile(Self.file($0, of: url), keeping: 0)
@@ -101,7 +109,7 @@ package final class RunFolder {
       file(Name.metrics),
       count: checkpoint.position.cycle * sweeps.count + checkpoint.position.sweep)
     earlierMetrics = lines
-    lastAccuracy = lines.last?.testAccuracy
+    last = lines.last
     try check(checkpoint)
     try Self.removeTemporaries(url)
     if !FileManager.default.fileExists(atPath: file(Name.configuration).path) {
@@ -113,10 +121,20 @@ package final class RunFolder {
     }
   }
 
-  /// Test accuracy of the checkpoint's model; `nil` before the first finished tensor.
-  package private(set) var lastAccuracy: Double?
-  /// The metrics line of the last tensor that this program finished.
-  package private(set) var lastLine: String?
+  /// Whether the metrics have no line for the untrained network yet: the run was killed before it was written.
+  package var needsUntrained: Bool { checkpoint.position == RandomSearch.Position() && last == nil }
+
+  /// Writes the first line of metrics.
+  package func record(untrained: Metrics) throws {
+    last = untrained
+    try metrics.append(untrained.line)
+    try metrics.synchronize()
+  }
+
+  /// Whether a model of this accuracy is the best so far.
+  package func isBest(_ accuracy: Double) -> Bool {
+    checkpoint.best.map { accuracy > $0.accuracy } ?? true
+  }
 
   /// Writes a run of proposals to the trace, if there is one.
   package func record(_ judged: RandomSearch.Event.Judged) throws {
@@ -129,26 +147,31 @@ package final class RunFolder {
 
   /// Writes everything that a finished tensor changes; the run can then resume after that tensor.
   ///
+  /// - Parameter test: the best model on the test images, at the end of a run with validation images.
   /// - Throws: `RSOError` if a file cannot be written; the run can then resume before the tensor.
   package func record(
     _ report: RandomSearch.SweepReport, model: Model, position: RandomSearch.Position,
-    ruleStates: [String: RuleState] = [:]
+    ruleStates: [String: RuleState] = [:], test: Checkpoint.Best.Result? = nil
   ) throws {
-    let accuracy = report.test.accuracy
-    let isBest = checkpoint.best.map { accuracy > $0.accuracy } ?? true
+    let accuracy = report.evaluation.accuracy
+    let isBest = isBest(accuracy)
     if isBest {
       checkpoint.best = .init(
-        accuracy: accuracy, cycle: report.cycle, parameter: report.parameter)
+        accuracy: accuracy, cycle: report.cycle, parameter: report.parameter,
+        split: report.split == .test ? nil : report.split)
     }
-    lastAccuracy = accuracy
+    checkpoint.best?.test = test
     checkpoint.model = model
     checkpoint.position = position
     checkpoint.ruleStates = ruleStates
     checkpoint.traceBytes = trace?.length ?? 0
     try trace?.synchronize()
-    let line = Metrics(report, bestAccuracy: checkpoint.best?.accuracy ?? accuracy).line
-    lastLine = line
-    try metrics.append(line)
+    // A run of a version that wrote no totals goes on without them.
+    let earlier = last == nil ? Metrics.Totals() : last?.totals
+    let line = Metrics(
+      report, bestAccuracy: checkpoint.best?.accuracy ?? accuracy, after: earlier, test: test)
+    last = line
+    try metrics.append(line.line)
     try metrics.synchronize()
     if isBest { try checkpoint.write(to: bestURL, isBest: true) }
     try checkpoint.write(to: checkpointURL)
@@ -223,22 +246,16 @@ extension RunFolder {
     }
   }
 
-  /// The first `count` lines of a file, and the number of bytes they take.
+  /// The lines up to a number of finished tensors, and the number of bytes they take.
   private static func readMetrics(_ url: URL, count: Int) throws -> ([Metrics], bytes: Int) {
-    guard count > 0 else { return ([], 0) }
-    let bytes = try readFile(url)
-    let lines = bytes.split(separator: UInt8(ascii: "\n"), maxSplits: count).prefix(count)
-    let end = lines.last?.endIndex ?? 0
-    guard lines.count == count, end < bytes.count else {
+    if count == 0, !FileManager.default.fileExists(atPath: url.path) { return ([], 0) }
+    let found = try Metrics.read(readFile(url), count: count, file: url.path)
+    guard let metrics = found.metrics else {
       throw RSOError(
-        url.path, "expected at least \(count) lines, found \(lines.count)",
+        url.path, "expected lines of at least \(count) tensors, found \(found.tensors)",
         hint: "was it changed since the checkpoint was written?")
     }
-    return try (
-      lines.enumerated().map { index, line in
-        try decodeJSON(String(decoding: line, as: UTF8.self), "line \(index + 1)", url.path)
-      }, end + 1
-    )
+    return (metrics, found.bytes)
   }
 }
 

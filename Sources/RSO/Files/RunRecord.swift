@@ -6,7 +6,9 @@ package struct RunRecord: Sendable {
   package let checkpoint: Checkpoint
   /// One entry for every finished tensor.
   package let metrics: [Metrics]
-  /// The model with the best test accuracy; `nil` before the first finished tensor.
+  /// The untrained network; `nil` for runs from versions that did not record it.
+  package let untrained: Metrics?
+  /// The model with the best accuracy; `nil` before the first finished tensor.
   package let best: Model?
   /// The model before training; `nil` for runs from versions that did not keep it.
   package let initial: Model?
@@ -28,9 +30,11 @@ package struct RunRecord: Sendable {
     checkpoint = try Checkpoint(contentsOf: file(RunFolder.Name.checkpoint))
     let settings = checkpoint.configuration.settings
     let sweeps = settings.sweeps(of: checkpoint.model.parameters, in: checkpoint.model.network)
-    metrics = try Self.metrics(
+    let lines = try Self.metrics(
       file(RunFolder.Name.metrics),
       count: checkpoint.position.cycle * sweeps.count + checkpoint.position.sweep)
+    untrained = lines.first.flatMap { $0.parameter == nil ? $0 : nil }
+    metrics = untrained == nil ? lines : Array(lines.dropFirst())
     let network = checkpoint.model.network
     best = try metrics.isEmpty ? nil : Self.model(file(RunFolder.Name.best), of: network)
     initial = try Self.model(file(RunFolder.Name.initial), of: network)
@@ -47,7 +51,7 @@ package struct RunRecord: Sendable {
     return model
   }
 
-  /// The lines that the checkpoint counts.
+  /// The lines that the checkpoint counts, and the untrained network's.
   private static func metrics(_ url: URL, count: Int) throws -> [Metrics] {
     let bytes = try readFile(url)
     guard bytes.isEmpty || bytes.last == UInt8(ascii: "\n") else {
@@ -55,15 +59,13 @@ package struct RunRecord: Sendable {
         url.path, "expected whole lines, found a part of one at its end",
         hint: "the run was killed: going on with it mends the file, rso train --run DIR --resume")
     }
-    let lines = bytes.split(separator: UInt8(ascii: "\n"))
-    guard lines.count >= count else {
+    let found = try Metrics.read(bytes, count: count, file: url.path)
+    guard let metrics = found.metrics else {
       throw RSOError(
         url.path,
-        "expected \(count) lines as \(RunFolder.Name.checkpoint) has tensors, "
-          + "found \(lines.count)")
+        "expected lines of \(count) tensors as in \(RunFolder.Name.checkpoint), "
+          + "found \(found.tensors)")
     }
-    return try lines.prefix(count).enumerated().map { index, line in
-      try decodeJSON(String(decoding: line, as: UTF8.self), "line \(index + 1)", url.path)
-    }
+    return metrics
   }
 }

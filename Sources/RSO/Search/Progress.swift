@@ -3,7 +3,7 @@ extension RandomSearch {
   public enum Event: Sendable {
     /// A run of proposals was judged.
     case judged(Judged)
-    /// A tensor was finished and the test set evaluated.
+    /// A tensor was finished and the weights evaluated.
     case swept(SweepReport)
 
     /// The decisions on a run of proposals, and the state of the sweep so far.
@@ -43,8 +43,18 @@ extension RandomSearch {
     public var keptShare: Double
     /// The mean smallest loss of a proposal, per sample, on the mini-batches the proposals were tested on.
     public var meanLoss: Double
-    /// On the test set, after the sweep.
-    public var test: Evaluation
+    /// Samples in each mini-batch.
+    public var batchSize: Int
+    /// The standard deviation σ of the proposals.
+    public var deviation: Double
+    /// The number of proposals.
+    public var proposals: Int
+    /// The number of losses computed: one for each candidate, except a held proposal's first, whose loss is known.
+    public var evaluations: Int
+    /// The split that `evaluation` is on: validation if the data have one, else test.
+    public var split: EvaluatedSplit
+    /// Loss and accuracy after the sweep.
+    public var evaluation: Evaluation
     /// Seconds of the search, including the cache.
     public var seconds: Double
     /// Seconds of the evaluation, including running statistics.

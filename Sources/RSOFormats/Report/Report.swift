@@ -96,6 +96,11 @@ package struct Report {
   }
 }
 
+extension String {
+  /// The text with a capital first letter.
+  var capitalizedFirst: String { prefix(1).uppercased() + dropFirst() }
+}
+
 /// A share as a percentage.
 func percentage(_ share: Double, _ decimals: Int = 2) -> String {
   decimal(100 * share, decimals) + " %"

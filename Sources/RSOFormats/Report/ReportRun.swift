@@ -25,6 +25,15 @@ package struct ReportRun: Sendable {
   var settings: SearchSettings { record.checkpoint.configuration.settings }
   var metrics: [Metrics] { record.metrics }
 
+  /// The split that the curves are on.
+  var split: EvaluatedSplit { data.evaluatedSplit }
+
+  /// The best model's accuracy on the test images, which a run with validation images learns at its end.
+  var tested: String {
+    guard let best = record.checkpoint.best, split == .validation else { return "as above" }
+    return best.test.map { percentage($0.accuracy) } ?? "known when the run has ended"
+  }
+
   /// The number of proposals judged up to the end of each tensor.
   var proposals: [Double] {
     let counts = Dictionary(
@@ -32,7 +41,7 @@ package struct ReportRun: Sendable {
       uniquingKeysWith: { first, _ in first })
     var sum = 0
     return metrics.map { line in
-      sum += counts[line.parameter] ?? 0
+      sum += counts[line.parameter ?? ""] ?? 0
       return Double(sum)
     }
   }
@@ -54,7 +63,7 @@ package struct ReportRun: Sendable {
 
   /// The tensors that were swept, in the order of the network.
   var swept: [Parameters.Slot] {
-    let names = Set(metrics.map(\.parameter))
+    let names = Set(metrics.compactMap(\.parameter))
     return record.checkpoint.model.parameters.slots.filter { names.contains($0.name) }
   }
 

@@ -13,10 +13,15 @@ extension Report {
 
   /// What was run, and its results.
   var summary: String {
-    let rows: [(String, (ReportRun) -> String)] = [
+    var rows: [(String, (ReportRun) -> String)] = [
       (
         "data",
-        { "\($0.data.name), \($0.data.train.count) to train on, \($0.data.test.count) to test" }
+        { run in
+          let data = run.data
+          let validation = data.validation.map { "\($0.count) to validate, " } ?? ""
+          return
+            "\(data.name), \(data.train.count) to train on, \(validation)\(data.test.count) to test"
+        }
       ),
       (
         "network",
@@ -45,7 +50,7 @@ extension Report {
       ),
       ("only", { $0.settings.only?.joined(separator: ", ") ?? "every parameter" }),
       ("time", { clock($0.seconds.last ?? 0) }),
-      ("test accuracy", { $0.metrics.last.map { percentage($0.testAccuracy) } ?? "–" }),
+      ("\(evaluated) accuracy", { $0.metrics.last.map { percentage($0.accuracy) } ?? "–" }),
       (
         "best",
         { run in
@@ -55,6 +60,9 @@ extension Report {
         }
       ),
     ]
+    if runs.contains(where: { $0.split == .validation }) {
+      rows.append(("test accuracy of the best", { $0.tested }))
+    }
     return section(
       "Settings and result", "",
       table(
@@ -63,6 +71,12 @@ extension Report {
   }
 
   // MARK: Curves
+
+  /// The split that accuracies and losses are on, in words.
+  var evaluated: String {
+    let splits = Set(runs.map(\.split))
+    return splits.count == 1 ? "\(runs[0].split)" : "test or validation"
+  }
 
   var curves: String {
     let longest = runs.compactMap(\.seconds.last).max() ?? 0
@@ -80,22 +94,22 @@ extension Report {
     }
     let charts = [
       (
-        "Test accuracy over proposals",
+        "\(evaluated.capitalizedFirst) accuracy over proposals",
         Chart(
-          title: "Test accuracy", x: "proposals judged", y: "test accuracy, %",
-          series: series({ $0.proposals }, { 100 * $0.testAccuracy }))
+          title: "Accuracy", x: "proposals judged", y: "\(evaluated) accuracy, %",
+          series: series({ $0.proposals }, { 100 * $0.accuracy }))
       ),
       (
-        "Test accuracy over time",
+        "\(evaluated.capitalizedFirst) accuracy over time",
         Chart(
-          title: "Test accuracy", x: "time, \(unit)", y: "test accuracy, %",
-          series: series({ $0.seconds.map { $0 / size } }, { 100 * $0.testAccuracy }))
+          title: "Accuracy", x: "time, \(unit)", y: "\(evaluated) accuracy, %",
+          series: series({ $0.seconds.map { $0 / size } }, { 100 * $0.accuracy }))
       ),
       (
-        "Loss on the test set",
+        "Loss on the \(evaluated) set",
         Chart(
-          title: "Test loss", x: "proposals judged", y: "cross entropy per image",
-          series: series({ $0.proposals }, { $0.testLoss }), yFrom: 0)
+          title: "Loss", x: "proposals judged", y: "cross entropy per image",
+          series: series({ $0.proposals }, { $0.loss }), yFrom: 0)
       ),
       (
         "Loss of what was kept, on the mini-batches that judged it",
@@ -124,7 +138,7 @@ extension Report {
           .init(
             number: number,
             points: run.metrics.filter { $0.parameter == name }
-              .map { (Double($0.cycle + 1), 100 * $0.keptShare) })
+              .map { (Double($0.cycle + 1), 100 * ($0.keptShare ?? .nan)) })
         }, yFrom: 0, yTo: 100, isSmall: true)
     }
     return section(
@@ -266,33 +280,36 @@ extension Report {
         let seconds = run.metrics.filter { $0.cycle == line.cycle }
           .reduce(0) { $0 + $1.seconds + $1.evaluationSeconds }
         return [
-          "\(line.cycle + 1)", percentage(line.testAccuracy), percentage(line.bestAccuracy),
-          line.testLoss.map { decimal($0, 4) } ?? "–", clock(seconds),
+          "\(line.cycle + 1)", percentage(line.accuracy),
+          line.bestAccuracy.map { percentage($0) } ?? "–",
+          line.loss.map { decimal($0, 4) } ?? "–", clock(seconds),
         ]
       }
       return (runs.count > 1 ? "<h3>\(escaped(run.name))</h3>" : "")
         + table(
-          ["cycle", "test accuracy", "best", "test loss", "time"], rows, id: "cycles\(number)")
+          ["cycle", "\(run.split) accuracy", "best", "\(run.split) loss", "time"], rows,
+          id: "cycles\(number)")
     }
     return section("Cycles", "After the last tensor of each.", body.joined(separator: "\n"))
   }
+
+  private func text(_ value: Double?) -> String { value.map { "\($0)" } ?? "–" }
 
   /// All figures, as in `metrics.jsonl`.
   var sweepTable: String {
     let body = runs.enumerated().map { number, run in
       let rows = run.metrics.map { line in
         [
-          "\(line.cycle + 1)", line.parameter, "\(line.keptShare)",
-          line.meanLoss.map { "\($0)" } ?? "–", line.testLoss.map { "\($0)" } ?? "–",
-          "\(line.testAccuracy)", "\(line.bestAccuracy)", "\(line.seconds)",
+          "\(line.cycle + 1)", line.parameter ?? "–", text(line.keptShare), text(line.meanLoss),
+          text(line.loss), "\(line.accuracy)", text(line.bestAccuracy), "\(line.seconds)",
           "\(line.evaluationSeconds)",
         ]
       }
       return "<details><summary>\(escaped(run.name)): \(rows.count) tensors</summary>"
         + table(
           [
-            "cycle", "tensor", "kept share", "mean loss", "test loss", "test accuracy", "best",
-            "seconds", "evaluation s",
+            "cycle", "tensor", "kept share", "mean loss", "\(run.split) loss",
+            "\(run.split) accuracy", "best", "seconds", "evaluation s",
           ], rows, id: "sweeps\(number)") + "</details>"
     }
     return section("All tensors", "", body.joined(separator: "\n"))

@@ -22,10 +22,11 @@ struct RunFiles: Equatable {
     best = try data("best.safetensors")
     configuration = try data("config.json")
     trace = try? data("trace.jsonl")
-    metrics = try place.metrics(folder).map { line in
+    metrics = try place.metricsLines(folder).map { line in
       var line = line
       line.seconds = 0
       line.evaluationSeconds = 0
+      line.totals?.seconds = 0
       return line
     }
     events = try place.events(folder).map { event in
@@ -47,7 +48,13 @@ struct RunFiles: Equatable {
 }
 
 extension Workplace {
+  /// The metrics of every finished tensor.
   func metrics(_ folder: String) throws -> [Metrics] {
+    try metricsLines(folder).filter { $0.parameter != nil }
+  }
+
+  /// All metrics, those of the untrained network first.
+  func metricsLines(_ folder: String) throws -> [Metrics] {
     try text("\(folder)/metrics.jsonl").split(separator: "\n").map {
       try JSONDecoder().decode(Metrics.self, from: Data($0.utf8))
     }

@@ -16,7 +16,7 @@ package final class CPUEngine: Engine {
   private let original: Parameters
   /// The current weights; their slots name the nodes of `network`.
   private var current: Parameters
-  private let images: (train: ImageMemory, test: ImageMemory)
+  private let images: (train: ImageMemory, validation: ImageMemory?, test: ImageMemory)
   private let pixels: Buffer<Float>
   /// `[channels]`
   private let means: Buffer<Float>
@@ -53,7 +53,10 @@ package final class CPUEngine: Engine {
     original = parameters
     current = Parameters(zerosFor: self.network)
     current.values = parameters.values
-    images = (try ImageMemory(data.train.images), try ImageMemory(data.test.images))
+    images = (
+      try ImageMemory(data.train.images), try data.validation.map { try ImageMemory($0.images) },
+      try ImageMemory(data.test.images)
+    )
     pixels = try Buffer(
       data.mean.flatMap { mean in
         (0..<256).map { Float(Double($0) / 255 - Double(mean)) }
@@ -116,8 +119,8 @@ package final class CPUEngine: Engine {
   package func evaluate(
     _ split: EvaluatedSplit, with statistics: BatchNormStatistics
   ) throws -> Evaluation {
+    let samples = try data.samples(split)
     self.statistics = statistics
-    let samples = split == .train ? data.train : data.test
     let (built, batches) =
       try evaluationPasses[split]
       ?? {
@@ -134,8 +137,13 @@ package final class CPUEngine: Engine {
     evaluationPasses[split] = (built, batches)
     built.load(current)
     built.use(statistics)
-    var input = try imageInput(
-      batches.input(0, candidates: 1), split == .train ? images.train : images.test)
+    let images =
+      switch split {
+      case .train: images.train
+      case .validation: images.validation ?? images.test
+      case .test: images.test
+      }
+    var input = try imageInput(batches.input(0, candidates: 1), images)
     let predicted = try Buffer<Int32>(batches.samples.count)
     input.predicted = predicted.pointer
     let loss = try built.pass.run(input, workers)[0]

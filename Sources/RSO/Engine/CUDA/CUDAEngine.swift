@@ -229,10 +229,10 @@ extension CUDAEngine {
     _ split: EvaluatedSplit, with statistics: BatchNormStatistics
   ) throws -> Evaluation {
     try context.enter()
+    let samples = try data.samples(split)
     self.statistics = statistics
     try memory.set(statistics, network)
     try memory.parameters.set(current.values)
-    let samples = split == .train ? data.train : data.test
     var result = Evaluation(
       count: samples.count, loss: 0,
       confusion: Array(

@@ -16,6 +16,8 @@ struct CUDABoard {
   /// Running mean and variance of every batch norm, in double precision; see `Network.statisticsOffset(of:)`.
   var statistics: UInt64 = 0
   var train = Images()
+  /// Null if the data have no validation images.
+  var validation = Images()
   var test = Images()
   /// The samples of the sweep, and 0, 1, 2, …
   var order: UInt64 = 0

@@ -44,7 +44,12 @@ struct CUDAWholePass {
       pass.values[0] = pass.images(board.train, order: board.everything)
       pass.append(everything, keeping: [last])
     case .loss(let split):
-      let images = split == .train ? board.train : board.test
+      let images =
+        switch split {
+        case .train: board.train
+        case .validation: board.validation
+        case .test: board.test
+        }
       pass.values[0] = pass.images(images, order: board.everything)
       blocks =
         pass.loss(

@@ -48,8 +48,9 @@ final class CUDABoardMemory {
     order = try DeviceMemory(context, count: data.train.count)
     partial = try DeviceMemory(context, count: statisticsSamples)
     predicted = try DeviceMemory(context, count: statisticsSamples)
+    let splits = [data.train, data.validation, data.test].compactMap { $0 }
     let everything = try DeviceMemory<Int32>(
-      context, (0..<Int32(max(data.train.count, data.test.count))).map { $0 })
+      context, (0..<Int32(splits.map(\.count).max() ?? 0)).map { $0 })
     // The same as in `CPUEngine`.
     let table = try DeviceMemory<Float>(
       context,
@@ -82,6 +83,7 @@ final class CUDABoardMemory {
       predicted: predicted.address)
     board.precision = precision
     board.train = try images(data.train)
+    board.validation = try data.validation.map(images) ?? board.validation
     board.test = try images(data.test)
     self.board = board
     self.others = others
