@@ -45,8 +45,9 @@ struct SearchOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "The fraction of σ that proposals have shrunk to at the end (default: 0.1).", valueName: "α"))
-  var anneal: Double?
+      "How proposals shrink over the cycles: linear:0.1, to that fraction of σ; cosine:0.1; or constant (default: "
+        + "linear:0.1). A number alone is linear.", valueName: "schedule"))
+  var anneal: String?
 
   @Option(
     name: [.customLong("weight-decay"), .customLong("wd")], parsing: .unconditional,
@@ -95,7 +96,7 @@ struct SearchOptions: ParsableArguments {
     settings.hold = hold ?? settings.hold
     if let rule { settings.rule = try Rule(rule) }
     if let round { (settings.firstRounds, settings.round) = (round.first, round.last) }
-    settings.anneal = anneal ?? settings.anneal
+    if let anneal { settings.anneal = try Annealing(anneal) }
     settings.weightDecay = weightDecay ?? settings.weightDecay
     settings.seed = seed ?? settings.seed
     settings.deviationScale = sigmaScale ?? settings.deviationScale

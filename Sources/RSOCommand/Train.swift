@@ -14,6 +14,7 @@ struct Train: ParsableCommand {
         rso train --cycles 5 --run runs/five          five cycles, in a folder of your choice
         rso train --validation 5000                   choose the best model without the test images
         rso train --run runs/five --resume            go on after it was stopped
+        rso train --run runs/five --resume --cycles 9 go on after its end, to nine cycles
         rso train --data C10 --layers 9 --epochs 500  the paper's CIFAR-10 run (rso data fetch cifar10)
         rso train --data-dir digits --layers 9        your own images, the paper's larger network
         rso train --network net.json --batch 1000     your own network
@@ -39,7 +40,10 @@ struct Train: ParsableCommand {
       valueName: "dir"), completion: .directory)
   var folder: String?
 
-  @Flag(help: "Go on with the run in --run, with its own settings, from its last finished tensor.")
+  @Flag(
+    help: ArgumentHelp(
+      "Go on with the run in --run, with its own settings, from its last finished tensor; with more --cycles, also "
+        + "after its end."))
   var resume = false
 
   @Option(
@@ -154,7 +158,9 @@ struct Train: ParsableCommand {
   private func resumed(at folder: String) throws -> TrainingSession {
     let device = try device.resolved()
     var search: RandomSearch?
-    let run = try RunFolder(resuming: URL(fileURLWithPath: folder)) { checkpoint in
+    let run = try RunFolder(
+      resuming: URL(fileURLWithPath: folder), cycles: self.search.cycles
+    ) { checkpoint in
       let configuration = checkpoint.configuration
       try requireAgreement(with: configuration)
       // Reporting on a finished run needs no data.

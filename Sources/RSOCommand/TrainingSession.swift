@@ -88,6 +88,9 @@ struct TrainingSession {
     }
     self.init(search, folder, events, path, device, output)
     if let search {
+      if let earlier = folder.earlierCycles {
+        display.line(Self.moreCycles(search.settings, from: earlier, at: search.position.cycle))
+      }
       let sweep = search.sweeps[search.position.sweep]
       describe(
         search,
@@ -224,6 +227,22 @@ extension TrainingSession {
       $0.isASCII && ($0.isLetter || $0.isNumber || "/._-+=:@%".contains($0))
     }
     return plain ? text : "'" + text.replacingOccurrences(of: "'", with: "'\\''") + "'"
+  }
+
+  /// What more cycles do to a run that had `earlier` and goes on in cycle `next`, counted from 0.
+  private static func moreCycles(
+    _ settings: SearchSettings, from earlier: Int, at next: Int
+  ) -> String {
+    let cycles = settings.cycles
+    func width(_ cycle: Int, of cycles: Int) -> String {
+      percent(settings.anneal.factor(cycle: cycle, of: cycles), 1)
+    }
+    let text = "cycles: \(cycles) instead of \(earlier); annealing (\(settings.anneal)) "
+    if settings.anneal == .constant { return text + "leaves σ as it is" }
+    let before = next > 0 ? "\(width(next - 1, of: earlier)) in cycle \(next), now " : ""
+    return text + "spans them all, so σ is at " + before
+      + "\(width(next, of: cycles)) in cycle \(next + 1) "
+      + "and \(width(cycles - 1, of: cycles)) in the last"
   }
 
   private mutating func describe(_ search: RandomSearch, _ state: String) {

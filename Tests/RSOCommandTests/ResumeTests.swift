@@ -205,13 +205,13 @@ struct ResumeTests {
   }
 
   static let options64: [Change] = [
-    (["--cycles", "31"], "--cycles: the run has 30, found 31 (leave it out to go on"),
+    (["--cycles", "29"], "--cycles: the run has 30, found 29 (leave it out to go on"),
     (["--batch", "45"], "--batch: the run has 30, found 45"),
     (["--batch", "10:1,30"], "--batch: the run has 30, found 10:1,30"),
     (["--hold", "4"], "--hold: the run has 1, found 4"),
     (["--rule", "slope"], "--rule: the run has best, found slope:c=0.5"),
     (["--round", "1:2,channel"], "--round: the run has 1, found 1:2,channel"),
-    (["--anneal", "0.2"], "--anneal: the run has 0.1, found 0.2"),
+    (["--anneal", "0.2"], "--anneal: the run has linear:0.1, found linear:0.2"),
     (["--wd", "0"], "--weight-decay: the run has 0.0001, found 0.0"),
     (["--seed", "1"], "--seed: the run has 0, found 1"),
     (["--sigma-scale", "2"], "--sigma-scale: the run has 1.0, found 2.0"),

@@ -145,9 +145,9 @@ import Testing
     for (cycle, share) in [(0, 1), (1, 0.875), (2, 0.75), (3, 0.625)] {
       #expect(settings.deviation(of: 0.25, cycle: cycle) == 0.75 * share)
     }
-    settings.anneal = 1
+    settings.anneal = .linear(1)
     #expect(settings.deviation(of: 0.25, cycle: 3) == 0.75)
-    settings.anneal = 0
+    settings.anneal = .linear(0)
     #expect(settings.deviation(of: 0.25, cycle: 3) == 0.1875)
   }
 
@@ -238,7 +238,7 @@ import Testing
     ),
     ({ $0.anneal = -0.1 }, "`anneal`: expected a fraction from 0 to 1, found -0.1"),
     ({ $0.anneal = 1.5 }, "`anneal`: expected a fraction from 0 to 1, found 1.5"),
-    ({ $0.anneal = .nan }, "`anneal`: expected a fraction from 0 to 1, found nan"),
+    ({ $0.anneal = .linear(.nan) }, "`anneal`: expected a fraction from 0 to 1, found nan"),
     ({ $0.weightDecay = -1 }, "`weightDecay`: expected 0 or more and less than 1, found -1.0"),
     ({ $0.weightDecay = 1 }, "`weightDecay`: expected 0 or more and less than 1, found 1.0"),
     ({ $0.weightDecay = .nan }, "`weightDecay`: expected 0 or more and less than 1, found nan"),
@@ -292,14 +292,14 @@ import Testing
     var settings = SearchSettings()
     settings.cycles = 1
     settings.batchSize = 100
-    settings.anneal = 0
+    settings.anneal = .linear(0)
     settings.weightDecay = 0
     settings.deviationScale = 1e-300
     settings.sweeps = ["fc": 0, "conv": 1000]
     try settings.validate(samples: 100, network: network)
     settings.cycles = 1_000_000
     settings.batchSize = 1
-    settings.anneal = 1
+    settings.anneal = .linear(1)
     settings.weightDecay = 0.999_999
     settings.deviationScale = 1e300
     try settings.validate(samples: 100, network: network)

@@ -27,6 +27,8 @@ package final class RunFolder {
   package let earlierMetrics: [Metrics]
   /// The last line of metrics; `nil` before the first.
   package private(set) var last: Metrics?
+  /// The number of cycles that the run had before it was given more; `nil` if it was not.
+  package let earlierCycles: Int?
   private let metrics: AppendingFile
   private let trace: AppendingFile?
   private let lock: FolderLock
@@ -57,6 +59,7 @@ package final class RunFolder {
     self.url = url
     self.checkpoint = checkpoint
     earlierMetrics = []
+    earlierCycles = nil
     last = untrained
     func file(_ name: String) -> URL { url.appendingPathComponent(name) }
     let made = try makeFolder(url)
@@ -88,9 +91,13 @@ package final class RunFolder {
 
   /// Opens the folder of a stopped run, at its last finished tensor.
   ///
-  /// - Parameter check: called before anything is changed.
+  /// - Parameters:
+  ///   - cycles: how many cycles the run has from now on, if that is more than it had. The run may be finished.
+  ///   - check: called before anything is changed, with the cycles that the run will have.
   /// - Throws: `RSOError` if there is no run, another program uses it, or a file is damaged; also what `check` throws.
-  package init(resuming url: URL, check: (Checkpoint) throws -> Void = { _ in }) throws {
+  package init(
+    resuming url: URL, cycles: Int? = nil, check: (Checkpoint) throws -> Void = { _ in }
+  ) throws {
     self.url = url
     func file(_ name: String) -> URL { url.appendingPathComponent(name) }
     guard FileManager.default.fileExists(atPath: file(Name.checkpoint).path) else {
@@ -99,8 +106,7 @@ package final class RunFolder {
         hint: "check the path, or leave out --resume to start a run")
     }
     lock = try FolderLock(url)
-    let checkpoint = try Checkpoint(contentsOf: file(Name.checkpoint))
-    self.checkpoint = checkpoint
+    var checkpoint = try Checkpoint(contentsOf: file(Name.checkpoint))
     try Self.checkConfiguration(file(Name.configuration), checkpoint.configuration)
 
     let settings = checkpoint.configuration.settings
@@ -110,8 +116,21 @@ package final class RunFolder {
       count: checkpoint.position.cycle * sweeps.count + checkpoint.position.sweep)
     earlierMetrics = lines
     last = lines.last
+    let before = settings.cycles
+    earlierCycles = cycles ?? 0 > before ? before : nil
+    if let cycles, cycles > before {
+      checkpoint.configuration.settings.cycles = cycles
+      // It was the result at the end, and the end has moved.
+      checkpoint.best?.test = nil
+    }
+    self.checkpoint = checkpoint
     try check(checkpoint)
     try Self.removeTemporaries(url)
+    if earlierCycles != nil {
+      // A program killed in between leaves no configuration, which the next one writes again.
+      unlink(file(Name.configuration).path)
+      try checkpoint.write(to: file(Name.checkpoint))
+    }
     if !FileManager.default.fileExists(atPath: file(Name.configuration).path) {
       try Self.write(checkpoint.configuration, to: file(Name.configuration))
     }

@@ -30,7 +30,7 @@ extension SearchSettings {
         step.cycles)
     }
     try rule.validate()
-    try require((0...1).contains(anneal), "`anneal`", "a fraction from 0 to 1", anneal)
+    try anneal.validate()
     try require(
       weightDecay >= 0 && weightDecay < 1, "`weightDecay`", "0 or more and less than 1",
       weightDecay)

@@ -16,8 +16,8 @@ public struct SearchSettings: Hashable, Codable, Sendable {
   public var round = Span.elements(1)
   /// Rounds of another length in the first cycles, one step after another. Not in the paper.
   public var firstRounds: [RoundStep] = []
-  /// The fraction α of σ to which proposals shrink by the end.
-  public var anneal = 0.1
+  /// How proposals shrink over the cycles; a number is the fraction of σ to which they shrink linearly.
+  public var anneal = Annealing.linear(0.1)
   /// The fraction of itself that every element loses when it is tested.
   public var weightDecay = 1e-4
   /// The seed; it determines every draw.
@@ -69,8 +69,7 @@ public struct SearchSettings: Hashable, Codable, Sendable {
 
   /// Standard deviation of proposals for a tensor of width `σ`, in a cycle counted from 0.
   public func deviation(of σ: Double, cycle: Int) -> Double {
-    let left = Double(cycles - cycle) / Double(cycles)
-    return deviationScale * σ * (anneal + (1 - anneal) * left)
+    deviationScale * σ * anneal.factor(cycle: cycle, of: cycles)
   }
 
   /// Samples that judge one proposal, in a cycle counted from 0.
@@ -102,7 +101,7 @@ extension SearchSettings {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     cycles = try container.decode(Int.self, forKey: .cycles)
     batchSize = try container.decode(Int.self, forKey: .batchSize)
-    anneal = try container.decode(Double.self, forKey: .anneal)
+    anneal = try container.decode(Annealing.self, forKey: .anneal)
     weightDecay = try container.decode(Double.self, forKey: .weightDecay)
     seed = try container.decode(UInt64.self, forKey: .seed)
     deviationScale = try container.decode(Double.self, forKey: .deviationScale)

@@ -32,7 +32,7 @@ extension Report {
       ("weights on a mini-batch", { "\($0.settings.hold)" }),
       ("rule", { "\($0.settings.rule)" }),
       ("weights decided together", { $0.settings.roundWords }),
-      ("annealing α", { "\($0.settings.anneal)" }),
+      ("annealing", { "\($0.settings.anneal)" }),
       ("weight decay", { "\($0.settings.weightDecay)" }),
       ("σ times", { "\($0.settings.deviationScale)" }),
       ("seed", { "\($0.settings.seed)" }),

@@ -1,0 +1,95 @@
+import Foundation
+
+/// How the width σ of proposals shrinks from the first cycle to the last.
+public enum Annealing: Hashable, Sendable {
+  /// In equal steps, to a fraction of σ. This is the paper's, with 0.1.
+  case linear(Double)
+  /// Along half a cosine, to a fraction of σ: slowly at the beginning and the end. Not in the paper.
+  case cosine(Double)
+  /// Not at all. Not in the paper.
+  case constant
+
+  /// What is left of σ in a cycle counted from 0. The fraction would be reached in the cycle after the last.
+  public func factor(cycle: Int, of cycles: Int) -> Double {
+    let left = Double(cycles - cycle) / Double(cycles)
+    switch self {
+    case .linear(let α): return α + (1 - α) * left
+    case .cosine(let α): return α + (1 - α) * (1 - cos(.pi * left)) / 2
+    case .constant: return 1
+    }
+  }
+
+  /// - Throws: `RSOError` unless the fraction is from 0 to 1.
+  func validate() throws {
+    switch self {
+    case .linear(let α), .cosine(let α):
+      guard (0...1).contains(α) else {
+        throw RSOError("`anneal`", "expected a fraction from 0 to 1, found \(α)")
+      }
+    case .constant: break
+    }
+  }
+}
+
+extension Annealing: ExpressibleByFloatLiteral {
+  /// Linear, to a fraction of σ.
+  public init(floatLiteral value: Double) { self = .linear(value) }
+}
+
+extension Annealing: CustomStringConvertible {
+  /// As on the command line: `linear:0.1`, `cosine:0.1`, `constant`.
+  public var description: String {
+    switch self {
+    case .linear(let α): "linear:\(α)"
+    case .cosine(let α): "cosine:\(α)"
+    case .constant: "constant"
+    }
+  }
+
+  /// Reads `0.1`, `linear:0.1`, `cosine:0.1` or `constant`. Without a number, `linear` and `cosine` end at 0.1.
+  ///
+  /// - Throws: `RSOError` listing the schedules.
+  public init(_ text: String) throws {
+    let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    let number = parts.count == 2 ? Double(parts[1]) : 0.1
+    switch (parts[0], number) {
+    case ("linear", let number?): self = .linear(number)
+    case ("cosine", let number?): self = .cosine(number)
+    case ("constant", _) where parts.count == 1: self = .constant
+    default:
+      guard parts.count == 1, let number = Double(text) else {
+        throw RSOError(
+          "`anneal`", "expected 0.1, linear:0.1, cosine:0.1 or constant, found '\(text)'",
+          hint: "the number is the fraction of σ that is left at the end")
+      }
+      self = .linear(number)
+    }
+    try validate()
+  }
+}
+
+extension Annealing: Codable {
+  /// From a number, which is a linear schedule's fraction, or from text.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if let number = try? container.decode(Double.self) {
+      self = .linear(number)
+      return
+    }
+    do {
+      try self.init(container.decode(String.self))
+    } catch let error as RSOError {
+      throw DecodingError.dataCorruptedError(in: container, debugDescription: error.problem)
+    }
+  }
+
+  /// A linear schedule as its number, as versions that knew no other wrote it; others as text.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    if case .linear(let α) = self {
+      try container.encode(α)
+    } else {
+      try container.encode(description)
+    }
+  }
+}
