@@ -126,7 +126,8 @@ struct Benchmark: ParsableCommand {
     let paper = self.data.paper(self.network)
     let data = try images()
     let network = try network.network(for: data, paperLayers: paper.layers)
-    let settings = try search.settings(over: paper.settings, network: network)
+    let settings = try search.settings(
+      over: paper.settings, network: network, samples: data.train.count)
     try settings.validate(samples: data.train.count, network: network)
     let batches = data.train.count / settings.batchSize
     let kernels = try Kernels.preferred().name

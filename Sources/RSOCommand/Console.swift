@@ -32,5 +32,8 @@ enum Console {
   @discardableResult
   static func line(_ text: String) -> Bool { write(text + "\n") }
 
+  /// Something to know that is no error; standard output stays as it is for programs.
+  static func note(_ text: String) { write("rso: note: \(text)\n", to: STDERR_FILENO) }
+
   static func error(_ text: String) { write("rso: error: \(text)\n", to: STDERR_FILENO) }
 }

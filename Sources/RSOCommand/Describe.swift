@@ -33,7 +33,8 @@ struct Describe: ParsableCommand {
     let paper = self.data.paper(self.network)
     let data = try data.dataset(self.network)
     let network = try network.network(for: data, paperLayers: paper.layers)
-    let settings = try search.settings(over: paper.settings, network: network)
+    let settings = try search.settings(
+      over: paper.settings, network: network, samples: data.train.count)
     try settings.validate(samples: data.train.count, network: network)
     let model = CostModel(network: network, settings: settings, data: data)
     var estimate: CycleEstimate?

@@ -15,7 +15,8 @@ struct SearchOptions: ParsableArguments {
     name: [.customLong("batch"), .customLong("sample-batch"), .customLong("sample_batch")],
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Samples that judge one proposal (default: 5000), or a schedule: 1000:2,5000 is 1000 for two cycles, then 5000.",
+      "Samples that judge one proposal (default: 5000, or all training images if there are fewer), or a schedule: "
+        + "1000:2,5000 is 1000 for two cycles, then 5000.",
       valueName: "n"))
   var batch: BatchArgument?
 
@@ -85,14 +86,21 @@ struct SearchOptions: ParsableArguments {
 
   /// `base`, changed first by the preset and then by every given option.
   ///
+  /// - Parameter samples: the number of training images, which caps a batch that no option names; `nil` for no cap.
   /// - Throws: `RSOError` naming the option.
-  func settings(over base: SearchSettings = SearchSettings(), network: Network) throws
-    -> SearchSettings
-  {
+  func settings(
+    over base: SearchSettings = SearchSettings(), network: Network, samples: Int? = nil
+  ) throws -> SearchSettings {
     var settings = base
     preset?.apply(to: &settings, network: network)
     settings.cycles = cycles ?? settings.cycles
-    if let batch { (settings.firstBatches, settings.batchSize) = (batch.first, batch.last) }
+    if let batch {
+      (settings.firstBatches, settings.batchSize) = (batch.first, batch.last)
+    } else if let samples, samples < settings.batchSize {
+      Console.note(
+        "batch \(samples) instead of \(settings.batchSize): there are no more training images")
+      settings.batchSize = samples
+    }
     settings.hold = hold ?? settings.hold
     if let rule { settings.rule = try Rule(rule) }
     if let round { (settings.firstRounds, settings.round) = (round.first, round.last) }

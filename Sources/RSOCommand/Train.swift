@@ -98,7 +98,8 @@ struct Train: ParsableCommand {
     let paper = self.data.paper(self.network)
     let data = try data.dataset(self.network)
     let (network, parameters) = try start(on: data, paperLayers: paper.layers)
-    let settings = try search.settings(over: paper.settings, network: network)
+    let settings = try search.settings(
+      over: paper.settings, network: network, samples: data.train.count)
     let folder = folder ?? Self.defaultFolder(data.name)
     let trace = trace.map { tracePath($0, folder) }
     let configuration = RunConfiguration(

@@ -189,6 +189,31 @@ struct TrainTests {
     }
   }
 
+  /// 90 images are fewer than the default's 5000 and the preset's 1000.
+  @Test(arguments: [([], 5000), (["--preset", "quick"], 1000)])
+  func aSmallTrainingSetCapsTheDefaultBatch(options: [String], standard: Int) throws {
+    try Workplace.with { place in
+      let common = ["--data-dir", "digits", "--network", "net.json"] + options
+      let only = ["--cycles", "1", "--only", "fc*", "--quiet"]
+      let result = try place.run(["train", "--run", "r"] + common + only)
+      #expect(result.code == 0)
+      #expect(
+        result.errors
+          == "rso: note: batch 90 instead of \(standard): there are no more training images\n")
+      #expect(try place.settings("r").batchSize == 90)
+      // Once it has begun, it is a setting like any other.
+      #expect(try place.run(["train", "--run", "r", "--resume"]).errors == "")
+      let held = try place.run(["train", "--run", "s", "--validation", "20"] + common + only)
+      #expect(held.errors.contains("batch 70 instead of"))
+      // The other commands understand it in the same way.
+      let described = try place.run(["describe", "--no-time"] + common)
+      #expect(described.code == 0 && described.errors.contains("batch 90 instead of"))
+      // What was asked for is not changed.
+      let large = try place.run(["train", "--run", "t", "--batch", "91"] + common)
+      #expect(large.code == 64 && large.errors.contains("at most the 90 training samples"))
+    }
+  }
+
   @Test func optionsOverrideThePreset() throws {
     try Workplace.with { place in
       let result = try place.train([
