@@ -10,13 +10,16 @@ struct Evaluate: ParsableCommand {
       The model's file is enough: it holds the network, the statistics of batch norm and the mean of \
       the images it was trained on. A checkpoint is a model, too.
 
-        rso evaluate runs/five/best.safetensors
+        rso evaluate runs/five                        the best model of a run
+        rso evaluate runs/five/checkpoint.safetensors the last one
         rso evaluate model.safetensors --split train
         rso evaluate model.safetensors --split validation --validation 5000
         rso evaluate model.safetensors --data-dir digits --json
       """)
 
-  @Argument(help: "A model that rso has written.", completion: .file())
+  @Argument(
+    help: "A model that rso has written, or the folder of a run, whose best model it then is.",
+    completion: .file())
   var model: String
 
   @OptionGroup(title: "Data") var data: DataOptions

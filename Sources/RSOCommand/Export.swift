@@ -18,7 +18,9 @@ struct Export: ParsableCommand {
         rso export model.safetensors --onnx pets.onnx --class-names cat,dog
       """)
 
-  @Argument(help: "A model that rso has written.", completion: .file())
+  @Argument(
+    help: "A model that rso has written, or the folder of a run, whose best model it then is.",
+    completion: .file())
   var model: String
 
   @Option(help: ArgumentHelp("Write the network as ONNX.", valueName: "file"), completion: .file())

@@ -17,7 +17,9 @@ struct Predict: ParsableCommand {
         rso predict pets.safetensors *.jpg --class-names cat,dog --json
       """)
 
-  @Argument(help: "A model that rso has written.", completion: .file())
+  @Argument(
+    help: "A model that rso has written, or the folder of a run, whose best model it then is.",
+    completion: .file())
   var model: String
 
   @Argument(help: "Files of images.", completion: .file())

@@ -14,15 +14,16 @@ struct ReportCommand: ParsableCommand {
 
         rso report runs/five
         rso report runs/five runs/quick --output both.html
+        rso report runs                       all runs in a folder
       """)
 
-  @Argument(help: "Run folders.", completion: .directory)
+  @Argument(help: "Run folders, or folders of runs.", completion: .directory)
   var runs: [String]
 
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Where to write it (default: report.html in the first run).", valueName: "file"),
+      "Where to write it (default: report.html in the first folder).", valueName: "file"),
     completion: .file())
   var output: String?
 
@@ -43,8 +44,13 @@ struct ReportCommand: ParsableCommand {
 
   func run() throws {
     let options = try DataOptions.parse(dataDir.map { ["--data-dir", $0] } ?? [])
-    let names = runs.map { URL(fileURLWithPath: $0).lastPathComponent }
-    let parts = try zip(runs, names).map { path, name in
+    let folders = runs.flatMap { path in
+      let inside = RunFolder.runs(in: URL(fileURLWithPath: path))
+      return inside.isEmpty
+        ? [path] : inside.map { URL(fileURLWithPath: path).appendingPathComponent($0).relativePath }
+    }
+    let names = folders.map { URL(fileURLWithPath: $0).lastPathComponent }
+    let parts = try zip(folders, names).map { path, name in
       let record = try RunRecord(reading: URL(fileURLWithPath: path))
       let configuration = record.checkpoint.configuration
       _ = try classNames.names(for: configuration.network)

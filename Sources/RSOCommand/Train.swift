@@ -48,7 +48,7 @@ struct Train: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Start from the weights of a model, or with --network from those of a PyTorch state_dict.",
+      "Start from the weights of a model or of a run's best model, or with --network from those of a PyTorch state_dict.",
       valueName: "file"), completion: .file())
   var from: String?
 
@@ -122,7 +122,12 @@ struct Train: ParsableCommand {
   private func start(
     on data: Dataset, paperLayers: Int
   ) throws -> (network: Network, parameters: Parameters?) {
-    guard let from else { return (try network.network(for: data, paperLayers: paperLayers), nil) }
+    guard let given = from else {
+      return (try network.network(for: data, paperLayers: paperLayers), nil)
+    }
+    let file = try Model.file(at: URL(fileURLWithPath: given))
+    // As given, unless it is a folder.
+    let from = file.path == URL(fileURLWithPath: given).path ? given : file.path
     let tensors = try SafeTensors(
       data: Data(readFile(URL(fileURLWithPath: from))), name: from,
       skipping: Parameters.isNoWeight)

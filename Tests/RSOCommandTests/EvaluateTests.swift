@@ -66,7 +66,9 @@ struct EvaluateTests {
   static let cases: [BadInputTests.Case] = [
     .init(arguments: [], code: 64, errors: ["Missing expected argument '<model>'"]),
     .init(arguments: ["m"], code: 1, errors: ["/m: cannot be read: No such file or directory"]),
-    .init(arguments: ["digits"], code: 1, errors: ["/digits: cannot be read: Is a directory"]),
+    .init(
+      arguments: ["digits"], code: 1,
+      errors: ["/digits: expected a model or the folder of a run, found a folder without best."]),
     .init(arguments: ["net.json"], code: 1, errors: ["net.json", "not a safetensors file?"]),
     .init(
       arguments: ["m"], code: 1,

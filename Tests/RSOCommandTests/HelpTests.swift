@@ -55,7 +55,7 @@ struct HelpTests {
     (["report"], ["--output", "--data-dir", "--quiet", "One file of HTML"]),
     (
       ["evaluate"],
-      ["--data ", "--data-dir", "--split", "--json", "--device", "rso evaluate runs/five/"]
+      ["--data ", "--data-dir", "--split", "--json", "--device", "rso evaluate runs/five"]
     ),
   ]
 

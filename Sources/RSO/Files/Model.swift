@@ -115,9 +115,12 @@ extension Model {
 // MARK: - Reading
 
 extension Model {
+  /// Reads a model, a checkpoint, or the best model of a run's folder.
+  ///
   /// - Throws: `RSOError` naming the file and what is wrong with it: not safetensors, not written by this program,
   ///   or a tensor that is missing, surplus, of another shape, NaN or infinite.
   public init(contentsOf url: URL) throws {
+    let url = try Self.file(at: url)
     try self.init(SafeTensors(data: Data(readFile(url)), name: url.path), file: url.path)
   }
 
