@@ -14,6 +14,8 @@ struct RSOCommand: ParsableCommand {
         rso evaluate runs/…/best.safetensors
         rso data list                    other images
       """,
+    version: "rso \(rsoVersion)"
+      + ((try? Kernels.preferred()).map { "\nkernels: \($0.name)" } ?? ""),
     subcommands: [
       Train.self,
       Evaluate.self,

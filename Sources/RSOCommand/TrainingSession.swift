@@ -36,6 +36,7 @@ struct TrainingSession {
       creating: URL(fileURLWithPath: path),
       Checkpoint(model: search.model, configuration: configuration), untrained: untrained,
       initialModel: initialModel)
+    try folder.record(Session(on: device))
     let events = try EventLog(
       folder: folder.url, sweeps: search.sweeps.count, position: search.position)
     try events.begin(search.model, evaluation, untrained.split)
@@ -65,6 +66,7 @@ struct TrainingSession {
     resuming search: RandomSearch?, _ folder: RunFolder, folder path: String, device: Device,
     output: Output
   ) throws {
+    if search != nil { try folder.record(Session(on: device)) }
     let events = try search.map { search in
       let cycle = folder.earlierMetrics.filter {
         $0.cycle == search.position.cycle && $0.parameter != nil

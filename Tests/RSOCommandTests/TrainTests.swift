@@ -13,7 +13,7 @@ struct TrainTests {
         try place.files().subtracting(before) == [
           "runs", "runs/a", "runs/a/checkpoint.safetensors", "runs/a/best.safetensors",
           "runs/a/config.json", "runs/a/metrics.jsonl", "runs/a/initial.safetensors",
-          "runs/a/events.out.tfevents.rso",
+          "runs/a/events.out.tfevents.rso", "runs/a/sessions.jsonl",
         ])
       // Not on a terminal: nothing is rewritten, and there is a line for each of 7 tensors and 2 cycles.
       #expect(!result.output.contains("\r") && !result.output.contains("\u{1B}"))

@@ -17,6 +17,7 @@ import Foundation
 /// | `initial.safetensors` | the model before training |
 /// | `metrics.jsonl` | one line for the untrained network and one for every finished tensor |
 /// | `config.json` | the configuration, for people and other programs to read |
+/// | `sessions.jsonl` | one line for every program that began or resumed the run |
 ///
 /// After every tensor the checkpoint is written last, and resuming cuts off whatever the other files hold beyond
 /// it. So a run killed at any moment resumes after its last finished tensor.
@@ -39,6 +40,7 @@ package final class RunFolder {
     static let best = "best.safetensors"
     static let metrics = "metrics.jsonl"
     static let configuration = "config.json"
+    static let sessions = "sessions.jsonl"
   }
 
   package var checkpointURL: URL { url.appendingPathComponent(Name.checkpoint) }
@@ -203,7 +205,7 @@ extension RunFolder {
   /// Whether a name is that of a temporary file that a killed program left behind.
   private static func isTemporary(_ name: String) -> Bool {
     name.hasSuffix(".tmp")
-      && [Name.checkpoint, Name.best, Name.initial, Name.configuration].contains {
+      && [Name.checkpoint, Name.best, Name.initial, Name.configuration, Name.sessions].contains {
         name.hasPrefix(".\($0).")
       }
   }

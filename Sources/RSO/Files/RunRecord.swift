@@ -10,6 +10,8 @@ package struct RunRecord: Sendable {
   package let untrained: Metrics?
   /// The model with the best accuracy; `nil` before the first finished tensor.
   package let best: Model?
+  /// Who worked on the run; empty for runs from versions that did not record it.
+  package let sessions: [Session]
   /// The model before training; `nil` for runs from versions that did not keep it.
   package let initial: Model?
 
@@ -35,6 +37,7 @@ package struct RunRecord: Sendable {
       count: checkpoint.position.cycle * sweeps.count + checkpoint.position.sweep)
     untrained = lines.first.flatMap { $0.parameter == nil ? $0 : nil }
     metrics = untrained == nil ? lines : Array(lines.dropFirst())
+    sessions = try Session.read(file(RunFolder.Name.sessions))
     let network = checkpoint.model.network
     best = try metrics.isEmpty ? nil : Self.model(file(RunFolder.Name.best), of: network)
     initial = try Self.model(file(RunFolder.Name.initial), of: network)

@@ -34,6 +34,13 @@ package struct ReportRun: Sendable {
     return best.test.map { percentage($0.accuracy) } ?? "known when the run has ended"
   }
 
+  /// What the sessions of the run say of themselves, each only once.
+  func uniqueSessions(_ words: (Session) -> String) -> String {
+    var seen: Set<String> = []
+    let all = record.sessions.map(words).filter { seen.insert($0).inserted }
+    return all.isEmpty ? "not recorded" : all.joined(separator: "; ")
+  }
+
   /// The number of proposals judged up to the end of each tensor.
   var proposals: [Double] {
     let counts = Dictionary(

@@ -49,6 +49,8 @@ extension Report {
         }
       ),
       ("only", { $0.settings.only?.joined(separator: ", ") ?? "every parameter" }),
+      ("program", { $0.uniqueSessions { "rso \($0.version)" } }),
+      ("device", { $0.uniqueSessions(\.words) }),
       ("time", { clock($0.seconds.last ?? 0) }),
       ("\(evaluated) accuracy", { $0.metrics.last.map { percentage($0.accuracy) } ?? "–" }),
       (
