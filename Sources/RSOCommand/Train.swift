@@ -15,6 +15,7 @@ struct Train: ParsableCommand {
         rso train --validation 5000                   choose the best model without the test images
         rso train --run runs/five --resume            go on after it was stopped
         rso train --run runs/five --resume --cycles 9 go on after its end, to nine cycles
+        rso train --seeds 0..4 --run runs/five        five runs that differ by the seed alone
         rso train --data C10 --layers 9 --epochs 500  the paper's CIFAR-10 run (rso data fetch cifar10)
         rso train --data-dir digits --layers 9        your own images, the paper's larger network
         rso train --network net.json --batch 1000     your own network
@@ -70,7 +71,13 @@ struct Train: ParsableCommand {
   )
   var json = false
 
-  private var output: TrainingSession.Output { json ? .json : quiet ? .quiet : .table }
+  @Option(
+    help: ArgumentHelp(
+      "Run these seeds one after another, each in a folder of --run: 0..4, or 0,3,7.",
+      valueName: "list"))
+  var seeds: SeedsArgument?
+
+  var output: TrainingSession.Output { json ? .json : quiet ? .quiet : .table }
 
   func validate() throws {
     guard !(json && quiet) else { throw ValidationError("--json: expected it without --quiet") }
@@ -88,34 +95,62 @@ struct Train: ParsableCommand {
 
   func run() throws {
     Interrupts.install()
+    if seeds != nil || resume && SeedList.exists(in: folder ?? "") { return try runSeeds() }
     var session = try resume ? resumed(at: folder ?? "") : begun()
     try session.run()
   }
 
+  /// What a new run begins from.
+  struct Beginning {
+    var device: Device
+    var data: Dataset
+    var configuration: RunConfiguration
+    /// The initial weights; `nil` to draw them from the seed.
+    var parameters: Parameters?
+  }
+
   /// A session of a new run.
   private func begun() throws -> TrainingSession {
+    var beginning = try beginning()
+    let folder = folder ?? Self.defaultFolder(beginning.data.name)
+    beginning.configuration.trace = trace.map { tracePath($0, folder) }
+    return try begun(beginning, folder: folder)
+  }
+
+  /// A session of a new run in a folder.
+  ///
+  /// - Parameter parent: the folder to name when it is told how to go on; `nil` for the run's own.
+  func begun(
+    _ beginning: Beginning, folder: String, parent: String? = nil
+  ) throws -> TrainingSession {
+    let configuration = beginning.configuration
+    let search = try RandomSearch(
+      network: configuration.network, data: beginning.data, settings: configuration.settings,
+      device: beginning.device, parameters: beginning.parameters)
+    guard !search.isFinished else {
+      throw RSOError(
+        "--sweeps", "expected a layer to sweep, found 0 for every layer",
+        hint: configuration.settings.only == nil ? nil : "--only counts, too")
+    }
+    return try TrainingSession(
+      beginning: search, configuration, folder: folder, parent: parent,
+      initialModel: saveInitial.map { URL(fileURLWithPath: $0) }, device: beginning.device,
+      output: output)
+  }
+
+  /// What the options ask for, without a trace.
+  func beginning() throws -> Beginning {
     let device = try device.resolved()
     let paper = self.data.paper(self.network)
     let data = try data.dataset(self.network)
     let (network, parameters) = try start(on: data, paperLayers: paper.layers)
     let settings = try search.settings(
       over: paper.settings, network: network, samples: data.train.count)
-    let folder = folder ?? Self.defaultFolder(data.name)
-    let trace = trace.map { tracePath($0, folder) }
     let configuration = RunConfiguration(
       data: DataDescription(data, directory: self.data.directory), network: network,
-      settings: settings, trace: trace)
-    let search = try RandomSearch(
-      network: network, data: data, settings: settings, device: device,
-      parameters: parameters)
-    guard !search.isFinished else {
-      throw RSOError(
-        "--sweeps", "expected a layer to sweep, found 0 for every layer",
-        hint: settings.only == nil ? nil : "--only counts, too")
-    }
-    return try TrainingSession(
-      beginning: search, configuration, folder: folder,
-      initialModel: saveInitial.map { URL(fileURLWithPath: $0) }, device: device, output: output)
+      settings: settings)
+    return Beginning(
+      device: device, data: data, configuration: configuration, parameters: parameters)
   }
 
   /// The network, and the initial weights; `nil` to draw them from the seed.
@@ -161,7 +196,7 @@ struct Train: ParsableCommand {
   }
 
   /// A session that resumes the run in a folder.
-  private func resumed(at folder: String) throws -> TrainingSession {
+  func resumed(at folder: String, parent: String? = nil) throws -> TrainingSession {
     let device = try device.resolved()
     var search: RandomSearch?
     let run = try RunFolder(
@@ -179,11 +214,11 @@ struct Train: ParsableCommand {
         ruleStates: checkpoint.ruleStates)
     }
     return try TrainingSession(
-      resuming: search, run, folder: folder, device: device, output: output)
+      resuming: search, run, folder: folder, parent: parent, device: device, output: output)
   }
 
   /// `runs/mnist-20260131-235959`, with a number appended if that exists.
-  private static func defaultFolder(_ name: String) -> String {
+  static func defaultFolder(_ name: String) -> String {
     let formatter = DateFormatter()
     formatter.locale = Locale(identifier: "en_US_POSIX")
     formatter.dateFormat = "yyyyMMdd-HHmmss"

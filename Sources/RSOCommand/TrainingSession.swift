@@ -15,6 +15,8 @@ struct TrainingSession {
   private let events: EventLog?
   /// The folder's path as the user gave it.
   private let path: String
+  /// The folder to resume: the run's, or the one that holds the runs of several seeds.
+  private let parent: String
   private let output: Output
   private var display: ProgressDisplay
   private var estimate: TimeEstimate
@@ -27,7 +29,7 @@ struct TrainingSession {
   /// - Throws: `RSOError`; the folder is then unchanged.
   init(
     beginning search: RandomSearch, _ configuration: RunConfiguration, folder path: String,
-    initialModel: URL?, device: Device, output: Output
+    parent: String? = nil, initialModel: URL?, device: Device, output: Output
   ) throws {
     var search = search
     // A model includes running statistics, which an evaluation computes.
@@ -40,7 +42,7 @@ struct TrainingSession {
     let events = try EventLog(
       folder: folder.url, sweeps: search.sweeps.count, position: search.position)
     try events.begin(search.model, evaluation, untrained.split)
-    self.init(search, folder, events, path, device, output)
+    self.init(search, folder, events, path, parent, device, output)
     if output == .json { Console.line(untrained.line) }
     describe(search, "untrained: \(untrained.split) accuracy \(percent(untrained.accuracy))")
   }
@@ -63,8 +65,8 @@ struct TrainingSession {
   ///
   /// - Throws: `RSOError` if the event file cannot be written.
   init(
-    resuming search: RandomSearch?, _ folder: RunFolder, folder path: String, device: Device,
-    output: Output
+    resuming search: RandomSearch?, _ folder: RunFolder, folder path: String, parent: String? = nil,
+    device: Device, output: Output
   ) throws {
     if search != nil { try folder.record(Session(on: device)) }
     let events = try search.map { search in
@@ -88,7 +90,7 @@ struct TrainingSession {
       if events.isEmpty { try events.begin(first.model, evaluation, untrained.split) }
       search = first
     }
-    self.init(search, folder, events, path, device, output)
+    self.init(search, folder, events, path, parent, device, output)
     if let search {
       if let earlier = folder.earlierCycles {
         display.line(Self.moreCycles(search.settings, from: earlier, at: search.position.cycle))
@@ -103,12 +105,13 @@ struct TrainingSession {
 
   private init(
     _ search: RandomSearch?, _ folder: RunFolder, _ events: EventLog?, _ path: String,
-    _ device: Device, _ output: Output
+    _ parent: String?, _ device: Device, _ output: Output
   ) {
     self.search = search
     self.folder = folder
     self.events = events
     self.path = path
+    self.parent = parent ?? path
     self.device = device
     self.output = output
     display = ProgressDisplay(quiet: output != .table)
@@ -121,6 +124,9 @@ struct TrainingSession {
         }
       } ?? [])
   }
+
+  /// Whether there is nothing left to do.
+  var isFinished: Bool { search == nil }
 
   /// - Throws: `RSOError`, or the `ExitCode` of the signal that stopped it; the folder can be resumed.
   mutating func run() throws {
@@ -136,9 +142,7 @@ struct TrainingSession {
         guard try sweep() else {
           display.clear()
           let signal = Interrupts.received ?? SIGTERM
-          Console.write(
-            "rso: stopped by \(Interrupts.name(signal)); go on with: \(resumeCommand)\n",
-            to: STDERR_FILENO)
+          Self.sayStopped(by: signal, parent)
           throw ExitCode(128 + signal)
         }
       }
@@ -221,10 +225,21 @@ struct TrainingSession {
 // MARK: - What is said
 
 extension TrainingSession {
-  private var resumeCommand: String { "rso train --run \(quoted(path)) --resume" }
+  private var resumeCommand: String { Self.resumeCommand(parent) }
+
+  private static func resumeCommand(_ path: String) -> String {
+    "rso train --run \(quoted(path)) --resume"
+  }
+
+  /// - Parameter path: the folder to go on with.
+  static func sayStopped(by signal: Int32, _ path: String) {
+    Console.write(
+      "rso: stopped by \(Interrupts.name(signal)); go on with: \(resumeCommand(path))\n",
+      to: STDERR_FILENO)
+  }
 
   /// The text as one word for a shell.
-  private func quoted(_ text: String) -> String {
+  static func quoted(_ text: String) -> String {
     let plain = text.allSatisfy {
       $0.isASCII && ($0.isLetter || $0.isNumber || "/._-+=:@%".contains($0))
     }
@@ -342,11 +357,11 @@ extension TrainingSession {
     }
     let source = checkpoint.configuration.data
     let data =
-      source.directory.map { " --data-dir \(quoted($0))" }
-      ?? (source.name == "mnist" ? "" : " --data \(quoted(source.name))")
+      source.directory.map { " --data-dir \(Self.quoted($0))" }
+      ?? (source.name == "mnist" ? "" : " --data \(Self.quoted(source.name))")
     let model = "\(path)/best.safetensors"
-    lines.append("evaluate it: rso evaluate \(quoted(model))\(data)")
-    lines.append("show it: rso report \(quoted(path))")
+    lines.append("evaluate it: rso evaluate \(Self.quoted(model))\(data)")
+    lines.append("show it: rso report \(Self.quoted(path))")
     Console.line(lines.joined(separator: "\n"))
   }
 }

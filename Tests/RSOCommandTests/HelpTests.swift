@@ -11,6 +11,7 @@ struct HelpTests {
         "--cycles, --epochs", "--batch, --sample-batch, --sample_batch", "--layers", "--anneal",
         "--weight-decay, --wd", "--data ", "--gpu", "--seed", "--threads", "--device",
         "--data-dir", "--network", "--train-limit", "--test-limit", "--validation", "--run",
+        "--seeds",
         "--resume", "--trace",
         "--save-initial", "--from", "--preset", "--sigma-scale", "--tensor-order",
         "--element-order", "--sweeps", "--hold", "--rule", "--round", "--only", "--quiet", "--json",

@@ -1,0 +1,206 @@
+import ArgumentParser
+import Foundation
+import RSO
+import RSOFormats
+
+/// Seeds in order: `0..4` is 0, 1, 2, 3, 4; `0,3,7` names them; `0..2,9` does both.
+struct SeedsArgument: ExpressibleByArgument {
+  var seeds: [UInt64] = []
+
+  init?(argument: String) {
+    for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
+      if let dots = part.firstRange(of: "..") {
+        guard let first = UInt64(part[..<dots.lowerBound]),
+          let last = UInt64(part[dots.upperBound...]), first <= last, last - first < 1000
+        else { return nil }
+        seeds += first...last
+      } else {
+        guard let seed = UInt64(part) else { return nil }
+        seeds.append(seed)
+      }
+    }
+    guard Set(seeds).count == seeds.count, seeds.count <= 1000 else { return nil }
+  }
+}
+
+/// `seeds.json`: what the runs in a folder have in common. The runs themselves are in `seed-0` and so on.
+struct SeedList: Codable {
+  private static let name = "seeds.json"
+
+  var seeds: [UInt64]
+  /// That of every run, except for its seed.
+  var configuration: RunConfiguration
+  /// Whether all runs start from the same model, not from weights drawn from their seeds.
+  var startsFromModel: Bool
+
+  static func exists(in folder: String) -> Bool {
+    FileManager.default.fileExists(atPath: url(folder).path)
+  }
+
+  static func folder(of seed: UInt64, in folder: String) -> String { "\(folder)/seed-\(seed)" }
+
+  private static func url(_ folder: String) -> URL {
+    URL(fileURLWithPath: folder).appendingPathComponent(name)
+  }
+
+  /// - Throws: `RSOError` if there is no list or it is damaged.
+  static func read(_ folder: String) throws -> SeedList {
+    guard exists(in: folder) else {
+      throw RSOError(
+        folder, "expected the runs of several seeds, found no \(name)",
+        hint: "leave out --resume to start them, or --seeds to go on with a single run")
+    }
+    let url = url(folder)
+    do {
+      return try JSONDecoder().decode(SeedList.self, from: Data(readFile(url)))
+    } catch let error as DecodingError {
+      throw RSOError(url.path, "expected the seeds and configuration of runs, found \(error)")
+    }
+  }
+
+  func write(_ folder: String) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    try AtomicFile.write(encoder.encode(self) + Data("\n".utf8), to: Self.url(folder))
+  }
+}
+
+extension Train {
+  /// Runs every seed in a folder of its own, one after another, or goes on with those that are not finished.
+  func runSeeds() throws {
+    for (option, isGiven) in [
+      ("--seed", search.seed != nil), ("--trace", trace != nil),
+      ("--save-initial", saveInitial != nil),
+    ] where isGiven {
+      throw RSOError(option, "expected it for a single run, found it with several seeds")
+    }
+    var beginning = resume ? nil : try self.beginning()
+    let path = folder ?? Self.defaultFolder(beginning?.data.name ?? "")
+    let list = try beginning.map { try begunList($0, path) } ?? resumedList(path)
+    for seed in list.seeds {
+      try stopIfAsked(path)
+      let folder = SeedList.folder(of: seed, in: path)
+      if output == .table { Console.line("seed \(seed)") }
+      var session: TrainingSession
+      if FileManager.default.fileExists(atPath: "\(folder)/checkpoint.safetensors") {
+        session = try resumed(at: folder, parent: path)
+      } else {
+        var start = try beginning ?? self.beginning(list, path)
+        beginning = start
+        start.configuration.settings.seed = seed
+        session = try begun(start, folder: folder, parent: path)
+      }
+      if session.isFinished {
+        if output == .table { Console.line("\(folder): finished") }
+      } else {
+        try session.run()
+      }
+      if output == .table { Console.line("") }
+    }
+    try stopIfAsked(path)
+    try summary(of: list, path)
+  }
+
+  /// A list of new runs, in a new or empty folder.
+  private func begunList(_ beginning: Beginning, _ path: String) throws -> SeedList {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    if let name = names.sorted().first {
+      throw RSOError(
+        path, "expected an empty folder, found \(name)",
+        hint: SeedList.exists(in: path)
+          ? "go on with it: --resume; or use another folder: --run DIR"
+          : "use another folder: --run DIR")
+    }
+    do {
+      try FileManager.default.createDirectory(
+        atPath: path, withIntermediateDirectories: true)
+    } catch {
+      throw RSOError(path, "the folder cannot be made: \(error.localizedDescription)")
+    }
+    let list = SeedList(
+      seeds: seeds?.seeds ?? [], configuration: beginning.configuration,
+      startsFromModel: beginning.parameters != nil)
+    try list.write(path)
+    return list
+  }
+
+  /// The list in a folder, which the options must agree with.
+  private func resumedList(_ path: String) throws -> SeedList {
+    var list = try SeedList.read(path)
+    if let seeds, seeds.seeds != list.seeds {
+      func words(_ seeds: [UInt64]) -> String { seeds.map { "\($0)" }.joined(separator: ",") }
+      throw RSOError(
+        "--seeds", "the runs have \(words(list.seeds)), found \(words(seeds.seeds))",
+        hint: Self.hint)
+    }
+    let isExtended = search.cycles ?? 0 > list.configuration.settings.cycles
+    if let cycles = search.cycles, isExtended { list.configuration.settings.cycles = cycles }
+    try requireAgreement(with: list.configuration)
+    try list.configuration.settings.validate(
+      samples: list.configuration.data.train, network: list.configuration.network)
+    if isExtended { try list.write(path) }
+    return list
+  }
+
+  /// What a run of the list that has not begun begins from.
+  private func beginning(_ list: SeedList, _ path: String) throws -> Beginning {
+    var parameters: Parameters?
+    if list.startsFromModel {
+      let begun = list.seeds.map { SeedList.folder(of: $0, in: path) + "/initial.safetensors" }
+      guard let file = begun.first(where: { FileManager.default.fileExists(atPath: $0) }) else {
+        throw RSOError(
+          path, "expected a run that has begun, whose initial model the others start from",
+          hint: "remove the folder and start again")
+      }
+      parameters = try Model(contentsOf: URL(fileURLWithPath: file)).parameters
+    }
+    return Beginning(
+      device: try device.resolved(), data: try data.dataset(of: list.configuration),
+      configuration: list.configuration, parameters: parameters)
+  }
+
+  private func stopIfAsked(_ path: String) throws {
+    guard let signal = Interrupts.received else { return }
+    TrainingSession.sayStopped(by: signal, path)
+    throw ExitCode(128 + signal)
+  }
+
+  // MARK: What is said
+
+  /// How the runs ended, for programs.
+  private struct Answer: Encodable {
+    var run: String
+    var seeds: [UInt64]
+    /// Of the last models; of the best ones if validation images have chosen them.
+    var testAccuracy: Spread?
+    /// Of the best models, on the images that have chosen them.
+    var bestAccuracy: Spread?
+  }
+
+  private func summary(of list: SeedList, _ path: String) throws {
+    let records = try list.seeds.map {
+      try RunRecord(reading: URL(fileURLWithPath: SeedList.folder(of: $0, in: path)))
+    }
+    let isValidated = list.configuration.data.validation != nil
+    let best = Spread(records.compactMap { $0.checkpoint.best?.accuracy })
+    let test = Spread(
+      records.compactMap {
+        isValidated ? $0.checkpoint.best?.test?.accuracy : $0.metrics.last?.accuracy
+      })
+    if output == .json {
+      let answer = Answer(run: path, seeds: list.seeds, testAccuracy: test, bestAccuracy: best)
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      Console.line(String(decoding: try encoder.encode(answer), as: UTF8.self))
+      return
+    }
+    let words = [
+      test.map { "test accuracy \(isValidated ? "of the best " : "")\($0.percentages)" },
+      best.map { "\(isValidated ? "validation accuracy" : "best") \($0.percentages)" },
+    ].compactMap { $0 }
+    Console.line(
+      "\(list.seeds.count) seed\(list.seeds.count == 1 ? "" : "s"), mean ± standard deviation: "
+        + words.joined(separator: ", "))
+    Console.line("show them: rso report \(TrainingSession.quoted(path))")
+  }
+}
