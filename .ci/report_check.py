@@ -70,6 +70,9 @@ for number, run in enumerate(runs):
     assert len(cycles) == len(last)
     for row, line in zip(cycles, last.values()):
         assert row[1] == f"{100 * line['testAccuracy']:.2f} %", (row, line)
-    settings = {row[0]: row[1 + number] for row in found.tables["settings"][1:]}
-    assert settings["test accuracy"] == f"{100 * lines[-1]['testAccuracy']:.2f} %", settings
+    head, *results = found.tables["results"]
+    result = next(dict(zip(head, row)) for row in results if row[0] == run.name)
+    assert result["test accuracy"] == f"{100 * lines[-1]['testAccuracy']:.2f} %", result
+    best = [float(row[head.index("best")].split()[0]) for row in results]
+    assert best == sorted(best, reverse=True), best
 print(f"report: {len(runs)} runs, {count} numbers as in metrics.jsonl, nothing in the console")

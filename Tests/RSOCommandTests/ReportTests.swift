@@ -31,11 +31,28 @@ struct ReportTests {
           #expect(page.contains(row), "\(row)")
         }
         let best = try #require(try place.metrics(name).map(\.accuracy).max())
-        #expect(page.contains(String(format: "%.2f %%, after ", 100 * best)))
+        #expect(page.contains(String(format: "<td>%.2f %%</td><td>", 100 * best)))
         #expect(page.contains("<p class=weak>\(Int((best * 30).rounded())) of 30 correct.</p>"))
       }
       #expect(page.contains("&lt;dog&gt;") && !page.contains("<dog>"))
       #expect(page.contains("conv0.weight, before") && page.contains("conv0.weight, after"))
+      // Settings that differ are beside the results, the others once in a table of their own.
+      let results = try #require(
+        page.firstMatch(of: /<table id=results>.*?<\/table>/.dotMatchesNewlines()))
+      let settings = try #require(
+        page.firstMatch(of: /<table id=settings>.*?<\/table>/.dotMatchesNewlines()))
+      for name in ["cycles asked for", "seed", "only"] {
+        #expect(results.output.contains("<th>\(name)</th>"))
+        #expect(!settings.output.contains("<td>\(name)</td>"))
+      }
+      #expect(!results.output.contains("<th>batch</th>"))
+      #expect(settings.output.contains("<td>batch</td><td>30</td>"))
+      #expect(settings.output.contains("<td>weight decay</td><td>0.0001</td>"))
+      // The best comes first.
+      let accuracies = results.output.matches(of: /([0-9.]+) %<\/td><td>[a-z0-9.]+ of cycle/).map {
+        Double($0.1) ?? 0
+      }
+      #expect(accuracies.count == 2 && accuracies[0] >= accuracies[1])
       // Nothing from elsewhere, and no script.
       for text in ["http:", "https:", "<script", "url(", "@import"] {
         #expect(!page.contains(text))
@@ -45,6 +62,37 @@ struct ReportTests {
       #expect(try place.text("two/report.html").contains("<title>two"))
       // The folder still goes on.
       #expect(try place.run(["train", "--run", "two", "--resume"]).code == 0)
+    }
+  }
+
+  /// Three runs of one folder, and one with another batch that is a line of its own.
+  @Test func seedsShareALine() throws {
+    try Workplace.with { place in
+      let options = ["--cycles", "2", "--quiet"]
+      #expect(try place.train(options + ["--run", "r", "--seeds", "0..2"]).code == 0)
+      #expect(try place.train(options + ["--run", "single", "--batch", "45"]).code == 0)
+      #expect(try place.run(["report", "r", "single", "-o", "p.html"]).errors == "")
+      let page = try place.text("p.html")
+      #expect(page.contains("<title>r (3 seeds), single – RSO</title>"))
+      #expect(page.contains("</svg>r (3 seeds)</li>") && page.contains("</svg>single</li>"))
+      // By hand: mean and deviation with n − 1, of the last and of the best accuracies.
+      func words(_ value: (String) throws -> Double?) throws -> String {
+        let values = try (0...2).map { try #require(try value("r/seed-\($0)")) }
+        let mean = values.reduce(0, +) / 3
+        let deviation = (values.reduce(0) { $0 + pow($1 - mean, 2) } / 2).squareRoot()
+        return String(format: "%.2f ± %.2f %%", 100 * mean, 100 * deviation)
+      }
+      let last = try words { try place.metrics($0).last?.accuracy }
+      let best = try words { try place.metrics($0).last?.bestAccuracy }
+      #expect(
+        page.contains("<tr><td>r (3 seeds)</td><td>\(last)</td><td>\(best)</td></tr>"), "\(page)")
+      // A band in each of the four learning curves and the seven charts of kept shares, of the first line alone.
+      #expect(page.matches(of: /<polygon class="band b0"/).count == 11)
+      #expect(!page.contains("class=\"band b1\""))
+      // Two lines in each of the eleven charts, and one for each in every legend.
+      #expect(page.matches(of: /<polyline class="line c/).count == 22)
+      #expect(page.contains(", the best of r (3 seeds)</h3>"))
+      #expect(page.components(separatedBy: " of 30 correct").count == 3)
     }
   }
 

@@ -68,12 +68,10 @@ struct ValidationTests {
 
       #expect(try place.run(["report", "r"]).errors == "")
       let page = try place.text("r/report.html")
-      #expect(page.contains("<td>validation accuracy</td>"))
+      #expect(page.contains("<th>validation accuracy</th>"))
       #expect(page.contains("60 to train on, 30 to validate, 30 to test"))
-      #expect(
-        page.contains(
-          String(format: "<td>test accuracy of the best</td><td>%.2f %%</td>", 100 * test.accuracy))
-      )
+      #expect(page.contains("<th>test accuracy of the best</th>"))
+      #expect(page.contains(String(format: "<td>%.2f %%</td><td>3</td>", 100 * test.accuracy)))
     }
   }
 

@@ -54,6 +54,57 @@ struct ChartTests {
   }
 }
 
+/// Where axes begin and end, and what a logarithmic one shows.
+struct AxisTests {
+  /// The ends are those of the data, and ticks are in between.
+  @Test func endsWithTheData() {
+    let axis = Axis(from: 0.3, to: 0.94, count: 6)
+    #expect(axis.place(0.3) == 0 && axis.place(0.94) == 1)
+    #expect(axis.ticks.map(axis.label) == ["0.4", "0.6", "0.8"])
+    #expect(abs(axis.place(0.62) - 0.5) < 1e-12)
+    // Beyond the ends is at the ends.
+    #expect(axis.place(-1) == 0 && axis.place(2) == 1)
+  }
+
+  /// Equal ratios are equal distances: 98.9 and 99.1 % are as far apart as 89 and 91 %.
+  @Test func logarithms() {
+    let axis = Axis(from: 0.9, to: 90, count: 6, isLogarithmic: true)
+    #expect(axis.place(0.9) == 0 && axis.place(90) == 1 && abs(axis.place(9) - 0.5) < 1e-12)
+    let (near, far) = (axis.place(1.1) - axis.place(0.9), axis.place(11) - axis.place(9))
+    #expect(abs(near - far) < 1e-12 && near > 0.04)
+    #expect(axis.ticks.map(axis.label) == ["1", "2", "5", "10", "20", "50"])
+    let wide = Axis(from: 1e-3, to: 1e3, count: 3, isLogarithmic: true)
+    #expect(wide.ticks.map(wide.label).prefix(3) == ["0.001", "0.01", "0.1"])
+    // Too narrow for powers of ten: round numbers, in their places.
+    let narrow = Axis(from: 1.1, to: 1.9, count: 4, isLogarithmic: true)
+    #expect(narrow.ticks.count >= 3 && narrow.ticks.allSatisfy { (1.1...1.9).contains($0) })
+    #expect(abs(narrow.place((1.1 * 1.9).squareRoot()) - 0.5) < 1e-12)
+    // Nothing below zero has a logarithm.
+    #expect(Axis(from: 0, to: 1, count: 4, isLogarithmic: true).place(0.5) == 0.5)
+  }
+
+  /// A band is an outline: the high values from left to right, and the low ones back.
+  @Test func bands() {
+    let chart = Chart(
+      title: "t", x: "x", y: "y",
+      series: [.init(number: 7, points: [(0, 1), (1, 1)], band: [(0, 0, 2), (1, 0, 2)])])
+    #expect(
+      chart.svg.contains(
+        "<polygon class=\"band b1\" points=\"54.0,14.0 408.0,14.0 408.0,228.0 54.0,228.0\" />"),
+      "\(chart.svg)")
+  }
+
+  /// The sample's standard deviation of 1, 2, 3, 4 is the root of 5/3.
+  @Test func spread() throws {
+    let spread = try #require(Spread([1, 2, 3, 4]))
+    #expect(spread.mean == 2.5)
+    #expect(abs((spread.standardDeviation ?? 0) - (5.0 / 3).squareRoot()) < 1e-15)
+    #expect(Spread([0.5])?.standardDeviation == nil && Spread([]) == nil)
+    #expect(Spread([0.5])?.percentages == "50.00 %")
+    #expect(Spread([0.97, 0.99])?.percentages == "98.00 ± 1.41 %")
+  }
+}
+
 /// Figures and lines stand out from what is behind them, in light, dark and print.
 struct ReportStyleTests {
   typealias Colour = [Double]

@@ -6,12 +6,16 @@ struct Chart {
   struct Series {
     var number: Int
     var points: [(x: Double, y: Double)]
+    /// An area around the line, from a low to a high value at each place.
+    var band: [(x: Double, low: Double, high: Double)] = []
   }
 
   var title: String
   var x: String
   var y: String
   var series: [Series]
+  /// Whether equal distances of the vertical axis are equal ratios; all values must be above 0.
+  var isLogarithmic = false
   /// Where the vertical axis begins and ends, if not at the limits of the data.
   var yFrom: Double?
   var yTo: Double?
@@ -27,32 +31,44 @@ struct Chart {
 
   var svg: String {
     let points = series.flatMap(\.points).filter { $0.x.isFinite && $0.y.isFinite }
-    let xs = Ticks(from: 0, to: points.map(\.x).max() ?? 1, count: isSmall ? 3 : 6)
-    let ys = Ticks(
-      from: yFrom ?? points.map(\.y).min() ?? 0, to: yTo ?? points.map(\.y).max() ?? 1,
-      count: isSmall ? 3 : 6)
+    let bands = series.flatMap(\.band).flatMap { [$0.low, $0.high] }.filter(\.isFinite)
+    let values = points.map(\.y) + bands.filter { !isLogarithmic || $0 > 0 }
+    let count = isSmall ? 3 : 6
+    let xs = Axis(from: points.map(\.x).min() ?? 0, to: points.map(\.x).max() ?? 1, count: count)
+    let ys = Axis(
+      from: yFrom ?? values.min() ?? 0, to: yTo ?? values.max() ?? 1, count: count,
+      isLogarithmic: isLogarithmic)
     func place(_ x: Double, _ y: Double) -> (x: Double, y: Double) {
       (
-        left + (x - xs.first) / (xs.last - xs.first) * (width - left - right),
-        height - bottom - (y - ys.first) / (ys.last - ys.first) * (height - top - bottom)
+        left + xs.place(x) * (width - left - right),
+        height - bottom - ys.place(y) * (height - top - bottom)
       )
     }
     var parts: [String] = []
-    for tick in ys.values {
-      let y = number(place(0, tick).y)
+    for tick in ys.ticks {
+      let level = height - bottom - ys.place(tick) * (height - top - bottom)
+      let y = number(level)
       parts.append(
         "<line class=grid x1=\(number(left)) x2=\(number(width - right)) y1=\(y) y2=\(y) />")
-      parts.append(text(left - 5, place(0, tick).y + 4, ys.label(tick), "end"))
+      parts.append(text(left - 5, level + 4, ys.label(tick), "end"))
     }
-    for tick in xs.values {
-      let x = place(tick, 0).x
+    for tick in xs.ticks {
+      let x = left + xs.place(tick) * (width - left - right)
       parts.append(
         "<line class=grid x1=\(number(x)) x2=\(number(x)) y1=\(number(top)) y2=\(number(height - bottom)) />"
       )
-      // The last label ends where the chart ends.
-      let anchor = tick == xs.last ? "end" : "middle"
+      // A label at the right end ends where the chart ends.
+      let isLast = x > width - right - 12
       parts.append(
-        text(tick == xs.last ? width - 2 : x, height - bottom + 15, xs.label(tick), anchor))
+        text(
+          isLast ? width - 2 : x, height - bottom + 15, xs.label(tick), isLast ? "end" : "middle"))
+    }
+    for line in series where !line.band.isEmpty {
+      let sound = line.band.filter { $0.low.isFinite && $0.high.isFinite }
+      let outline =
+        sound.map { place($0.x, $0.high) } + sound.reversed().map { place($0.x, $0.low) }
+      let list = outline.map { "\(number($0.x)),\(number($0.y))" }.joined(separator: " ")
+      parts.append("<polygon class=\"band b\(line.number % Chart.colours)\" points=\"\(list)\" />")
     }
     for line in series {
       let sound = line.points.filter { $0.x.isFinite && $0.y.isFinite }
@@ -91,6 +107,60 @@ struct Chart {
 
   /// A coordinate in the drawing: nobody sees less than a tenth of a unit.
   private func number(_ value: Double) -> String { decimal(value, 1) }
+}
+
+/// One axis of a chart: it begins and ends where its data do, and has ticks at round numbers in between.
+struct Axis {
+  let ticks: [Double]
+  private let low: Double
+  private let high: Double
+  private let isLogarithmic: Bool
+  private let labels: [String]
+
+  /// - Parameter count: the approximate number of ticks.
+  init(from low: Double, to high: Double, count: Int, isLogarithmic: Bool = false) {
+    let isLogarithmic = isLogarithmic && low > 0 && high > low
+    self.isLogarithmic = isLogarithmic
+    let linear = Ticks(from: low, to: high, count: count)
+    // Data of a single value are in the middle of nothing: the axis is as long as its ticks.
+    let (low, high) = high > low ? (low, high) : (linear.first, linear.last)
+    (self.low, self.high) = (low, high)
+    func isInside(_ tick: Double) -> Bool {
+      tick >= low - 1e-9 * (high - low) && tick <= high + 1e-9 * (high - low)
+    }
+    let powers = isLogarithmic ? Axis.powers(from: low, to: high, count: count) : []
+    if powers.count >= 3 {
+      ticks = powers
+      labels = powers.map { String(format: "%g", $0) }
+    } else {
+      ticks = linear.values.filter(isInside)
+      labels = ticks.map(linear.label)
+    }
+  }
+
+  /// The densest of 1 per decade, 1 and 3, and 1, 2 and 5 that is not too dense.
+  private static func powers(from low: Double, to high: Double, count: Int) -> [Double] {
+    let decades = Int(floor(log10(low)))...Int(floor(log10(high)))
+    let digits: [[Double]] = [[1, 2, 5], [1, 3], [1]]
+    let choices = digits.map { digits -> [Double] in
+      let ticks = decades.flatMap { decade -> [Double] in
+        let power = pow(10, Double(decade))
+        return digits.map { $0 * power }
+      }
+      return ticks.filter { $0 >= low * (1 - 1e-9) && $0 <= high * (1 + 1e-9) }
+    }
+    return choices.first { $0.count <= count + 3 } ?? choices[2]
+  }
+
+  /// Where a value is, from 0 at the beginning to 1 at the end; values beyond the ends are at the ends.
+  func place(_ value: Double) -> Double {
+    let share =
+      isLogarithmic
+      ? log(max(value, low) / low) / log(high / low) : (value - low) / (high - low)
+    return min(max(share, 0), 1)
+  }
+
+  func label(_ tick: Double) -> String { ticks.firstIndex(of: tick).map { labels[$0] } ?? "" }
 }
 
 /// Round numbers that span a range.

@@ -4,20 +4,23 @@ import RSO
 /// A report on runs: one page of HTML that needs nothing else, no network and no script.
 package struct Report {
   let runs: [ReportRun]
+  /// The lines of the charts; runs that differ by their seeds alone share one.
+  let curves: [ReportCurve]
   /// The names of the classes; `nil` for their numbers.
   let classNames: [String]?
 
   /// - Parameter runs: one or more; if there are several, tensors of the same name share axes.
   package init(_ runs: [ReportRun], classNames: [String]? = nil) {
     self.runs = runs
+    curves = ReportCurve.all(runs)
     self.classNames = classNames
   }
 
   /// The page, in UTF-8.
   package func html() throws -> Data {
-    let title = runs.map(\.name).joined(separator: ", ")
+    let title = curves.map(\.name).joined(separator: ", ")
     let body = try [
-      head(title), summary, curves, keptShares, distances, filters(), confusions, mistakes(),
+      head(title), summary, learning, keptShares, distances, filters(), confusions, mistakes(),
       cycleTable, sweepTable,
     ].joined(separator: "\n")
     let page = """
@@ -74,12 +77,12 @@ package struct Report {
     """
   }
 
-  /// The legend: which line belongs to which run.
+  /// The legend: which line belongs to which run, or to which runs that differ by their seeds.
   var legend: String {
-    let items = runs.enumerated().map { number, run in
+    let items = curves.enumerated().map { number, curve in
       let line = "<line class=\"line c\(number % Chart.colours)\" x1=0 x2=32 y1=6 y2=6 />"
       return
-        "<li><svg viewBox=\"0 0 32 12\" aria-hidden=true>\(line)</svg>\(escaped(run.name))</li>"
+        "<li><svg viewBox=\"0 0 32 12\" aria-hidden=true>\(line)</svg>\(escaped(curve.name))</li>"
     }
     return "<ul class=legend>\(items.joined())</ul>"
   }
@@ -88,10 +91,13 @@ package struct Report {
     "<img alt=\"\(escaped(text))\" src=\"data:image/png;base64,\(png.base64EncodedString())\">"
   }
 
-  /// A part for each run, under the run's name if there are several.
+  /// A part for each curve, under its name if there are several: the run's, or that of the best run of several seeds.
   func eachRun(_ body: (ReportRun) throws -> String) rethrows -> String {
-    try runs.map { run in
-      (runs.count > 1 ? "<h3>\(escaped(run.name))</h3>\n" : "") + (try body(run))
+    try curves.map { curve in
+      let run = curve.best
+      let name =
+        curve.runs.count > 1 ? "\(run.name), the best of \(curve.name)" : run.name
+      return (runs.count > 1 ? "<h3>\(escaped(name))</h3>\n" : "") + (try body(run))
     }.joined(separator: "\n")
   }
 }

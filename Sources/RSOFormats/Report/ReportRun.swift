@@ -53,6 +53,25 @@ package struct ReportRun: Sendable {
     }
   }
 
+  /// What the learning curves show: the untrained network, if it is known, and every finished tensor.
+  var points: [Metrics] { (record.untrained.map { [$0] } ?? []) + metrics }
+
+  /// The number of proposals judged up to each of `points`.
+  var pointProposals: [Double] { (record.untrained == nil ? [] : [0]) + proposals }
+
+  /// Seconds up to each of `points`; the evaluation of the untrained network does not count.
+  var pointSeconds: [Double] { (record.untrained == nil ? [] : [0]) + seconds }
+
+  /// The lines of one tensor.
+  func lines(of parameter: String) -> [Metrics] { metrics.filter { $0.parameter == parameter } }
+
+  /// The error in per cent, 100 less the accuracy. No error at all counts as half an image, because a logarithmic axis
+  /// has no zero.
+  func error(_ line: Metrics) -> Double {
+    let count = Double((data.validation ?? data.test).count)
+    return 100 * max(1 - line.accuracy, 0.5 / count)
+  }
+
   /// Seconds from the start of the run to the end of each tensor.
   var seconds: [Double] {
     var sum = 0.0

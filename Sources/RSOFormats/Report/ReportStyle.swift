@@ -26,6 +26,7 @@ extension Report {
     .c3 { stroke: var(--c3); stroke-dasharray: 9 3 2 3; } .c4 { stroke: var(--c4); stroke-dasharray: 4 4; } .c5 { stroke: var(--c5); }
     .b0 { fill: var(--c0); } .b1 { fill: var(--c1); } .b2 { fill: var(--c2); } .b3 { fill: var(--c3); } .b4 { fill: var(--c4); }
     .b5 { fill: var(--c5); } .dot { fill: currentColor; }
+    .band { stroke: none; opacity: .2; }
     .legend { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: .25rem 0 .75rem; padding: 0; list-style: none; }
     .legend svg { display: inline-block; width: 2rem; height: .75rem; margin-right: .4rem; }
     .scroll { overflow-x: auto; }
@@ -33,7 +34,7 @@ extension Report {
     th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; }
     th:first-child, td:first-child { text-align: left; }
     thead th { font-weight: 600; }
-    #settings td { white-space: normal; }
+    #settings td { white-space: normal; } #settings th, #settings td { text-align: left; }
     .confusion { break-inside: avoid; }
     .confusion td, .confusion th { padding: .2rem .4rem; text-align: right; font-size: .85rem; }
     .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(5.5rem, 1fr)); gap: .5rem; }

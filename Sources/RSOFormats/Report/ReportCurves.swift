@@ -1,0 +1,139 @@
+import RSO
+
+extension Report {
+  // MARK: Curves
+
+  /// The split that accuracies and losses are on, in words.
+  var evaluated: String {
+    let splits = Set(runs.map(\.split))
+    return splits.count == 1 ? "\(runs[0].split)" : "test or validation"
+  }
+
+  var learning: String {
+    let longest = runs.compactMap(\.seconds.last).max() ?? 0
+    let (unit, size): (String, Double) =
+      longest > 2 * 86400
+      ? ("days", 86400)
+      : longest > 7200
+        ? ("hours", 3600) : longest > 120 ? ("minutes", 60) : ("seconds", 1)
+    func series(
+      _ x: (ReportRun) -> [Double], _ y: (ReportRun) -> [Double]
+    ) -> [Chart.Series] {
+      curves.enumerated().map { number, curve in curve.series(number, x, y) }
+    }
+    let errors = { (run: ReportRun) in run.points.map { run.error($0) } }
+    let losses = { (run: ReportRun) in run.points.map { $0.loss ?? .nan } }
+    let time = { (run: ReportRun) in run.pointSeconds.map { $0 / size } }
+    let charts = [
+      (
+        "Error on the \(evaluated) images over proposals",
+        Chart(
+          title: "Error", x: "proposals judged", y: "\(evaluated) error, %",
+          series: series({ $0.pointProposals }, errors), isLogarithmic: true)
+      ),
+      (
+        "Error on the \(evaluated) images over time",
+        Chart(
+          title: "Error", x: "time, \(unit)", y: "\(evaluated) error, %",
+          series: series(time, errors), isLogarithmic: true)
+      ),
+      (
+        "Loss on the \(evaluated) images",
+        Chart(
+          title: "Loss", x: "proposals judged", y: "cross entropy per image",
+          series: series({ $0.pointProposals }, losses))
+      ),
+      (
+        "Loss of what was kept, on the mini-batches that judged it",
+        Chart(
+          title: "Training loss", x: "proposals judged", y: "cross entropy per image",
+          series: series({ $0.proposals }, { $0.metrics.map { $0.meanLoss ?? .nan } }))
+      ),
+    ]
+    let bands = curves.contains { $0.runs.count > 1 }
+    return section(
+      "Learning",
+      "A point for the untrained network and every finished tensor. The error is 100 % less the accuracy, on a "
+        + "logarithmic axis."
+        + (bands ? " A band is a standard deviation to both sides of the mean over seeds." : ""),
+      legend + "<div class=grid2>" + charts.map { figure($0, $1.svg) }.joined(separator: "\n")
+        + "</div>")
+  }
+
+  /// The tensors of all runs, in the order of the first run that has them.
+  private var tensors: [String] {
+    var seen: Set<String> = []
+    return runs.flatMap(\.swept).map(\.name).filter { seen.insert($0).inserted }
+  }
+
+  var keptShares: String {
+    let charts = tensors.map { name in
+      Chart(
+        title: name, x: "cycle", y: "kept share, %",
+        series: curves.enumerated().map { number, curve in
+          curve.series(
+            number, { $0.lines(of: name).map { Double($0.cycle + 1) } },
+            { $0.lines(of: name).map { 100 * ($0.keptShare ?? .nan) } })
+        }, yFrom: 0, yTo: 100, isSmall: true)
+    }
+    return section(
+      "Kept share",
+      "Per cent of the proposals that changed the weight (w + Δ or w − Δ), over cycles, for every tensor.",
+      legend + "<div class=small>"
+        + charts.map { "<figure>\($0.svg)</figure>" }.joined(separator: "\n") + "</div>")
+  }
+
+  /// A bar chart with one bar per tensor and run.
+  var distances: String {
+    let known = runs.filter { $0.record.initial != nil }
+    guard !known.isEmpty else {
+      return section(
+        "Distance from the start", "These runs have not kept the model they started from.", "")
+    }
+    let ways = tensors.map { name in
+      (
+        name: name,
+        ways: curves.map { curve in
+          Spread(
+            curve.runs.compactMap { run in
+              run.swept.first { $0.name == name }.flatMap { run.distance($0) }
+            })?.mean
+        }
+      )
+    }
+    let ticks = Ticks(from: 0, to: ways.flatMap(\.ways).compactMap { $0 }.max() ?? 1, count: 5)
+    let (width, left, bar) = (420.0, 130.0, 9.0)
+    let step = bar * Double(curves.count) + 8
+    let height = step * Double(ways.count)
+    func x(_ value: Double) -> Double { left + value / ticks.last * (width - left - 16) }
+    var parts = ticks.values.map { tick in
+      "<line class=grid x1=\(decimal(x(tick), 1)) x2=\(decimal(x(tick), 1)) y1=0 y2=\(decimal(height, 1)) />"
+        + "<text x=\(decimal(x(tick), 1)) y=\(decimal(height + 15, 1)) text-anchor=middle>\(ticks.label(tick))</text>"
+    }
+    for (place, tensor) in ways.enumerated() {
+      let y = step * Double(place) + 4
+      parts.append(
+        "<text x=\(decimal(left - 6, 1)) y=\(decimal(y + (step - 8) / 2 + 4, 1)) text-anchor=end>\(escaped(tensor.name))</text>"
+      )
+      for (number, way) in tensor.ways.enumerated() {
+        guard let way else { continue }
+        let text = "\(tensor.name): \(decimal(way, 3)) σ"
+        parts.append(
+          "<rect class=b\(number % Chart.colours) x=\(decimal(left, 1)) y=\(decimal(y + bar * Double(number), 1)) "
+            + "width=\(decimal(x(way) - left, 1)) height=\(decimal(bar - 1, 1))><title>\(escaped(text))</title></rect>"
+        )
+      }
+    }
+    let middle = (left + width - 16) / 2
+    parts.append(
+      "<text x=\(decimal(middle, 1)) y=\(decimal(height + 34, 1)) text-anchor=middle>root mean square way of a weight, σ</text>"
+    )
+    let svg =
+      "<svg viewBox=\"0 0 \(decimal(width, 0)) \(decimal(height + 40, 0))\" role=img aria-label=\"distance of every tensor\">"
+      + parts.joined(separator: "\n") + "</svg>"
+    return section(
+      "Distance from the start",
+      "How far the weights of each tensor are from where they started, in σ, the width of its proposals in the first cycle.",
+      legend + "<div class=narrow>\(figure("After the last finished tensor", svg))</div>")
+  }
+}

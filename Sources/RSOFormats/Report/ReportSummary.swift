@@ -1,0 +1,167 @@
+import RSO
+
+/// A line of the charts: one run, or several that differ by their seeds alone.
+struct ReportCurve {
+  let name: String
+  /// One or more, in the report's order.
+  let runs: [ReportRun]
+
+  /// The run whose best model is the best.
+  var best: ReportRun {
+    runs.max {
+      ($0.record.checkpoint.best?.accuracy ?? 0) < ($1.record.checkpoint.best?.accuracy ?? 0)
+    }
+      ?? runs[0]
+  }
+
+  /// Runs in groups that differ by their seeds alone, in the order of their first runs.
+  static func all(_ runs: [ReportRun]) -> [ReportCurve] {
+    var order: [RunConfiguration] = []
+    var groups: [RunConfiguration: [ReportRun]] = [:]
+    for run in runs {
+      var key = run.record.checkpoint.configuration
+      key.settings.seed = 0
+      key.trace = nil
+      if groups[key] == nil { order.append(key) }
+      groups[key, default: []].append(run)
+    }
+    return order.flatMap { key -> [ReportCurve] in
+      let runs = groups[key] ?? []
+      let isGroup = runs.count > 1 && Set(runs.map(\.settings.seed)).count == runs.count
+      return isGroup ? [ReportCurve(runs)] : runs.map { ReportCurve([$0]) }
+    }
+  }
+
+  private init(_ runs: [ReportRun]) {
+    self.runs = runs
+    let folders = Set(runs.map { $0.record.url.deletingLastPathComponent().lastPathComponent })
+    name =
+      runs.count == 1
+      ? runs[0].name
+      : (folders.count == 1 ? folders.first ?? "" : runs.map(\.name).joined(separator: ", "))
+        + " (\(runs.count) seeds)"
+  }
+
+  /// The mean over the runs of a value after every tensor that all of them have finished, with a standard deviation to
+  /// both sides if there are several runs.
+  func series(
+    _ number: Int, _ x: (ReportRun) -> [Double], _ y: (ReportRun) -> [Double]
+  ) -> Chart.Series {
+    let (xs, ys) = (runs.map(x), runs.map(y))
+    let count = (xs + ys).map(\.count).min() ?? 0
+    var series = Chart.Series(number: number, points: [])
+    for index in 0..<count {
+      guard let place = Spread(xs.map { $0[index] }), let value = Spread(ys.map { $0[index] })
+      else {
+        continue
+      }
+      series.points.append((place.mean, value.mean))
+      if let deviation = value.standardDeviation {
+        series.band.append((place.mean, value.mean - deviation, value.mean + deviation))
+      }
+    }
+    return series
+  }
+}
+
+extension Report {
+  private typealias Row = (name: String, value: (ReportRun) -> String)
+
+  private static var settingRows: [Row] {
+    [
+      (
+        "data",
+        { run in
+          let data = run.data
+          let validation = data.validation.map { "\($0.count) to validate, " } ?? ""
+          return
+            "\(data.name), \(data.train.count) to train on, \(validation)\(data.test.count) to test"
+        }
+      ),
+      (
+        "network",
+        { "\($0.model.network.nodes.count) layers, \($0.model.parameters.values.count) weights" }
+      ),
+      ("cycles asked for", { "\($0.settings.cycles)" }),
+      ("batch", { $0.settings.batchWords }),
+      ("weights on a mini-batch", { "\($0.settings.hold)" }),
+      ("rule", { "\($0.settings.rule)" }),
+      ("weights decided together", { $0.settings.roundWords }),
+      ("annealing", { "\($0.settings.anneal)" }),
+      ("weight decay", { "\($0.settings.weightDecay)" }),
+      ("σ times", { "\($0.settings.deviationScale)" }),
+      ("seed", { "\($0.settings.seed)" }),
+      (
+        "order of tensors",
+        { $0.settings.tensorOrder == .outputToInput ? "output to input" : "input to output" }
+      ),
+      ("order of elements", { $0.settings.elementOrder == .rowMajor ? "row-major" : "shuffled" }),
+      (
+        "sweeps per cycle",
+        { run in
+          let sweeps = run.settings.sweeps.sorted { $0.key < $1.key }.map { "\($0) \($1)" }
+          return sweeps.isEmpty ? "1 for every layer" : sweeps.joined(separator: ", ")
+        }
+      ),
+      ("only", { $0.settings.only?.joined(separator: ", ") ?? "every parameter" }),
+      ("program", { $0.uniqueSessions { "rso \($0.version)" } }),
+      ("device", { $0.uniqueSessions(\.words) }),
+    ]
+  }
+
+  /// The runs' results, best first, each with the settings that are not the same for all; then those that are.
+  var summary: String {
+    func isShared(_ row: Row) -> Bool { Set(runs.map(row.value)).count == 1 }
+    let shared = Self.settingRows.filter(isShared)
+    let different = Self.settingRows.filter { !isShared($0) }
+    let isValidated = runs.contains { $0.split == .validation }
+    var columns: [Row] = [
+      ("run", { $0.name }),
+      ("\(evaluated) accuracy", { $0.metrics.last.map { percentage($0.accuracy) } ?? "–" }),
+      ("best", { $0.record.checkpoint.best.map { percentage($0.accuracy) } ?? "–" }),
+      (
+        "best after",
+        { run in
+          run.record.checkpoint.best.map { "\($0.parameter) of cycle \($0.cycle + 1)" } ?? "–"
+        }
+      ),
+    ]
+    if isValidated { columns.append(("test accuracy of the best", { $0.tested })) }
+    columns += [
+      ("cycles", { "\($0.record.checkpoint.position.cycle)" }),
+      ("time", { clock($0.seconds.last ?? 0) }),
+    ]
+    columns += different
+    let order = runs.indices.sorted {
+      let (a, b) = (runs[$0], runs[$1])
+      return (b.record.checkpoint.best?.accuracy ?? 0, $0)
+        < (a.record.checkpoint.best?.accuracy ?? 0, $1)
+    }
+    let results = table(
+      columns.map(\.name), order.map { index in columns.map { $0.value(runs[index]) } },
+      id: "results")
+    let settings = table(
+      ["setting", "value"], shared.map { [$0.name, $0.value(runs[0])] }, id: "settings")
+    return section("Results", runs.count > 1 ? "The best run comes first." : "", results + groups)
+      + section("Settings", runs.count > 1 ? "Those that all runs have in common." : "", settings)
+  }
+
+  /// The mean and standard deviation of runs that differ by their seeds alone; empty if there are none.
+  private var groups: String {
+    let groups = curves.filter { $0.runs.count > 1 }
+    if groups.isEmpty { return "" }
+    func spread(_ curve: ReportCurve, _ value: (ReportRun) -> Double?) -> String {
+      Spread(curve.runs.compactMap(value))?.percentages ?? "–"
+    }
+    let isValidated = groups.contains { $0.runs[0].split == .validation }
+    let head =
+      ["runs", "\(evaluated) accuracy", "best"] + (isValidated ? ["test accuracy of the best"] : [])
+    let rows = groups.map { curve in
+      [
+        curve.name, spread(curve) { $0.metrics.last?.accuracy },
+        spread(curve) { $0.record.checkpoint.best?.accuracy },
+      ] + (isValidated ? [spread(curve) { $0.record.checkpoint.best?.test?.accuracy }] : [])
+    }
+    return "<h3>Over seeds: mean ± standard deviation</h3>" + table(head, rows, id: "seeds")
+  }
+}
