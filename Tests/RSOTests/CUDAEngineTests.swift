@@ -47,6 +47,25 @@ import Testing
     return (losses, engine.parameters.values.map(\.bitPattern), try engine.evaluate(.test))
   }
 
+  /// Validation images, more of them than there are others, are evaluated as they would be as test images.
+  @Test func validationImages() throws {
+    let network = try network()
+    let data = try data(network)
+    let held = try data.holdingOut(40)
+    let other = try Dataset(
+      name: "other", train: held.train, test: #require(held.validation), classes: data.classes)
+    let parameters = Parameters(initialFor: network, seed: 3)
+    let fake = FakeCUDA()
+    let (one, two) = try (
+      fake.engine(network: network, data: held, parameters: parameters),
+      fake.engine(network: network, data: other, parameters: parameters)
+    )
+    #expect(try one.evaluate(.validation) == two.evaluate(.test))
+    #expect(try one.evaluate(.test).count == 30 && one.evaluate(.train).count == 23)
+    #expect(errorText { _ = try two.evaluate(.validation) }?.hasPrefix("`validation`: ") == true)
+    #expect(fake.faults.isEmpty, "\(fake.faults)")
+  }
+
   /// A run judged without the host has the bits of one proposal after another, and they do not depend on the order in
   /// which a card takes blocks and threads.
   @Test func runsAndTheOrderOfThreadsChangeNoBit() throws {
