@@ -157,11 +157,13 @@ public struct RandomSearch {
     )
   }
 
-  /// The shuffled training set of a sweep; all tensors of a group share one order.
+  /// The shuffled training set of a sweep, as far as its group needs it; all tensors of a group share one order.
   public func sampleOrder(_ sweep: Sweep, cycle: Int) -> SampleOrder {
     let samples = Philox(seed: settings.seed).permutation(
       .sampleOrder, cycle: cycle, tensor: sweep.key(sweep.group), count: data.train.count)
-    return SampleOrder(samples, batchSize: settings.batchSize(inCycle: cycle))
+    let size = settings.batchSize(inCycle: cycle)
+    let batches = settings.batches(of: sweep, in: sweeps, engine.parameters.slots)
+    return SampleOrder(Array(samples.prefix(batches * size)), batchSize: size)
   }
 
   /// A proposal for every element of one tensor, each on the next mini-batch unless it is held. All are drawn up

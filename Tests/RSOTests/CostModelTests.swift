@@ -77,6 +77,10 @@ import Testing
     #expect(
       model.total == model.sweeps.reduce(0) { $0 + $1.total }
         && model.total > model.judging)
+    // On held mini-batches, a sweep uses 2304 / 144 = 16 of 600 of them.
+    let held = try Self.mnist { ($0.batchSize, $0.hold) = (100, .channel) }
+    let conv2 = try #require(held.sweeps.first { $0.parameter == "conv2.weight" })
+    #expect(conv2.cache == 1600 * (784 * 144 + 196 * 2304) + 2000 * forward)
     // A second round has a cache of its own.
     let twice = try Self.mnist { $0.sweeps = ["fc": 2] }
     #expect(twice.sweeps.filter { $0.parameter == "fc.weight" && $0.cache > 0 }.count == 2)

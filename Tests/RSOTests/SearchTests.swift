@@ -122,6 +122,23 @@ import Testing
     #expect(order.samples == Array(permutation.prefix(30)))
   }
 
+  /// An order ends after the last mini-batch that its group uses, and otherwise is as it was: 54 elements of conv1,
+  /// 27 on each mini-batch, use two of six.
+  @Test func anOrderHoldsWhatItsGroupUses() throws {
+    let search = try Self.search(Self.settings { ($0.batchSize, $0.hold) = (5, .elements(27)) })
+    for sweep in search.sweeps {
+      let slot = search.parameters.slots[sweep.parameter]
+      let order = search.sampleOrder(sweep, cycle: 0)
+      #expect(order.batches == (slot.name.contains("1") ? 2 : 1), "\(slot.name)")
+      let permutation = Philox(seed: 5).permutation(
+        .sampleOrder, cycle: 0, tensor: sweep.group, count: 33)
+      #expect(order.samples == Array(permutation.prefix(order.samples.count)))
+      let turns = Turns(search.settings, cycle: 0, of: slot, batches: order.batches)
+      let proposals = try search.proposals(sweep, cycle: 0, turns)
+      #expect(proposals.map(\.batch) == proposals.indices.map { $0 / 27 })
+    }
+  }
+
   /// One order for a convolution, its β and its γ; another for every group, round and cycle.
   @Test func sampleOrderBelongsToTheGroup() throws {
     let search = try Self.search(Self.settings { $0.sweeps = ["conv1": 2] })

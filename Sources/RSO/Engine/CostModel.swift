@@ -86,15 +86,17 @@ public struct CostModel: Hashable, Sendable {
     let slots = Parameters(zerosFor: folded).slots
     let layers = folded.multiplyAdds
     let forward = layers.reduce(0, +)
-    let batches = max(train / max(settings.batchSize, 1), 1)
+    let allBatches = max(train / max(settings.batchSize, 1), 1)
     let statistics = min(statisticsSamples, train) * forward
     let philox = Philox(seed: settings.seed)
 
     var sweeps: [Sweep] = []
     var memories: [CPUMemory] = []
     var previous: RSO.Sweep?
-    for sweep in settings.sweeps(of: parameters, in: network) {
+    let plan = settings.sweeps(of: parameters, in: network)
+    for sweep in plan {
       let slot = slots[sweep.parameter]
+      let batches = min(allBatches, settings.batches(of: sweep, in: plan, slots))
       let cost = TensorCost(network: folded, slot: slot)
       let order =
         settings.elementOrder == .rowMajor

@@ -39,6 +39,16 @@ extension SearchSettings {
     return result
   }
 
+  /// The most mini-batches that a sweep of the group uses; the training set may have fewer.
+  ///
+  /// The rest of the order need not be cached: with small mini-batches, or long holds, it is most of it.
+  func batches(of sweep: Sweep, in sweeps: [Sweep], _ slots: [Parameters.Slot]) -> Int {
+    sweeps.lazy.filter { $0.group == sweep.group }
+      .map { slots[$0.parameter] }
+      .map { ($0.count - 1) / hold.count(in: $0) + 1 }
+      .max() ?? 0
+  }
+
   private func searches(_ slot: Parameters.Slot) -> Bool {
     only.map { $0.contains { Self.matches(slot.name, $0) } } ?? true
   }
