@@ -40,9 +40,10 @@ class Curve:
         last, test = {}, None
         for row in rows:
             if row.get("parameter") is None:
-                test = row.get("testAccuracy", test)
                 continue
             which = "validation" if "validationAccuracy" in row else "test"
+            if which == "validation":
+                test = row.get("testAccuracy", test)
             last[row["cycle"]] = {**row, "accuracy": row[which + "Accuracy"], "loss": row[which + "Loss"]}
         points = [last[cycle] for cycle in sorted(last)]
         points[-1]["test"] = test
@@ -92,7 +93,7 @@ def main():
     tables = []
     for study, content in settings["studies"].items():
         curves = []
-        for name in content["settings"]:
+        for name in [*content["settings"], *content.get("others", [])]:
             files = sorted((experiment / "results" / study / name).glob("seed-*.jsonl"))
             if files:
                 curves.append(Curve(name, files))

@@ -121,7 +121,7 @@ def data():
     return (x[:-VALIDATION] - mean, y[:-VALIDATION]), (x[-VALIDATION:] - mean, y[-VALIDATION:]), (test[0] - mean, test[1])
 
 
-# Methods: each yields (parameters as a vector, evaluations so far) after every step.
+# Methods: each yields, after every step, (how to read the vector, the vector, evaluations so far).
 
 def train(method, rate, seed, train_set):
     start, unravel = ravel_pytree(initial(seed))
@@ -199,19 +199,19 @@ def run(method, rate, seed, sets):
 
     best = None
     for unravel, vector, evaluations in train(method, rate, seed, sets[0]):
-        if evaluations < due and evaluations + 2 <= CYCLES * CYCLE:
+        if evaluations < due:
             continue
         parameters = unravel(vector)
         loss, accuracy = score(parameters, sets[1])
         if best is None or accuracy > best[0]:
             best = (accuracy, parameters)
-        cycle = evaluations // CYCLE - (1 if evaluations % CYCLE == 0 else 0)
-        yield {
-            "cycle": cycle, "parameter": "all", "validationLoss": loss, "validationAccuracy": accuracy,
-            "evaluations": evaluations, "totalSeconds": round(time.time() - began, 3)}
+        row = {
+            "cycle": (evaluations - 1) // CYCLE, "parameter": "all", "validationLoss": loss,
+            "validationAccuracy": accuracy, "evaluations": evaluations, "totalSeconds": round(time.time() - began, 3)}
         due = (evaluations // CYCLE + 1) * CYCLE
-    loss, accuracy = score(best[1], sets[2])
-    yield {"parameter": None, "testLoss": loss, "testAccuracy": accuracy}
+        if due > CYCLES * CYCLE:
+            row["testLoss"], row["testAccuracy"] = score(best[1], sets[2])
+        yield row
 
 
 def main():

@@ -141,7 +141,7 @@ public struct RandomSearch {
       ruleStates[slot.name] = rule.learnt
       for (proposal, decision) in zip(run, decisions) {
         changed += decision.value == proposal.candidates[0] ? 0 : 1
-        evaluations += proposal.candidates.count - (proposal.isHeld ? 1 : 0)
+        evaluations += proposal.evaluations
         loss += decision.losses[decision.choice]
       }
       let judged = Event.Judged(
@@ -186,10 +186,11 @@ public struct RandomSearch {
       let w = old * Float(1 - settings.weightDecay)
       let normal = philox.normal(.proposal, cycle: cycle, tensor: key, element: Int(element))
       let delta = Float(σ * normal)
-      let isHeld = turns.isHeld(turn)
+      let baseline = turns.baseline(turn)
       return Proposal(
         element: Int(element), batch: turns.batch(turn),
-        candidates: [isHeld ? old : w, w + delta, w - delta], delta: delta, isHeld: isHeld,
+        candidates: [baseline == .known ? old : w, w + delta, w - delta], delta: delta,
+        baseline: baseline,
         endsRound: turns.endsRound(turn))
     }
   }

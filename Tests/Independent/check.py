@@ -59,7 +59,8 @@ class Rule:
 
     def __init__(self, name="best", cycles=1, round=1):
         self.name, self.cycles, self.round = name, cycles, round
-        self.learnt = {}  # tensor: the running mean of its squared slopes, and the sum of the weights in it
+        # tensor: running means of its squared slopes and of its curvatures, each with the sum of the weights in it
+        self.learnt = {}
 
     @property
     def options(self):
@@ -69,22 +70,30 @@ class Rule:
         """The new value, in double precision; `width` is the tensor's σ."""
         left = (self.cycles - line["cycle"]) / self.cycles
         w, delta, losses = line["candidates"][0], line["delta"], line["losses"]
-        best = line["candidates"][int(np.argmin(losses))]
-        if self.name == "best" or delta == 0 or not np.all(np.isfinite(losses)):
+        is_known = losses[0] is not None
+        best = line["candidates"][smallest(losses)] if is_known else w
+        if self.name == "best" or delta == 0 or None in losses[1:]:
             return best
         slope = (losses[1] - losses[2]) / (2 * delta)
-        curvature = ((losses[1] - losses[0]) + (losses[2] - losses[0])) / delta**2
+        curvature = ((losses[1] - losses[0]) + (losses[2] - losses[0])) / delta**2 if is_known else None
         if self.name == "parabola":
             step = np.clip(-slope / curvature, -2 * abs(delta), 2 * abs(delta)) if curvature > 0 else best - w
             return w + (0.2 + 0.8 * left) * step
-        squares, weight = self.learnt.get(line["parameter"], (0, 0))
+        squares, weight, curvatures, measured = self.learnt.get(line["parameter"], (0, 0, 0, 0))
         squares, weight = 0.99 * squares + 0.01 * slope**2, 0.99 * weight + 0.01
-        self.learnt[line["parameter"]] = squares, weight
+        if is_known:
+            curvatures, measured = 0.99 * curvatures + 0.01 * curvature, 0.99 * measured + 0.01
+        self.learnt[line["parameter"]] = squares, weight, curvatures, measured
         typical = 0.5 * width * (0.1 + 0.9 * left)  # c · σ
         if slope == 0:
             return w
-        step = -slope / (max(0, curvature) + np.sqrt(squares / weight) / typical)
+        step = -slope / (max(0, curvatures / measured) + np.sqrt(squares / weight) / typical)
         return w + np.clip(step, -3 * typical, 3 * typical)
+
+
+def smallest(losses):
+    """The index of the smallest loss. `null` is what is infinite or was not computed."""
+    return int(np.argmin([np.inf if loss is None else loss for loss in losses]))
 
 
 def width(key, shape):
@@ -227,7 +236,10 @@ def check_trace(name, paper, tensors, trace, images, labels, per_tensor, rule):
         expected = [decayed, decayed + delta, decayed - delta]
         check(candidates == expected, f"{place}: the candidates of {w}")
         check(line["batch"] == 0, f"{place}: mini-batch {line['batch']} of one")
-        check(line["choice"] == int(np.argmin(line["losses"])), f"{place}: the choice {line['choice']}")
+        check(line["choice"] == smallest(line["losses"]), f"{place}: the choice {line['choice']}")
+        # The rule `slope` wants the loss of w itself from every 16th proposal of a sweep only.
+        wanted = rule.name != "slope" or turn % tensors[key].size % 16 == 0
+        check((line["losses"][0] is not None) == wanted, f"{place}: the losses {line['losses']}")
         value, own = np.float32(line["value"]), rule.value(line, width(key, tensors[key].shape))
         if rule.name == "best":
             check(value == candidates[line["choice"]], f"{place}: kept {value} of {candidates}")
@@ -245,6 +257,8 @@ def check_trace(name, paper, tensors, trace, images, labels, per_tensor, rule):
                 below, _ = forward(paper, weights, {-1: x}, 0, stop=first, running=statistics)
                 kept = (first, key, line["cycle"]), below
             for candidate, found in zip(candidates, line["losses"]):
+                if found is None:
+                    continue
                 weights[key].flat[index] = candidate
                 outputs, _ = forward(paper, weights, kept[1], first)
                 own = loss(paper, weights, outputs, labels)

@@ -11,15 +11,22 @@ import Testing
     var w: Float
     var delta: Float
     var losses: [Double]
+    /// Whether the loss of `w` is not computed.
+    var isUnused = false
     var proposal: Proposal {
-      Proposal(element: 0, batch: 0, candidates: [w, w + delta, w - delta], delta: delta)
+      Proposal(
+        element: 0, batch: 0, candidates: [w, w + delta, w - delta], delta: delta,
+        baseline: isUnused ? .unused : .computed)
     }
-    /// The first of the smallest, and what counts as infinite.
+    /// The first of the smallest of what is computed; NaN counts as infinite.
     var choice: Int {
-      losses.indices.reduce(0) { losses[$1] < losses[$0] ? $1 : $0 }
+      let computed = losses.indices.dropFirst(isUnused ? 1 : 0)
+      return computed.dropFirst().reduce(computed.startIndex) {
+        losses[$1] < losses[$0] || losses[$0].isNaN && losses[$1].isFinite ? $1 : $0
+      }
     }
-    var best: Float { proposal.candidates[choice] }
-    var isUsable: Bool { delta != 0 && losses.allSatisfy(\.isFinite) }
+    var best: Float { isUnused ? w : proposal.candidates[choice] }
+    var isUsable: Bool { delta != 0 && losses.dropFirst(isUnused ? 1 : 0).allSatisfy(\.isFinite) }
     /// dL/dw and d²L/dw².
     var slope: Double { (losses[1] - losses[2]) / (2 * Double(delta)) }
     var curvature: Double {
@@ -114,30 +121,40 @@ import Testing
   func slope(c: Double) throws {
     let σ = 0.3
     var rule = SweepRule(.slope(c: c), width: σ, cycle: 0, of: 1)
-    var slopes: [Double] = []
-    var (free, ends) = (0, 0)
-    for example in Self.cases.prefix(600) {
+    var (slopes, curvatures): ([Double], [Double]) = ([], [])
+    var (free, ends, convex) = (0, 0, 0)
+    /// The running mean: the newest value weighs 0.01, the one before 0.01 · 0.99, and so on.
+    func mean(_ values: [Double]) -> Double {
+      let weights = values.indices.map { 0.01 * pow(0.99, Double(values.count - 1 - $0)) }
+      return zip(weights, values).reduce(0) { $0 + $1.0 * $1.1 } / weights.reduce(0, +)
+    }
+    for (index, whole) in Self.cases.prefix(600).enumerated() {
+      var example = whole
+      example.isUnused = index % 3 != 0
+      if example.isUnused { example.losses[0] = .nan }
       let before = rule.learnt
       let decision = try decide(example, &rule)
-      #expect(decision.choice == example.choice)
+      #expect(decision.choice == example.choice, "\(example)")
+      #expect(decision.losses[0].isNaN == example.isUnused)
       guard example.isUsable else {
         #expect(decision.value.bitPattern == example.best.bitPattern)
         #expect(rule.learnt == before)
         continue
       }
       slopes.append(example.slope)
-      // The weights of the mean, from the newest slope backwards: 0.01, 0.01 · 0.99, …
-      let weights = slopes.indices.map { 0.01 * pow(0.99, Double(slopes.count - 1 - $0)) }
-      let squares = zip(weights, slopes).reduce(0) { $0 + $1.0 * $1.1 * $1.1 }
-      let rms = (squares / weights.reduce(0, +)).squareRoot()
-      let (h, λ) = (max(0, example.curvature), rms / (c * σ))
+      if !example.isUnused { curvatures.append(example.curvature) }
+      let rms = mean(slopes.map { $0 * $0 }).squareRoot()
+      let h = curvatures.isEmpty ? 0 : max(0, mean(curvatures))
+      let λ = rms / (c * σ)
+      if h > 0 { convex += 1 }
       let step = example.slope == 0 ? 0 : -example.slope / (h + λ)
       let most = 3 * c * σ
       expectNear(decision.value, Double(example.w) + min(max(step, -most), most), example)
       if abs(step) < most { free += 1 } else { ends += 1 }
     }
-    #expect(free > 300 && ends > 3)
+    #expect(free > 200 && ends > 3 && convex > 30)
     #expect(rule.learnt?.weight ?? 0 > 0.9)
+    #expect(rule.learnt?.curvatureWeight ?? 0 > 0.5)
   }
 
   /// Other numbers of candidates than three, and a slope that no number holds.

@@ -96,6 +96,10 @@ struct RunFolderTests {
           (#"{"conv9.weight":{"squares":1,"weight":0.5}}"#, "names of parameters, found 'conv9.w"),
           (#"{"fc.weight":{"squares":-1,"weight":0.5}}"#, "sums of squares and weights"),
           (#"{"fc.weight":{"squares":1,"weight":2}}"#, "sums of squares and weights"),
+          (
+            #"{"fc.weight":{"squares":1,"weight":1,"curvatures":1,"curvatureWeight":2}}"#,
+            "sums of squares and weights"
+          ),
           (#"{"fc.weight":1}"#, "rule_states"),
         ] {
           tensors.metadata["rule_states"] = text

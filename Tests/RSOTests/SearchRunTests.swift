@@ -18,7 +18,8 @@ import Testing
     try search.run { event in
       switch event {
       case .judged(let judged):
-        record.losses += judged.decisions.map(\.losses)
+        // NaN, a loss that was not computed, is not equal to itself.
+        record.losses += judged.decisions.map { ShortList($0.losses.map { $0.isNaN ? -1 : $0 }) }
         record.choices += judged.decisions.map(\.choice)
         return .goOn
       case .swept(let report):

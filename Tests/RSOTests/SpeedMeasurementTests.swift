@@ -14,7 +14,7 @@ import Testing
     var kind = Kind(
       .costing(),
       TensorCost(network: network, slot: Parameters(zerosFor: network).slots[0]),
-      isHeld: false)
+      baseline: .computed)
     kind.multiplyAdds = multiplyAdds
     return kind
   }

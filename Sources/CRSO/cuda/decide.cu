@@ -61,6 +61,9 @@ static __device__ void decide(const rso_gpu_choose &a) {
         double losses[rso_gpu_candidates];
         for (int candidate = 0; candidate < a.candidates; ++candidate)
           losses[candidate] = sums[candidate][0];
+        // NaN: not computed.
+        if (a.turn->skips)
+          losses[0] = RSO_INFINITY - RSO_INFINITY;
         const rso_decision decision = rso_decide(&progress->rule, &progress->state, a.turn->candidates,
                                                  a.turn->step, losses, a.candidates);
         for (int candidate = 0; candidate < a.candidates; ++candidate)
@@ -68,7 +71,7 @@ static __device__ void decide(const rso_gpu_choose &a) {
         outcome->state = progress->state;
         outcome->value = decision.value;
         outcome->choice = decision.choice;
-        if (losses[0] != losses[0]) {
+        if (!a.turn->skips && losses[0] != losses[0]) {
           progress->failed = 1;
         } else {
           const rso_gpu_pending own = {a.turn->element, decision.value};

@@ -46,6 +46,8 @@ typedef struct {
   int first_change, changes, first_unit;
   // Its number within its round, and how many decisions to apply after it: none, or all of the round's.
   int place, applies;
+  // Whether the rule does without the first candidate's loss.
+  int skips;
   // The Δ that was drawn.
   float step;
   float candidates[rso_gpu_candidates];

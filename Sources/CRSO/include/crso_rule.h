@@ -16,7 +16,7 @@ typedef enum {
   rso_best,
   // The vertex of the parabola through the three losses.
   rso_parabola,
-  // A step against the slope between the two outer losses.
+  // A step against the slope between the two outer losses, shorter where the loss is curved on average.
   rso_slope,
 } rso_rule_kind;
 
@@ -28,13 +28,15 @@ typedef struct {
   double width;
   // Parabola: how far the vertex may be, in |Δ|, and the fraction of the way to go.
   double reach, settle;
-  // Slope: the length of a typical step, in σ, and the decay of the mean of squared slopes.
+  // Slope: the length of a typical step, in σ, and the decay of the running means.
   double c, decay;
 } rso_rule;
 
-// A rule's state for a tensor: a running mean of squared slopes, and the sum of its weights, to correct its bias.
+// A rule's state for a tensor: running means of squared slopes and of curvatures. Each comes with the sum of its
+// weights, to correct its bias.
 typedef struct {
   double squares, weight;
+  double curvatures, curvature_weight;
 } rso_rule_state;
 
 typedef struct {
@@ -47,28 +49,31 @@ RSO_BOTH int rso_is_finite(double x) { return x - x == 0; }
 
 RSO_BOTH double rso_clamp(double x, double most) { return x > most ? most : x < -most ? -most : x; }
 
-// Returns the new value of an element. candidates, losses: [count]. A NaN loss becomes infinite, except for the first,
-// which the caller must report as an error.
-// All rules except `best` need the losses of w, w + delta and w - delta. If delta is 0 or one of the losses is not
-// finite, they take the best candidate and leave the state unchanged.
+// Returns the new value of an element. candidates, losses: [count]. A NaN loss becomes infinite, except for the first:
+// NaN says that it was not computed. If it was, and is NaN, the caller must report an error.
+// All rules except `best` need the losses of w, w + delta and w - delta, and `slope` can do without the first. If delta
+// is 0 or one of the losses is not finite, they take the best candidate, or w if its loss is not known, and leave the
+// state unchanged.
 RSO_BOTH rso_decision rso_decide(const rso_rule *rule, rso_rule_state *state, const float *candidates, float delta,
                                  double *losses, int count) {
   int choice = 0;
   for (int i = 1; i < count; ++i) {
     if (losses[i] != losses[i])
       losses[i] = RSO_INFINITY;
-    if (losses[i] < losses[choice])
+    // Comparisons with NaN are false.
+    if (!(losses[choice] <= losses[i]))
       choice = i;
   }
-  rso_decision best = {candidates[choice], choice};
+  const int isKnown = losses[0] == losses[0];
+  rso_decision best = {candidates[isKnown ? choice : 0], choice};
   if (rule->kind == rso_best || count != 3 || delta == 0)
     return best;
 
   const double w = candidates[0], d = delta;
   // The slope of the losses times 2 d, and their curvature times d².
-  const double rise = losses[1] - losses[2], bend = (losses[1] - losses[0]) + (losses[2] - losses[0]);
+  const double rise = losses[1] - losses[2], bend = isKnown ? (losses[1] - losses[0]) + (losses[2] - losses[0]) : 0;
   const double slope = rise / (2 * d), square = slope * slope;
-  if (!rso_is_finite(bend) || !rso_is_finite(square))
+  if (!rso_is_finite(bend / (d * d)) || !rso_is_finite(square))
     return best;
 
   double step;
@@ -78,8 +83,12 @@ RSO_BOTH rso_decision rso_decide(const rso_rule *rule, rso_rule_state *state, co
   } else {
     state->squares = rule->decay * state->squares + (1 - rule->decay) * square;
     state->weight = rule->decay * state->weight + (1 - rule->decay);
+    if (isKnown) {
+      state->curvatures = rule->decay * state->curvatures + (1 - rule->decay) * (bend / (d * d));
+      state->curvature_weight = rule->decay * state->curvature_weight + (1 - rule->decay);
+    }
     const double typical = sqrt(state->squares / state->weight), length = rule->c * rule->width;
-    const double curvature = bend > 0 ? bend / (d * d) : 0;
+    const double curvature = state->curvatures > 0 ? state->curvatures / state->curvature_weight : 0;
     step = slope == 0 ? 0 : rso_clamp(-slope / (curvature + typical / length), 3 * length);
   }
   best.value = (float)(w + step);

@@ -20,8 +20,8 @@ public struct CostModel: Hashable, Sendable {
     ///
     /// Summed over all elements, this is 1.84 G for a cycle of MNIST.
     public let perImage: Int
-    /// Candidates that the whole sweep computes: three per proposal, or two if one loss is already known
-    /// (`Proposal.isHeld`).
+    /// Candidates that the whole sweep computes: three per proposal, or two if the loss of the current value is known
+    /// or unused (`Proposal.Baseline`).
     public let candidates: Int
     /// Multiply-adds of all candidates: `candidates` · batch · `perImage`.
     public let judging: Int
@@ -106,8 +106,8 @@ public struct CostModel: Hashable, Sendable {
       let turns = Turns(
         settings.hold, round: settings.round, rule: settings.rule, of: slot, batches: batches)
       let perBatch = cost.upkeep(turns, order: order)
-      let held = (0..<slot.count).count(where: turns.isHeld)
-      let candidates = 3 * slot.count - held
+      let fewer = (0..<slot.count).count { turns.baseline($0) != .computed }
+      let candidates = 3 * slot.count - fewer
       let sharesCache = previous?.group == sweep.group && previous?.repetition == sweep.repetition
       let below = layers[..<cost.lone.plan.cachedValue].reduce(0, +)
       let memory = CPUMemory(

@@ -58,11 +58,12 @@ package struct ReferenceEngine: Engine {
       let labels = sweep.order.batch(proposal.batch).map { Int(data.train.labels[Int($0)]) }
       let element = sweep.slot.offset + proposal.element
       let old = current.values[element]
-      let losses = proposal.candidates.map { candidate in
+      var losses = proposal.candidates.map { candidate in
         current.values[element] = candidate
         let logits = logits(proposal.batch, sweep)
         return zip(logits, labels).reduce(0) { $0 + Self.crossEntropy($1.0, label: $1.1) }
       }
+      if proposal.baseline == .unused { losses[0] = .nan }
       // An error leaves the weights unchanged.
       current.values[element] = old
       let decision = try Decision(

@@ -83,7 +83,7 @@ package struct SpeedMeasurement {
     for proposal in proposals {
       let next = try whole.next(element: proposal.element, batch: proposal.batch)
       if proposal.endsRound { whole.endRound() }
-      counts[Kind(next, cost, isHeld: proposal.isHeld), default: 0] += 1
+      counts[Kind(next, cost, baseline: proposal.baseline), default: 0] += 1
     }
 
     var timed = cost.schedule(batches: order.batches)
@@ -92,12 +92,12 @@ package struct SpeedMeasurement {
     // The first proposals allocate memory.
     let warmUp = min(3, (slot.count + 1) / 2)
     var (judged, before) = (0, [ProposalPart]())
-    func judge(_ element: Int, batch: Int, isHeld: Bool, endsRound: Bool) throws {
-      let kind = try Kind(timed.next(element: element, batch: batch), cost, isHeld: isHeld)
+    func judge(_ element: Int, batch: Int, baseline: Proposal.Baseline, endsRound: Bool) throws {
+      let kind = try Kind(timed.next(element: element, batch: batch), cost, baseline: baseline)
       if endsRound { timed.endRound() }
       let w = values[slot.offset + element]
       let proposal = Proposal(
-        element: element, batch: batch, candidates: [w, w, w], delta: 0, isHeld: isHeld,
+        element: element, batch: batch, candidates: [w, w, w], delta: 0, baseline: baseline,
         endsRound: endsRound)
       let spent = try Self.seconds { _ = try engine.judge([proposal]) }
       times[kind, default: []].append(spent)
@@ -111,7 +111,7 @@ package struct SpeedMeasurement {
       let visited = turn / turns.hold
       if visited < turns.batches && visited >= 2 && total > seconds / 2 { turns.batches = visited }
       try judge(
-        proposals[turn].element, batch: turns.batch(turn), isHeld: turns.isHeld(turn),
+        proposals[turn].element, batch: turns.batch(turn), baseline: turns.baseline(turn),
         endsRound: turns.endsRound(turn))
       turn += 1
     }
@@ -120,7 +120,7 @@ package struct SpeedMeasurement {
     if next + 3 <= slot.count, search.settings.elementOrder == .rowMajor {
       let seen = min(turns.batches, (turn + turns.hold - 1) / turns.hold)
       for step in 0..<3 where counts.keys.contains(where: { $0.isUpdate && times[$0] == nil }) {
-        try judge(next + step, batch: step % seen, isHeld: false, endsRound: true)
+        try judge(next + step, batch: step % seen, baseline: .computed, endsRound: true)
       }
     }
 
@@ -160,8 +160,8 @@ extension SpeedMeasurement {
     var multiplyAdds: Int
     var isUpdate = false
 
-    init(_ turn: SweepSchedule.Turn, _ cost: TensorCost, isHeld: Bool) {
-      multiplyAdds = (isHeld ? 2 : 3) * cost.perImage + cost.rest(turn)
+    init(_ turn: SweepSchedule.Turn, _ cost: TensorCost, baseline: Proposal.Baseline) {
+      multiplyAdds = (baseline == .computed ? 3 : 2) * cost.perImage + cost.rest(turn)
       isUpdate = turn.refresh.map { !$0.isFresh } ?? false
     }
   }

@@ -177,7 +177,9 @@ extension Checkpoint {
         throw RSOError(
           url.path, "\(Key.ruleStates): expected names of parameters, found '\(name)'")
       }
-      guard state.squares >= 0, state.squares.isFinite, 0..<1.001 ~= state.weight else {
+      guard state.squares >= 0, state.squares.isFinite, state.curvatures.isFinite,
+        0..<1.001 ~= state.weight, 0..<1.001 ~= state.curvatureWeight
+      else {
         throw RSOError(
           url.path, "\(Key.ruleStates): expected sums of squares and weights, found \(state)")
       }

@@ -10,16 +10,30 @@ public struct Proposal: Hashable, Sendable {
   public var candidates: ShortList<Float>
   /// The Δ drawn for it.
   public var delta: Float
-  /// Whether it shares the previous proposal's mini-batch, with the undecayed value as its first candidate. The
-  /// previous decision then already gives that candidate's loss, and an engine need not compute it again.
-  public var isHeld = false
+  /// Where the loss of the first candidate comes from.
+  public var baseline = Baseline.computed
   /// Whether it ends a round. Its decision is then applied, together with those of the round's earlier proposals.
   public var endsRound = true
+
+  /// Where the loss of the current value comes from.
+  public enum Baseline: Hashable, Sendable {
+    /// The engine computes it, as in the paper.
+    case computed
+    /// The previous decision gives it: the proposal shares the previous one's mini-batch, and its first candidate is
+    /// the undecayed value. An engine need not compute it again.
+    case known
+    /// The rule does not need it. The engine need not compute it, and passes NaN to the rule.
+    case unused
+  }
+
+  /// The number of losses to compute.
+  package var evaluations: Int { candidates.count - (baseline == .computed ? 0 : 1) }
 }
 
 /// The decision on a proposal.
 public struct Decision: Hashable, Sendable {
-  /// The loss of every candidate, summed over the mini-batch; NaN counts as infinite.
+  /// The loss of every candidate, summed over the mini-batch; NaN counts as infinite. The first is NaN if the rule did
+  /// not need it (`Proposal.Baseline.unused`).
   public var losses: ShortList<Double>
   /// The index of the smallest loss; the first of equals.
   public var choice: Int
@@ -42,7 +56,7 @@ public struct Decision: Hashable, Sendable {
 
   /// - Throws: `RSOError` if the loss of the first candidate is NaN.
   func check(_ parameter: String, _ proposal: Proposal) throws {
-    guard !losses[0].isNaN else {
+    guard !losses[0].isNaN || proposal.baseline == .unused else {
       throw RSOError(
         "\(parameter)[\(proposal.element)]",
         "the loss of the value it has is NaN before any change",

@@ -7,9 +7,12 @@ public enum Rule: Hashable, Sendable {
   /// A step `settle` of the way to the vertex of the parabola through the three losses, which is at most `reach` ·
   /// |Δ| away. If the parabola opens downwards, `settle` of the way to the best candidate. Not in the paper.
   case parabola(reach: Ramp = Ramp(2), settle: Ramp = Ramp(1, 0.2))
-  /// A step against the slope and in proportion to it: the tensor's typical slope moves a weight by `c` · σ. Not
-  /// in the paper.
+  /// A step against the slope and in proportion to it: the tensor's typical slope moves a weight by `c` · σ, and less
+  /// where the tensor's losses are curved. Computes two losses for most proposals. Not in the paper.
   case slope(c: Double = 0.5)
+
+  /// `slope` computes the loss of the current value, and with it the curvature, for the first of this many proposals.
+  static let curvatureInterval = 16
 
   /// A number that changes linearly over the cycles, as σ does.
   public struct Ramp: Hashable, Sendable {
@@ -35,8 +38,21 @@ public struct RuleState: Hashable, Codable, Sendable {
   public var squares = 0.0
   /// The sum of the weights in that mean: `squares / weight` is unbiased.
   public var weight = 0.0
+  /// Running mean of the curvatures, starting from 0.
+  public var curvatures = 0.0
+  /// The sum of the weights in that mean.
+  public var curvatureWeight = 0.0
   /// Nothing yet.
   public init() {}
+
+  /// Reads a state; earlier versions had no curvatures.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    squares = try container.decode(Double.self, forKey: .squares)
+    weight = try container.decode(Double.self, forKey: .weight)
+    curvatures = try container.decodeIfPresent(Double.self, forKey: .curvatures) ?? 0
+    curvatureWeight = try container.decodeIfPresent(Double.self, forKey: .curvatureWeight) ?? 0
+  }
 }
 
 // MARK: In a sweep
@@ -70,7 +86,9 @@ package struct SweepRule {
       parameters.c = c
     }
     self.rule = parameters
-    self.state = rso_rule_state(squares: state.squares, weight: state.weight)
+    self.state = rso_rule_state(
+      squares: state.squares, weight: state.weight, curvatures: state.curvatures,
+      curvature_weight: state.curvatureWeight)
   }
 
   /// The state to pass to the tensor's next sweep; `nil` if the rule has learnt nothing.
@@ -78,6 +96,7 @@ package struct SweepRule {
     guard state.weight > 0 else { return nil }
     var learnt = RuleState()
     (learnt.squares, learnt.weight) = (state.squares, state.weight)
+    (learnt.curvatures, learnt.curvatureWeight) = (state.curvatures, state.curvature_weight)
     return learnt
   }
 

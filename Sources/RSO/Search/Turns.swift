@@ -8,6 +8,8 @@ package struct Turns {
   let round: Int
   /// Whether the current value's loss is already known while the mini-batch is held.
   private let knowsLoss: Bool
+  /// The loss of the current value is computed for the first of this many turns.
+  private let interval: Int
   private let count: Int
 
   /// - Parameter slot: the slot of the swept tensor.
@@ -22,6 +24,7 @@ package struct Turns {
     // Another rule may choose a value whose loss was never computed, and a round changes other elements at the
     // same time.
     knowsLoss = rule == .best && self.round == 1
+    interval = if case .slope = rule { Rule.curvatureInterval } else { 1 }
   }
 
   /// The turns of a sweep in one cycle.
@@ -33,8 +36,11 @@ package struct Turns {
 
   /// The mini-batch of a turn, counted from 0.
   package func batch(_ turn: Int) -> Int { turn / hold % batches }
-  /// Whether the previous decision gives the current value's loss on the turn's mini-batch.
-  package func isHeld(_ turn: Int) -> Bool { knowsLoss && turn % hold != 0 }
+  /// Where the loss of a turn's current value comes from.
+  package func baseline(_ turn: Int) -> Proposal.Baseline {
+    if knowsLoss && turn % hold != 0 { return .known }
+    return turn % interval == 0 ? .computed : .unused
+  }
   /// Whether pending decisions are applied after this turn. No round extends past the end of a sweep.
   package func endsRound(_ turn: Int) -> Bool { (turn + 1) % round == 0 || turn + 1 == count }
 }

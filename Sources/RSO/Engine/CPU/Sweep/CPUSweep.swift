@@ -87,7 +87,12 @@ final class CPUSweep {
     try prepare(turn, parameters)
     upkeepSeconds += (ContinuousClock.now - start) / .seconds(1)
 
-    let known = proposal.isHeld ? lastLoss : nil
+    let known: Double? =
+      switch proposal.baseline {
+      case .computed: nil
+      case .known: lastLoss
+      case .unused: .nan
+      }
     let candidates = proposal.candidates.dropFirst(known == nil ? 0 : 1)
     let judge =
       try judgePass.flatMap { $0.candidates >= candidates.count ? $0 : nil }

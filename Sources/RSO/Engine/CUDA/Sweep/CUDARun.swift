@@ -34,6 +34,7 @@ struct CUDARun {
     turn.input = Int32(row / taps)
     turn.tap = Int32(row % taps)
     turn.place = Int32(schedule.round.count - 1)
+    turn.skips = proposal.baseline == .unused ? 1 : 0
     turn.applies = proposal.endsRound ? Int32(schedule.round.count) : 0
     turn.step = proposal.delta
     turn.first_change = Int32(changes.count)
