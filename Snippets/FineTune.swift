@@ -32,8 +32,8 @@ settings.cycles = 2
 let training = try Training(
   RandomSearch(network: network, data: data, settings: settings, parameters: start))
 for try await event in training.events() {
-  if case .swept(let report) = event {
-    print("cycle \(report.cycle + 1), \(report.parameter): \(report.evaluation.accuracy)")
+  if case .swept(let report) = event, let test = report.evaluation {
+    print("cycle \(report.cycle + 1), \(report.parameter): \(test.accuracy)")
   }
 }
 let model = await training.model

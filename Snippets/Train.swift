@@ -18,8 +18,8 @@ settings.batchSize = 1000
 
 var search = try RandomSearch(network: network, data: data, settings: settings)
 try search.run { event in
-  if case .swept(let report) = event {
-    print("cycle \(report.cycle + 1), \(report.parameter): \(report.evaluation.accuracy)")
+  if case .swept(let report) = event, let test = report.evaluation {
+    print("cycle \(report.cycle + 1), \(report.parameter): \(test.accuracy)")
   }
   return .goOn
 }

@@ -10,7 +10,7 @@ import Foundation
 ///
 ///     var search = try RandomSearch(network: .mnist(), data: .mnist(), settings: SearchSettings())
 ///     try search.run { event in
-///       if case .swept(let report) = event { print(report.parameter, report.evaluation.accuracy) }
+///       if case .swept(let report) = event { print(report.parameter, report.meanLoss) }
 ///       return .goOn
 ///     }
 ///
@@ -103,7 +103,8 @@ public struct RandomSearch {
       let start = ContinuousClock.now
       guard let found = try self.sweep(sweep, cycle: cycle, observe) else { return }
       let searched = ContinuousClock.now - start
-      let evaluation = try engine.evaluate(data.evaluatedSplit)
+      let isDue = settings.evaluations == .tensor || position.sweep == sweeps.count - 1
+      let evaluation = isDue ? try engine.evaluate(data.evaluatedSplit) : nil
       let slot = engine.parameters.slots[sweep.parameter]
       let report = SweepReport(
         cycle: cycle, sweep: position.sweep, parameter: slot.name, keptShare: found.keptShare,

@@ -86,7 +86,7 @@ extension SearchSettings {
       ("--weight-decay", "\(weightDecay)"), ("--seed", "\(seed)"),
       ("--sigma-scale", "\(deviationScale)"), ("--tensor-order", tensorOrder.word),
       ("--element-order", elementOrder.word), ("--hold", "\(hold)"),
-      ("--rule", "\(rule)"), ("--round", roundWords),
+      ("--rule", "\(rule)"), ("--round", roundWords), ("--evaluate", evaluations.rawValue),
       ("--sweeps", sweeps.isEmpty ? "1 for every layer" : sweeps),
       ("--only", only?.joined(separator: " --only ") ?? "every parameter"),
     ]

@@ -73,6 +73,9 @@ struct SearchOptions: ParsableArguments {
   @Option(help: "The order of elements in a tensor (default: row-major).")
   var elementOrder: SearchSettings.ElementOrder?
 
+  @Option(help: "Evaluate after every tensor, or after every cycle, which saves time (default: tensor).")
+  var evaluate: SearchSettings.EvaluationInterval?
+
   @Option(
     help: ArgumentHelp(
       "How often a layer is swept per cycle, 1 where it is not named.", valueName: "conv0=0,fc=2"))
@@ -110,6 +113,7 @@ struct SearchOptions: ParsableArguments {
     settings.deviationScale = sigmaScale ?? settings.deviationScale
     settings.tensorOrder = tensorOrder ?? settings.tensorOrder
     settings.elementOrder = elementOrder ?? settings.elementOrder
+    settings.evaluations = evaluate ?? settings.evaluations
     if let sweeps { settings.sweeps = try Self.counts(sweeps) }
     if !only.isEmpty { settings.only = only }
     return settings
@@ -178,6 +182,8 @@ private struct Schedule<Value> {
 extension SearchSettings.Span: ExpressibleByArgument {
   public init?(argument: String) { self.init(argument) }
 }
+
+extension SearchSettings.EvaluationInterval: ExpressibleByArgument {}
 
 extension SearchSettings.TensorOrder: ExpressibleByArgument {
   public init?(argument: String) {

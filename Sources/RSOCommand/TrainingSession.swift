@@ -44,7 +44,7 @@ struct TrainingSession {
     try events.begin(search.model, evaluation, untrained.split)
     self.init(search, folder, events, path, parent, device, output)
     if output == .json { Console.line(untrained.line) }
-    describe(search, "untrained: \(untrained.split) accuracy \(percent(untrained.accuracy))")
+    describe(search, "untrained: \(untrained.split) accuracy \(percent(evaluation.accuracy))")
   }
 
   /// The untrained network's evaluation, and its line of metrics.
@@ -200,8 +200,8 @@ struct TrainingSession {
     display.line(
       row(
         "\(cycle + 1)", report.parameter, percent(report.keptShare, 1),
-        fixed(report.meanLoss, 4), percent(report.evaluation.accuracy),
-        percent(folder.checkpoint.best?.accuracy ?? 0),
+        fixed(report.meanLoss, 4), report.evaluation.map { percent($0.accuracy) } ?? "–",
+        folder.checkpoint.best.map { percent($0.accuracy) } ?? "–",
         fixed(report.seconds + report.evaluationSeconds, 1) + " s"))
     return search.isFinished || Interrupts.received == nil
   }
@@ -215,7 +215,7 @@ struct TrainingSession {
     let file = folder.bestURL
     // As it reads back: a file holds 32-bit statistics.
     let best =
-      folder.isBest(report.evaluation.accuracy)
+      report.evaluation.map { folder.isBest($0.accuracy) } ?? false
       ? try Model(model.safeTensors(file: file.path), file: file.path)
       : try Model(contentsOf: file)
     return try best.evaluate(on: data, .test, device: device)
@@ -300,7 +300,9 @@ extension TrainingSession {
     let head = "\(judged.cycle + 1)/\(cycles) \(judged.parameter) \(judged.done)/\(judged.count)"
     let tail = "  left \(time(left)), run \(time(all))"
     var middle = [
-      folder.last.map { "  \($0.split) \(percent($0.accuracy))" } ?? "",
+      folder.lastEvaluated.flatMap { line in
+        line.accuracy.map { "  \(line.split) \(percent($0))" }
+      } ?? "",
       "  loss \(fixed(judged.meanLoss, 4))", "  kept \(percent(judged.keptShare, 0))",
     ]
     while !middle.isEmpty,
@@ -342,7 +344,9 @@ extension TrainingSession {
       return
     }
     var lines: [String] = []
-    if let last { lines.append("\(last.split) accuracy: \(percent(last.accuracy))") }
+    if let last, let accuracy = last.accuracy {
+      lines.append("\(last.split) accuracy: \(percent(accuracy))")
+    }
     if let best = checkpoint.best {
       lines.append(
         "best: \(percent(best.accuracy)), after \(best.parameter) of cycle \(best.cycle + 1)")

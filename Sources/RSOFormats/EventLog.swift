@@ -55,15 +55,22 @@ package final class EventLog {
     var values = [
       value("loss/\(name)", report.meanLoss), value("kept_share/\(name)", report.keptShare),
       value("sigma/\(name)", report.deviation), value("seconds/\(name)", seconds),
-      value("\(report.split)/accuracy", report.evaluation.accuracy),
-      value("\(report.split)/loss", report.evaluation.meanLoss),
     ]
+    if let evaluation = report.evaluation {
+      values += [
+        value("\(report.split)/accuracy", evaluation.accuracy),
+        value("\(report.split)/loss", evaluation.meanLoss),
+      ]
+    }
     if let test {
       values += [value("test/accuracy", test.accuracy), value("test/loss", test.meanLoss)]
     }
     if report.sweep == sweeps - 1 {
       values.append(value("cycle/seconds", cycleSeconds))
-      values += try cycleValues(model, report.evaluation, report.split)
+      // The last tensor of a cycle is always evaluated.
+      if let evaluation = report.evaluation {
+        values += try cycleValues(model, evaluation, report.split)
+      }
       cycleSeconds = 0
     }
     try append(values, step: report.cycle * sweeps + report.sweep + 1)

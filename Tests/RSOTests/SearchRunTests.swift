@@ -25,7 +25,7 @@ import Testing
       case .swept(let report):
         record.reports.append(
           "\(report.cycle) \(report.sweep) \(report.parameter) \(report.keptShare) "
-            + "\(report.meanLoss) \(report.evaluation)")
+            + "\(report.meanLoss) \(String(describing: report.evaluation))")
         return record.reports.count == sweeps ? .stop : .goOn
       }
     }
@@ -69,7 +69,7 @@ import Testing
         #expect(decisions.count == slot.count)
         let kept = decisions.filter { $0.choice != 0 }.count
         #expect(report.keptShare == Double(kept) / Double(slot.count))
-        #expect(report.evaluation.count == 9)
+        #expect(report.evaluation?.count == 9)
         #expect(report.seconds > 0 && report.evaluationSeconds > 0)
         decisions = []
         position.sweep += 1
@@ -88,6 +88,18 @@ import Testing
     #expect(model.network == network)
     #expect(model.parameters == parameters)
     #expect(try model.evaluate(on: SearchTests.data(), device: .reference) == last?.evaluation)
+    // Without the evaluations in between, it is the same search.
+    var seldom = try RandomSearch(
+      network: network, data: SearchTests.data(),
+      settings: SearchTests.settings { $0.evaluations = .cycle }, device: .reference)
+    var evaluations: [Evaluation?] = []
+    try seldom.run { event in
+      if case .swept(let report) = event { evaluations.append(report.evaluation) }
+      return .goOn
+    }
+    #expect(seldom.parameters == parameters)
+    #expect(evaluations.map { $0 != nil } == evaluations.indices.map { ($0 + 1) % sweeps.count == 0 })
+    #expect(evaluations.last == last?.evaluation)
     // Nothing is left to do.
     try search.run { _ in
       Issue.record("a finished search went on")
@@ -158,7 +170,7 @@ import Testing
     var losses: [Double] = []
     try search.run { event in
       if case .swept(let report) = event {
-        accuracies.append(report.evaluation.accuracy)
+        accuracies.append(report.evaluation?.accuracy ?? -1)
         losses.append(report.meanLoss)
       }
       return .goOn

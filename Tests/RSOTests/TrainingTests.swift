@@ -22,7 +22,7 @@ struct TrainingTests {
     var reports: [String] = []
     try search.run {
       if case .swept(let report) = $0 {
-        reports.append("\(report.cycle) \(report.parameter) \(report.evaluation.accuracy)")
+        reports.append("\(report.cycle) \(report.parameter) \(report.evaluation?.accuracy ?? -1)")
       }
       return .goOn
     }
@@ -38,7 +38,7 @@ struct TrainingTests {
       switch event {
       case .judged: judged += 1
       case .swept(let report):
-        reports.append("\(report.cycle) \(report.parameter) \(report.evaluation.accuracy)")
+        reports.append("\(report.cycle) \(report.parameter) \(report.evaluation?.accuracy ?? -1)")
         // It answers meanwhile.
         #expect(await training.model.network.classes == 3)
       }

@@ -94,7 +94,7 @@ public struct CostModel: Hashable, Sendable {
     var memories: [CPUMemory] = []
     var previous: RSO.Sweep?
     let plan = settings.sweeps(of: parameters, in: network)
-    for sweep in plan {
+    for (number, sweep) in plan.enumerated() {
       let slot = slots[sweep.parameter]
       let batches = min(allBatches, settings.batches(of: sweep, in: plan, slots))
       let cost = TensorCost(network: folded, slot: slot)
@@ -108,6 +108,7 @@ public struct CostModel: Hashable, Sendable {
       let perBatch = cost.upkeep(turns, order: order)
       let fewer = (0..<slot.count).count { turns.baseline($0) != .computed }
       let candidates = 3 * slot.count - fewer
+      let isEvaluated = settings.evaluations == .tensor || number == plan.count - 1
       let sharesCache = previous?.group == sweep.group && previous?.repetition == sweep.repetition
       let below = layers[..<cost.lone.plan.cachedValue].reduce(0, +)
       let memory = CPUMemory(
@@ -120,7 +121,8 @@ public struct CostModel: Hashable, Sendable {
           judging: candidates * settings.batchSize * cost.perImage,
           upkeep: perBatch * settings.batchSize,
           cache: sharesCache ? 0 : below * batches * settings.batchSize + statistics,
-          evaluation: statistics + forward * (validation > 0 ? validation : test),
+          evaluation: isEvaluated
+            ? statistics + forward * (validation > 0 ? validation : test) : 0,
           memory: memory.total
             + CPUMemory.statistics(folded, samples: min(statisticsSamples, train))))
       previous = sweep

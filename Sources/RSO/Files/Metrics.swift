@@ -11,8 +11,8 @@ package struct Metrics: Hashable, Sendable {
   package var split: EvaluatedSplit
   /// On `split`, per sample; `nil` if it is not finite.
   package var loss: Double?
-  /// On `split`.
-  package var accuracy: Double
+  /// On `split`; `nil` if the weights were not evaluated after this tensor.
+  package var accuracy: Double?
   /// The best accuracy on `split` so far; `nil` for the untrained network.
   package var bestAccuracy: Double?
   /// Samples in each mini-batch; `nil` for the untrained network, and in runs of versions that did not write it.
@@ -53,7 +53,7 @@ package struct Metrics: Hashable, Sendable {
   ///
   /// - Parameter earlier: what the run had done before; `nil` if that is not known.
   package init(
-    _ report: RandomSearch.SweepReport, bestAccuracy: Double, after earlier: Totals?,
+    _ report: RandomSearch.SweepReport, bestAccuracy: Double?, after earlier: Totals?,
     test: Checkpoint.Best.Result? = nil
   ) {
     cycle = report.cycle
@@ -61,8 +61,8 @@ package struct Metrics: Hashable, Sendable {
     keptShare = report.keptShare
     meanLoss = report.meanLoss.isFinite ? report.meanLoss : nil
     split = report.split
-    loss = report.evaluation.meanLoss.isFinite ? report.evaluation.meanLoss : nil
-    accuracy = report.evaluation.accuracy
+    loss = report.evaluation.flatMap { $0.meanLoss.isFinite ? $0.meanLoss : nil }
+    accuracy = report.evaluation?.accuracy
     self.bestAccuracy = bestAccuracy
     batch = report.batchSize
     sigma = report.deviation
@@ -81,7 +81,7 @@ package struct Metrics: Hashable, Sendable {
     let test = test.map { ",\"testLoss\":\(json($0.loss)),\"testAccuracy\":\($0.accuracy)" } ?? ""
     return """
       {"cycle":\(cycle),"parameter":\(name),"keptShare":\(json(keptShare)),\
-      "meanLoss":\(json(meanLoss)),"\(split)Loss":\(json(loss)),"\(split)Accuracy":\(accuracy),\
+      "meanLoss":\(json(meanLoss)),"\(split)Loss":\(json(loss)),"\(split)Accuracy":\(json(accuracy)),\
       "bestAccuracy":\(json(bestAccuracy)),"seconds":\(seconds),\
       "evaluationSeconds":\(evaluationSeconds),"batch":\(number(batch)),"sigma":\(json(sigma)),\
       "proposals":\(number(totals?.proposals)),"evaluations":\(number(totals?.evaluations)),\
@@ -107,14 +107,14 @@ extension Metrics: Decodable {
     if line.contains(.validationAccuracy) {
       split = .validation
       loss = try line.decodeIfPresent(Double.self, forKey: .validationLoss)
-      accuracy = try line.decode(Double.self, forKey: .validationAccuracy)
+      accuracy = try line.decodeIfPresent(Double.self, forKey: .validationAccuracy)
       test = try line.decodeIfPresent(Double.self, forKey: .testAccuracy).map {
         .init(accuracy: $0, loss: try line.decodeIfPresent(Double.self, forKey: .testLoss))
       }
     } else {
       split = .test
       loss = try line.decodeIfPresent(Double.self, forKey: .testLoss)
-      accuracy = try line.decode(Double.self, forKey: .testAccuracy)
+      accuracy = try line.decode(Double?.self, forKey: .testAccuracy)
     }
     batch = try line.decodeIfPresent(Int.self, forKey: .batch)
     sigma = try line.decodeIfPresent(Double.self, forKey: .sigma)

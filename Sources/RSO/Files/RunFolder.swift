@@ -27,7 +27,11 @@ package final class RunFolder {
   /// The metrics of the untrained network and of tensors finished before this program started.
   package let earlierMetrics: [Metrics]
   /// The last line of metrics; `nil` before the first.
-  package private(set) var last: Metrics?
+  package private(set) var last: Metrics? {
+    didSet { if last?.accuracy != nil { lastEvaluated = last } }
+  }
+  /// The last line of metrics with an evaluation.
+  package private(set) var lastEvaluated: Metrics?
   /// The number of cycles that the run had before it was given more; `nil` if it was not.
   package let earlierCycles: Int?
   private let metrics: AppendingFile
@@ -62,7 +66,7 @@ package final class RunFolder {
     self.checkpoint = checkpoint
     earlierMetrics = []
     earlierCycles = nil
-    last = untrained
+    (last, lastEvaluated) = (untrained, untrained)
     func file(_ name: String) -> URL { url.appendingPathComponent(name) }
     let made = try makeFolder(url)
     var written: [URL] = []
@@ -117,7 +121,7 @@ package final class RunFolder {
       file(Name.metrics),
       count: checkpoint.position.cycle * sweeps.count + checkpoint.position.sweep)
     earlierMetrics = lines
-    last = lines.last
+    (last, lastEvaluated) = (lines.last, lines.last { $0.accuracy != nil })
     let before = settings.cycles
     earlierCycles = cycles ?? 0 > before ? before : nil
     if let cycles, cycles > before {
@@ -147,7 +151,7 @@ package final class RunFolder {
 
   /// Writes the first line of metrics.
   package func record(untrained: Metrics) throws {
-    last = untrained
+    (last, lastEvaluated) = (untrained, untrained)
     try metrics.append(untrained.line)
     try metrics.synchronize()
   }
@@ -174,9 +178,9 @@ package final class RunFolder {
     _ report: RandomSearch.SweepReport, model: Model, position: RandomSearch.Position,
     ruleStates: [String: RuleState] = [:], test: Checkpoint.Best.Result? = nil
   ) throws {
-    let accuracy = report.evaluation.accuracy
-    let isBest = isBest(accuracy)
-    if isBest {
+    let accuracy = report.evaluation?.accuracy
+    let isBest = accuracy.map(isBest) ?? false
+    if isBest, let accuracy {
       checkpoint.best = .init(
         accuracy: accuracy, cycle: report.cycle, parameter: report.parameter,
         split: report.split == .test ? nil : report.split)
@@ -190,7 +194,7 @@ package final class RunFolder {
     // A run of a version that wrote no totals goes on without them.
     let earlier = last == nil ? Metrics.Totals() : last?.totals
     let line = Metrics(
-      report, bestAccuracy: checkpoint.best?.accuracy ?? accuracy, after: earlier, test: test)
+      report, bestAccuracy: checkpoint.best?.accuracy, after: earlier, test: test)
     last = line
     try metrics.append(line.line)
     try metrics.synchronize()

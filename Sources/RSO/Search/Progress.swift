@@ -49,12 +49,12 @@ extension RandomSearch {
     public var deviation: Double
     /// The number of proposals.
     public var proposals: Int
-    /// The number of losses computed: one for each candidate, except a held proposal's first, whose loss is known.
+    /// The number of losses computed; `Proposal.Baseline` says which losses are not.
     public var evaluations: Int
     /// The split that `evaluation` is on: validation if the data have one, else test.
     public var split: EvaluatedSplit
-    /// Loss and accuracy after the sweep.
-    public var evaluation: Evaluation
+    /// Loss and accuracy after the sweep; `nil` if `SearchSettings.evaluations` leaves it out.
+    public var evaluation: Evaluation?
     /// Seconds of the search, including the cache.
     public var seconds: Double
     /// Seconds of the evaluation, including running statistics.

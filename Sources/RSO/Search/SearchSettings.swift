@@ -35,6 +35,17 @@ public struct SearchSettings: Hashable, Codable, Sendable {
   /// others keep their bits. The draws for a parameter do not depend on the patterns. Not in the paper.
   public var only: [String]?
 
+  /// When the weights are evaluated. The paper's script does it after every tensor.
+  public var evaluations = EvaluationInterval.tensor
+
+  /// When the weights are evaluated.
+  public enum EvaluationInterval: String, CaseIterable, Codable, Sendable {
+    /// After every tensor.
+    case tensor
+    /// After the last tensor of a cycle. Saves time where mini-batches are small. Not in the paper.
+    case cycle
+  }
+
   /// A number of cycles with mini-batches of one size.
   public struct BatchStep: Hashable, Codable, Sendable {
     /// Samples that judge one proposal.
@@ -113,6 +124,8 @@ extension SearchSettings {
       try container.decodeIfPresent([BatchStep].self, forKey: .firstBatches) ?? firstBatches
     hold = try container.decodeIfPresent(Hold.self, forKey: .hold) ?? hold
     rule = try container.decodeIfPresent(Rule.self, forKey: .rule) ?? rule
+    evaluations =
+      try container.decodeIfPresent(EvaluationInterval.self, forKey: .evaluations) ?? evaluations
     round = try container.decodeIfPresent(Span.self, forKey: .round) ?? round
     firstRounds =
       try container.decodeIfPresent([RoundStep].self, forKey: .firstRounds) ?? firstRounds

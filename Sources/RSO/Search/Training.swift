@@ -2,7 +2,7 @@
 ///
 ///     let training = Training(try RandomSearch(network: network, data: data, settings: settings))
 ///     for try await event in training.events() {
-///       if case .swept(let report) = event { print(report.parameter, report.evaluation.accuracy) }
+///       if case .swept(let report) = event { print(report.parameter, report.meanLoss) }
 ///     }
 ///     try await training.model.write(to: file)
 ///

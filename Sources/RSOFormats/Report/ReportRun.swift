@@ -62,14 +62,17 @@ package struct ReportRun: Sendable {
   /// Seconds up to each of `points`; the evaluation of the untrained network does not count.
   var pointSeconds: [Double] { (record.untrained == nil ? [] : [0]) + seconds }
 
+  /// The last accuracy.
+  var accuracy: Double? { metrics.last { $0.accuracy != nil }?.accuracy }
+
   /// The lines of one tensor.
   func lines(of parameter: String) -> [Metrics] { metrics.filter { $0.parameter == parameter } }
 
   /// The error in per cent, 100 less the accuracy. No error at all counts as half an image, because a logarithmic axis
-  /// has no zero.
+  /// has no zero. NaN if there was no evaluation.
   func error(_ line: Metrics) -> Double {
     let count = Double((data.validation ?? data.test).count)
-    return 100 * max(1 - line.accuracy, 0.5 / count)
+    return line.accuracy.map { 100 * max(1 - $0, 0.5 / count) } ?? .nan
   }
 
   /// Seconds from the start of the run to the end of each tensor.

@@ -94,7 +94,7 @@ extension Report {
         let seconds = run.metrics.filter { $0.cycle == line.cycle }
           .reduce(0) { $0 + $1.seconds + $1.evaluationSeconds }
         return [
-          "\(line.cycle + 1)", percentage(line.accuracy),
+          "\(line.cycle + 1)", line.accuracy.map { percentage($0) } ?? "–",
           line.bestAccuracy.map { percentage($0) } ?? "–",
           line.loss.map { decimal($0, 4) } ?? "–", clock(seconds),
         ]
@@ -115,7 +115,7 @@ extension Report {
       let rows = run.metrics.map { line in
         [
           "\(line.cycle + 1)", line.parameter ?? "–", text(line.keptShare), text(line.meanLoss),
-          text(line.loss), "\(line.accuracy)", text(line.bestAccuracy), "\(line.seconds)",
+          text(line.loss), text(line.accuracy), text(line.bestAccuracy), "\(line.seconds)",
           "\(line.evaluationSeconds)",
         ]
       }

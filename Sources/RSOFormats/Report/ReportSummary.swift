@@ -88,6 +88,7 @@ extension Report {
       ("rule", { "\($0.settings.rule)" }),
       ("weights decided together", { $0.settings.roundWords }),
       ("annealing", { "\($0.settings.anneal)" }),
+      ("evaluated after every", { $0.settings.evaluations.rawValue }),
       ("weight decay", { "\($0.settings.weightDecay)" }),
       ("σ times", { "\($0.settings.deviationScale)" }),
       ("seed", { "\($0.settings.seed)" }),
@@ -117,7 +118,7 @@ extension Report {
     let isValidated = runs.contains { $0.split == .validation }
     var columns: [Row] = [
       ("run", { $0.name }),
-      ("\(evaluated) accuracy", { $0.metrics.last.map { percentage($0.accuracy) } ?? "–" }),
+      ("\(evaluated) accuracy", { $0.accuracy.map { percentage($0) } ?? "–" }),
       ("best", { $0.record.checkpoint.best.map { percentage($0.accuracy) } ?? "–" }),
       (
         "best after",
@@ -158,7 +159,7 @@ extension Report {
       ["runs", "\(evaluated) accuracy", "best"] + (isValidated ? ["test accuracy of the best"] : [])
     let rows = groups.map { curve in
       [
-        curve.name, spread(curve) { $0.metrics.last?.accuracy },
+        curve.name, spread(curve) { $0.accuracy },
         spread(curve) { $0.record.checkpoint.best?.accuracy },
       ] + (isValidated ? [spread(curve) { $0.record.checkpoint.best?.test?.accuracy }] : [])
     }
