@@ -23,6 +23,7 @@ let package = Package(
       name: "CZlib", pkgConfig: "zlib",
       providers: [.apt(["zlib1g-dev"]), .yum(["zlib-devel"]), .brew(["zlib"])]),
     .target(name: "CRSO", cSettings: cSettings),
+    .target(name: "CPNG", cSettings: cSettings),
     .target(
       name: "RSO",
       dependencies: ["CRSO", "CZlib"],
@@ -31,7 +32,7 @@ let package = Package(
     .target(
       name: "RSOFormats",
       dependencies: [
-        "RSO", "CZlib",
+        "RSO", "CPNG", "CZlib",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       exclude: ["Protobuf/onnx.proto", "Protobuf/event.proto"],

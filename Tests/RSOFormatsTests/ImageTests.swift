@@ -39,9 +39,7 @@ struct ImageTests {
     let coloured = try Image(decoding: Array(grey), channels: 3, name: "p")
     #expect(coloured.pixels == [0, 100, 255, 7, 0, 100, 255, 7, 0, 100, 255, 7])
     let red = try PNG.encode([255, 0, 0, 255, 255, 255], width: 2, height: 1, channels: 3)
-    let found = try Image(decoding: Array(red), channels: 1, name: "p").pixels
-    #expect(found[1] == 255)
-    #expect((40..<140).contains(found[0]))
+    #expect(try Image(decoding: Array(red), channels: 1, name: "p").pixels == [76, 255])
   }
 
   /// A JPEG of 16×8 pixels, the left half black and the right half white, made with libjpeg.

@@ -28,8 +28,11 @@ enum PNG {
   /// Length, type, content, and the checksum of the last two.
   private static func append(_ type: String, _ content: [UInt8], to file: inout Data) {
     let body = Array(type.utf8) + content
-    file += word(content.count) + body
-    file += word(Int(body.withUnsafeBufferPointer { crc32(0, $0.baseAddress, uInt($0.count)) }))
+    file += word(content.count) + body + checksum(body)
+  }
+
+  static func checksum(_ body: [UInt8]) -> [UInt8] {
+    word(Int(body.withUnsafeBufferPointer { crc32(0, $0.baseAddress, uInt($0.count)) }))
   }
 
   private static func word(_ value: Int) -> [UInt8] {

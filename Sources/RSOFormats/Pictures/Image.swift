@@ -17,18 +17,6 @@ public struct Image: Hashable, Sendable {
     self.shape = shape
   }
 
-  /// An image from `[height][width][channels]`, the order in image files.
-  init(interleaved bytes: [UInt8], shape: Shape) throws {
-    let (channels, area) = (shape.channels, shape.area)
-    var pixels = [UInt8](repeating: 0, count: bytes.count)
-    for index in 0..<area {
-      for channel in 0..<channels {
-        pixels[channel * area + index] = bytes[index * channels + channel]
-      }
-    }
-    try self.init(pixels: pixels, shape: shape)
-  }
-
   /// The same picture in another size.
   ///
   /// Every new pixel is a mean of the pixels around it, weighted by a triangle two pixels wide, measured in the
