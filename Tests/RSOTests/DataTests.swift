@@ -294,6 +294,19 @@ struct IDXTests {
     }
   }
 
+  @Test func channelsDoNotComeLast() throws {
+    try withFolder { folder in
+      try folder.write(
+        "train-images-idx3-ubyte",
+        idx(2052, [1, 8, 6, 3], [UInt8](repeating: 0, count: 144)))
+      #expect(
+        folder.error() == "train-images-idx3-ubyte: expected images [N, C, H, W], found the shape "
+          + "[1, 8, 6, 3], which is [N, H, W, C] (convert it: write the channels before rows and "
+          + "columns; if they are images of 8 channels and 6×3 pixels, turn them: write them as 3 rows)"
+      )
+    }
+  }
+
   @Test func saysThatAGzipNameIsNoGzip() throws {
     try withFolder { folder in
       try folder.remove("train-images-idx3-ubyte")

@@ -74,7 +74,14 @@ struct ModelTests {
       { $0.metadata["format_version"] = "2" }
     ),
     ("m: expected 'mean' in its metadata, found none", { $0.metadata["mean"] = nil }),
-    ("m: expected a mean of 2 channels, found [0.5]", { $0.metadata["mean"] = "[0.5]" }),
+    (
+      "m: expected a mean of 2 channels, as 32-bit floats, found [0.5]",
+      { $0.metadata["mean"] = "[0.5]" }
+    ),
+    (
+      "m: expected a mean of 2 channels, as 32-bit floats, found [0.5, 1e+300]",
+      { $0.metadata["mean"] = "[0.5, 1e300]" }
+    ),
     (
       "m: expected 4 classes as its network has, found 5", { $0.metadata["classes"] = "5" }
     ),

@@ -136,11 +136,11 @@ import Testing
     (
       #"{"name": "a", "type": "flatten"}, "#
         + #"{"name": "b", "type": "linear", "features": 2, "proposalDeviation": 0}"#,
-      "net.json, layer b: expected proposalDeviation above 0, found 0.0"
+      "net.json, layer b: expected proposalDeviation above 0 that a 32-bit float can hold, found 0.0"
     ),
     (
       #"{"name": "a", "type": "conv2d", "channels": 1, "kernel": 1, "initialDeviation": -1}"#,
-      "net.json, layer a: expected initialDeviation above 0, found -1.0"
+      "net.json, layer a: expected initialDeviation above 0 that a 32-bit float can hold, found -1.0"
     ),
     (
       #"{"name": "a", "type": "linear", "features": 2}"#,

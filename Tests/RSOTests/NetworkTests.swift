@@ -143,11 +143,11 @@ import Testing
       ),
       (
         ending(.batchNorm("a", epsilon: 0)),
-        "a: expected an epsilon above 0, found 0.0"
+        "a: expected an epsilon above 0 that a 32-bit float can hold, found 0.0"
       ),
       (
         ending(.batchNorm("a", epsilon: .infinity)),
-        "a: expected an epsilon above 0, found inf"
+        "a: expected an epsilon above 0 that a 32-bit float can hold, found inf"
       ),
       (
         { try Network(input: image, nodes: []) },

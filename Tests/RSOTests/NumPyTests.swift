@@ -121,7 +121,14 @@ struct NumPyTests {
     (
       "train_images.npy", npy("|u1", "3, 8, 8, 3", []),
       "expected images [N, C, H, W], found the shape [3, 8, 8, 3], which is [N, H, W, C] "
-        + "(convert it: images.transpose(0, 3, 1, 2).copy())"
+        + "(convert it: images.transpose(0, 3, 1, 2).copy(); if they are images of 8 channels and "
+        + "8×3 pixels, turn them: images.transpose(0, 1, 3, 2).copy())"
+    ),
+    (
+      "train_images.npy", npy("|u1", "3, 64, 32, 4", []),
+      "expected images [N, C, H, W], found the shape [3, 64, 32, 4], which is [N, H, W, C] "
+        + "(convert it: images.transpose(0, 3, 1, 2).copy(); if they are images of 64 channels and "
+        + "32×4 pixels, turn them: images.transpose(0, 1, 3, 2).copy())"
     ),
     (
       "train_images.npy", npy("|u1", "0, 2, 2", []), "expected dimensions above zero, found 0"
@@ -136,7 +143,7 @@ struct NumPyTests {
     ),
     (
       "train_images.npy", npy("|u1", "3, 2, 2", [], version: 1).replacing(6, by: 4),
-      "expected an .npy file of version 1 to 3, found version 4"
+      "expected an .npy file of version 1.0, 2.0 or 3.0, found version 4.0"
     ),
     (
       "train_images.npy", Data("PK\u{3}\u{4} and more".utf8),
@@ -185,6 +192,64 @@ struct NumPyTests {
     let (name, data, problem) = Self.refused[index]
     try withFolder([name: data]) { folder in
       #expect(errorText { _ = try Dataset.folder(folder) } == "\(name): \(problem)")
+    }
+  }
+
+  /// Headers and NumPy 2.4's verdict on them. `Tests/Independent/headers.py` asks it about many more.
+  static let headers: [(String, isRead: Bool)] = [
+    (#"{"descr": "|u1", "fortran_order": False, "shape": (3, 2, 2)}"#, true),
+    ("{'shape':(3,2,2),'fortran_order':False,'descr':'<u1'}", true),
+    ("{'descr': 'uint8', 'fortran_order': False, 'shape': (3, 2, 2), }", true),
+    ("{'descr': u'|u1', 'fortran_order': False, 'shape': (3L, 2L, 2L), }", true),
+    ("{'descr': '>u1',\n'fortran_order': False,\n'shape': ((3), 2, 2), }  # comment", true),
+    ("{'shape': (9,), 'descr': '|u1', 'fortran_order': False, 'shape': (3, 2, 2)}", true),
+    ("garbage 'descr': '|u1' 'fortran_order': False 'shape': (3, 2, 2)", false),
+    ("{'descr': '|u1', 'fortran_order': False, 'shape': (3, 2, 2)", false),
+    ("{'descr': '|u1', 'fortran_order': False, 'shape': (3, 2, 2)}}", false),
+    ("{'descr': '|u1', 'fortran_order': False, 'shape': [3, 2, 2]}", false),
+    ("{'descr': '|u1', 'fortran_order': False, 'shape': 12}", false),
+    ("{'descr': '|u1', 'fortran_order': False, 'shape': (03, 2, 2)}", false),
+    ("{'descr': '|u1', 'fortran_order': False, 'shape': (3, 2, 2.0)}", false),
+    ("{'descr': '|u1', 'fortran_order': 0, 'shape': (3, 2, 2)}", false),
+    ("{'descr': '|u1', 'fortran_order': False, 'shape': (3, 2, 2), 'more': 1}", false),
+    ("{'descr': '|u1', 'fortran_order': False}", false),
+    (
+      "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 2, 2)}"
+        + String(repeating: " ", count: 9950), false
+    ),
+    ("", false),
+  ]
+
+  @Test(arguments: headers.indices)
+  func takesNumPysVerdict(index: Int) throws {
+    let (header, isRead) = Self.headers[index]
+    let count = header.utf8.count
+    let file = Data(
+      [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(count & 255), UInt8(count >> 8)]
+        + Array(header.utf8) + Array(0..<12))
+    try withFolder(["train_images.npy": file]) { folder in
+      let text = errorText { _ = try Dataset.folder(folder) }
+      #expect((text == nil) == isRead, "\(text ?? "read")")
+      #expect(text?.hasPrefix("train_images.npy: expected a") ?? true)
+    }
+  }
+
+  /// Python 3 has no `3L`; version 3 is Python 3's.
+  @Test func longIntegersAreOfPython2() throws {
+    try withFolder(["train_images.npy": npy("|u1", "3L, 2, 2", Array(0..<12), version: 2)]) {
+      let count = try Dataset.folder($0).train.count
+      #expect(count == 3)
+    }
+    try withFolder(["train_images.npy": npy("|u1", "3L, 2, 2", Array(0..<12), version: 3)]) {
+      folder in
+      #expect(errorText { _ = try Dataset.folder(folder) } != nil)
+    }
+    let minor = npy("|u1", "3, 2, 2", Array(0..<12)).replacing(7, by: 1)
+    try withFolder(["train_images.npy": minor]) { folder in
+      #expect(
+        errorText { _ = try Dataset.folder(folder) }
+          == "train_images.npy: expected an .npy file of version 1.0, 2.0 or 3.0, found version 1.1"
+      )
     }
   }
 

@@ -56,7 +56,31 @@ private let damagedFiles: [(Data, String)] = {
   add(
     #"{"w":{"dtype":"F32","shape":[],"data_offsets":[0,4,8]}}"#, values: 4,
     "no valid w: data_offsets in its header")
-  add("{\"w\":\(f32("[1.5]", 0, 4))}", values: 4, notJSON)
+  for number in ["1.5", "1.0", "1e0", "-0", "true", "99999999999999999999"] {
+    add("{\"w\":\(f32("[\(number)]", 0, 4))}", values: 4, "no valid w: shape in its header")
+  }
+  let w = f32("[]", 0, 4)
+  for header in [
+    "{\"w\":\(w),}", "{\"w\":\(w)}x", "{'w':\(w)}", "{\"w\":\(f32("[01]", 0, 4))}",
+    "{\"a\tb\":\(w)}", "{\"\\ud800\":\(w)}", "{\"\\x41\":\(w)}", "\u{feff}{\"w\":\(w)}",
+    "{\"w\":" + String(repeating: "[", count: 200) + String(repeating: "]", count: 200) + "}",
+  ] {
+    add(header, values: 4, notJSON)
+  }
+  func twice(_ name: String) -> String {
+    "expected every name once in its header, found \(name) twice "
+      + "(write it again with the safetensors library)"
+  }
+  add("{\"w\":\(w),\"v\":\(f32("[]", 4, 8)),\"w\":\(f32("[]", 8, 12))}", values: 12, twice("w"))
+  add("{\"w\":\(w),\"\\u0077\":\(w)}", values: 4, twice("w"))
+  add("{\"__metadata__\":null,\"__metadata__\":{},\"w\":\(w)}", values: 4, twice("__metadata__"))
+  add("{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}", twice("a"))
+  add(
+    "{\"w\":{\"dtype\":\"F32\",\"shape\":[],\"shape\":[],\"data_offsets\":[0,4]}}", values: 4,
+    "no valid w: shape in its header")
+  add(
+    "{\"w\":\(w.replacingOccurrences(of: "F32", with: "F33"))}", values: 4,
+    "no valid w: dtype in its header")
   add(
     #"{"w":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}"#, values: 4,
     "expected w of dtype F32, found BF16 (convert it to 32-bit floats)")
@@ -132,6 +156,29 @@ struct SafeTensorsTests {
       + #""b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}  "#
     let read = try SafeTensors(data: file(header: header, values: 8), name: "f")
     #expect(read.tensors.map(\.name) == ["b", "a"])
+  }
+
+  /// What the safetensors library reads, too.
+  @Test(arguments: [
+    "{\"__metadata__\":null,\"\\ud83d\\ude00\":\(f32("[]", 0, 4))}",
+    " \n\t{ \"😀\" : \(f32("[ 1 ]", 0, 4)) }\r\n",
+    "{\"😀\":\(f32("[1],\"more\":[{},null,-1.5e+3,\"\"]", 0, 4))}",
+  ])
+  func readsOtherWriters(header: String) throws {
+    let read = try SafeTensors(data: file(header: header, values: 4), name: "f")
+    #expect(read.tensors.map(\.name) == ["😀"] && read.metadata.isEmpty)
+  }
+
+  /// Also a tensor that is left out must fill its place.
+  @Test func checksWhatItSkips() throws {
+    func read(_ shape: String) throws -> SafeTensors {
+      let header = "{\"n\":{\"dtype\":\"I64\",\"shape\":\(shape),\"data_offsets\":[0,8]}}"
+      return try SafeTensors(data: file(header: header, values: 8), name: "f") { $0 == "n" }
+    }
+    #expect(try read("[]").tensors.isEmpty)
+    #expect(
+      errorText { _ = try read("[2]") }
+        == "f: expected the values of n to fill shape [2], found 8 bytes")
   }
 
   @Test func namesWhatIsNotFinite() {

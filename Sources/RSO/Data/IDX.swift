@@ -27,7 +27,7 @@ package enum IDX {
     let (header, images) = try array(readFile(imagesURL), name: names.images, magic: expected)
     let (_, labels) = try array(readFile(labelsURL), name: names.labels, magic: labelsMagic)
     return try Split(
-      images: images, labels: labels.map(Int32.init), shape: header.imageShape, names: names)
+      images: images, labels: labels.map(Int32.init), shape: header.imageShape(), names: names)
   }
 
   /// Whether a file's first bytes, once inflated, could be those of an IDX file.
@@ -106,8 +106,13 @@ extension IDX {
     private var sizes: String { dimensions.map(String.init).joined(separator: "×") }
 
     /// The shape of one image.
-    var imageShape: Shape {
-      Shape(
+    ///
+    /// - Throws: `RSOError` if the channels seem to come last.
+    func imageShape() throws -> Shape {
+      try checkChannelOrder(
+        dimensions, name: name, toChannelFirst: "write the channels before rows and columns",
+        toRow: "write them as \(dimensions.last ?? 1) rows")
+      return Shape(
         channels: dimensions.count == 4 ? dimensions[1] : 1,
         height: dimensions[dimensions.count - 2], width: dimensions[dimensions.count - 1])
     }

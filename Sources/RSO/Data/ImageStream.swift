@@ -91,7 +91,7 @@ package final class ImageStream {
     } else if IDX.isPossible(head) {
       let header = try IDX.Header(name: name, magic: IDX.grayImagesMagic, read: reader.read)
       isFloat = false
-      (shape, length, count) = (header.imageShape, 1, header.dimensions[0])
+      (shape, length, count) = (try header.imageShape(), 1, header.dimensions[0])
       format = .idx(header)
     } else {
       return nil

@@ -30,8 +30,10 @@ enum NumPy {
   /// A file's description of its elements.
   struct Header {
     let name: String
-    /// NumPy's name for the element type, such as `<f4`.
+    /// The element type as the file writes it, such as `<f4`.
     let type: String
+    /// The kind and the bytes of an element, such as `f4`.
+    let kind: String
     let shape: [Int]
   }
 
@@ -52,13 +54,9 @@ extension NumPy.Header {
         name, "expected images [N, H, W] or [N, C, H, W], found the shape \(shape)",
         hint: "convert it: images.reshape(-1, channels, height, width)")
     }
-    let isChannelLast =
-      shape.count == 4 && shape[1] == shape[2] && shape[1] > 4 && (1...4).contains(shape[3])
-    guard !isChannelLast else {
-      throw RSOError(
-        name, "expected images [N, C, H, W], found the shape \(shape), which is [N, H, W, C]",
-        hint: "convert it: images.transpose(0, 3, 1, 2).copy()")
-    }
+    try checkChannelOrder(
+      shape, name: name, toChannelFirst: "images.transpose(0, 3, 1, 2).copy()",
+      toRow: "images.transpose(0, 1, 3, 2).copy()")
     return Shape(
       channels: shape.count == 4 ? shape[1] : 1, height: shape[shape.count - 2],
       width: shape[shape.count - 1])
@@ -66,9 +64,9 @@ extension NumPy.Header {
 
   /// The number of bytes in a pixel.
   func pixelSize() throws -> Int {
-    switch type {
-    case "|u1": return 1
-    case "<f4": return 4
+    switch kind {
+    case "u1": return 1
+    case "f4": return 4
     default:
       throw RSOError(
         name, "expected uint8 or float32, found the type '\(type)'",
@@ -126,8 +124,8 @@ extension NumPy.Array {
 
   fileprivate func labels() throws -> [Int32] {
     let (name, type, shape) = (header.name, header.type, header.shape)
-    let isSigned = type.dropFirst().first == "i"
-    guard isSigned || type.dropFirst().first == "u", let size = Int(type.dropFirst(2)),
+    let isSigned = header.kind.first == "i"
+    guard isSigned || header.kind.first == "u", let size = Int(header.kind.dropFirst()),
       [1, 2, 4, 8].contains(size)
     else {
       throw RSOError(
@@ -172,69 +170,5 @@ extension NumPy.Array {
       return Swift.Array(rest.prefix(count))
     }
     bytes = Swift.Array(rest)
-  }
-}
-
-extension NumPy.Header {
-  /// - Parameter read: returns the next bytes of the file; fewer at the end.
-  /// - Throws: `RSOError` naming the file and what is wrong with it.
-  init(name: String, read: (_ count: Int) throws -> [UInt8]) throws {
-    // Version 1 has a 16-bit header length, versions 2 and 3 a 32-bit one.
-    let head = try read(12)
-    guard NumPy.isPossible(head) else {
-      throw RSOError(
-        name, "expected an .npy file, found something else",
-        hint: head.starts(with: "PK".utf8) ? "an .npz file? save each array with np.save" : nil)
-    }
-    guard head.count == 12 else {
-      throw RSOError(name, "expected a header, found a file of \(head.count) bytes")
-    }
-    guard (1...3).contains(head[6]) else {
-      throw RSOError(name, "expected an .npy file of version 1 to 3, found version \(head[6])")
-    }
-    let start = head[6] == 1 ? 10 : 12
-    let length = head[8..<start].reversed().reduce(0) { $0 << 8 | Int($1) }
-    // A header of 4 GiB cannot be genuine: read at most 1 MiB.
-    let rest = try read(min(max(length - (12 - start), 0), 1 << 20))
-    let text = head[start...] + rest
-    guard text.count >= length else {
-      throw RSOError(
-        name, "expected a header of \(length) bytes, found \(text.count)",
-        hint: "it was cut short")
-    }
-    let header = String(decoding: text.prefix(length), as: UTF8.self)
-    func field(_ pattern: Regex<(Substring, Substring)>) throws -> Substring {
-      guard let match = header.firstMatch(of: pattern) else {
-        throw RSOError(
-          name,
-          "expected a header with one element type, an order and a shape, found "
-            + header.trimmingCharacters(in: .whitespacesAndNewlines),
-          hint: "convert it: array.astype('float32')")
-      }
-      return match.1
-    }
-    let type = String(try field(/'descr': *'([^']+)'/))
-    let isFortran = try field(/'fortran_order': *(True|False)/) == "True"
-    let shape = try field(/'shape': *\(([0-9, ]*)\)/).split(separator: ",")
-      .map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
-      .map { size in
-        guard let size = Int(size), size > 0 else {
-          throw RSOError(name, "expected dimensions above zero, found \(size)")
-        }
-        return size
-      }
-    guard type.first != ">" else {
-      throw RSOError(
-        name, "expected little-endian values, found the big-endian type '\(type)'",
-        hint: "convert it: array.astype('<\(type.dropFirst())')")
-    }
-    guard !isFortran || shape.count == 1 else {
-      throw RSOError(
-        name, "expected C order, found Fortran order",
-        hint: "convert it: np.ascontiguousarray(array)")
-    }
-    self.name = name
-    self.type = type
-    self.shape = shape
   }
 }

@@ -146,9 +146,10 @@ extension Model {
     let network = try Network(
       json: Data(metadata[Key.network, default: ""].utf8), name: "\(file), network")
     let mean: [Double] = try decodeJSON(metadata[Key.mean], Key.mean, file)
-    guard mean.count == network.input.channels, mean.allSatisfy(\.isFinite) else {
+    guard mean.count == network.input.channels, mean.allSatisfy({ Float($0).isFinite }) else {
       throw RSOError(
-        file, "expected a mean of \(network.input.channels) channels, found \(mean)")
+        file,
+        "expected a mean of \(network.input.channels) channels, as 32-bit floats, found \(mean)")
     }
     guard metadata[Key.classes] == "\(network.classes)" else {
       throw RSOError(

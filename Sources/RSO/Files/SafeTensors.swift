@@ -166,17 +166,17 @@ extension SafeTensors {
             + "of all values, found data_offsets \(entry.offsets)")
       }
       let end = entry.offsets[1]
-      if skips(tensor) {
-        offset = end
-        continue
-      }
-      guard let count = product(of: entry.shape + [4]), count == end - offset else {
+      guard entry.isFilled else {
         throw RSOError(
           name,
           "expected the values of \(tensor) to fill shape \(entry.shape), "
             + "found \(end - offset) bytes")
       }
-      let bytes = body.dropFirst(offset).prefix(count)
+      if skips(tensor) {
+        offset = end
+        continue
+      }
+      let bytes = body.dropFirst(offset).prefix(end - offset)
       tensors.append((tensor, Tensor(shape: entry.shape, values: floats(bytes))))
       offset = end
     }
@@ -198,48 +198,70 @@ private func floats(_ bytes: Data) -> [Float] {
   }
 }
 
-private struct Header: Decodable {
-  struct Entry: Decodable {
+private struct Header {
+  struct Entry {
     let dtype: String
     let shape: [Int]
     /// The first byte and the one after the last, counted from the first byte of the values.
     let offsets: [Int]
 
-    enum CodingKeys: String, CodingKey {
-      case dtype, shape
-      case offsets = "data_offsets"
-    }
-
-    init(from decoder: any Decoder) throws {
-      let values = try decoder.container(keyedBy: CodingKeys.self)
-      dtype = try values.decode(String.self, forKey: .dtype)
-      shape = try values.decode([Int].self, forKey: .shape)
-      offsets = try values.decode([Int].self, forKey: .offsets)
-      guard offsets.count == 2 else {
-        throw DecodingError.dataCorruptedError(
-          forKey: .offsets, in: values, debugDescription: "not two offsets")
+    /// - Throws: `RSOError` naming the tensor and the part of it that is wrong.
+    init(_ json: HeaderJSON, tensor: String, file: String) throws {
+      guard case .object(let pairs) = json else { throw Header.invalid([tensor], file) }
+      func part(_ name: String) throws -> HeaderJSON {
+        let found = pairs.filter { $0.key == name }
+        guard found.count == 1 else { throw Header.invalid([tensor, name], file) }
+        return found[0].value
       }
+      func integers(_ name: String) throws -> [Int] {
+        guard case .array(let values) = try part(name), case let numbers = values.map(\.integer),
+          !numbers.contains(nil)
+        else { throw Header.invalid([tensor, name], file) }
+        return numbers.compactMap { $0 }
+      }
+      guard case .string(let dtype) = try part("dtype"), Header.bits[dtype] != nil else {
+        throw Header.invalid([tensor, "dtype"], file)
+      }
+      self.dtype = dtype
+      shape = try integers("shape")
+      offsets = try integers("data_offsets")
+      guard offsets.count == 2 else { throw Header.invalid([tensor, "data_offsets"], file) }
+    }
+
+    /// Whether the values between the offsets are as many as the shape has.
+    var isFilled: Bool {
+      guard let bits = Header.bits[dtype], let needed = product(of: shape + [bits]) else {
+        return false
+      }
+      return product(of: [offsets[1] - offsets[0], 8]) == needed
     }
   }
 
-  struct Key: CodingKey {
-    let stringValue: String
-    var intValue: Int? { nil }
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
-  }
+  /// The types of the format, and the bits of a value.
+  private static let bits = [
+    "BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8,
+    "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
+    "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64,
+  ]
 
   var metadata: [String: String] = [:]
   /// In the order of their values.
   var entries: [(name: String, entry: Entry)] = []
 
-  init(from decoder: any Decoder) throws {
-    let values = try decoder.container(keyedBy: Key.self)
-    for key in values.allKeys {
-      if key.stringValue == "__metadata__" {
-        metadata = try values.decode([String: String].self, forKey: key)
+  /// - Throws: `RSOError` naming the file and what is wrong with its header.
+  init(json: Data, name: String) throws {
+    guard case .object(let pairs)? = try? HeaderJSON(json) else {
+      throw RSOError(
+        name,
+        "expected a JSON header with dtype, shape and data_offsets of each tensor, "
+          + "found something else", hint: "not a safetensors file?")
+    }
+    try Self.requireOnce(pairs.map(\.key), name)
+    for pair in pairs {
+      if pair.key == "__metadata__" {
+        metadata = try Self.metadata(pair.value, name)
       } else {
-        entries.append((key.stringValue, try values.decode(Entry.self, forKey: key)))
+        entries.append((pair.key, try Entry(pair.value, tensor: pair.key, file: name)))
       }
     }
     entries.sort {
@@ -248,26 +270,31 @@ private struct Header: Decodable {
     }
   }
 
-  init(json: Data, name: String) throws {
-    do {
-      self = try JSONDecoder().decode(Header.self, from: json)
-    } catch let error as DecodingError {
-      var path: [any CodingKey] =
-        switch error {
-        case .typeMismatch(_, let context), .valueNotFound(_, let context),
-          .dataCorrupted(let context):
-          context.codingPath
-        case .keyNotFound(let key, let context): context.codingPath + [key]
-        @unknown default: []
-        }
-      path = path.filter { $0.intValue == nil }
-      throw path.isEmpty
-        ? RSOError(
-          name,
-          "expected a JSON header with dtype, shape and data_offsets of each tensor, "
-            + "found something else", hint: "not a safetensors file?")
-        : RSOError(
-          name, "no valid \(path.map(\.stringValue).joined(separator: ": ")) in its header")
+  /// The text entries; `null` stands for none.
+  private static func metadata(_ json: HeaderJSON, _ file: String) throws -> [String: String] {
+    let key = "__metadata__"
+    if case .null = json { return [:] }
+    guard case .object(let pairs) = json else { throw invalid([key], file) }
+    try requireOnce(pairs.map(\.key), file)
+    var metadata: [String: String] = [:]
+    for pair in pairs {
+      guard case .string(let text) = pair.value else { throw invalid([key, pair.key], file) }
+      metadata[pair.key] = text
     }
+    return metadata
+  }
+
+  /// The format has every name once: readers would differ in which of two they take.
+  private static func requireOnce(_ names: [String], _ file: String) throws {
+    var seen: Set<String> = []
+    if let name = names.first(where: { !seen.insert($0).inserted }) {
+      throw RSOError(
+        file, "expected every name once in its header, found \(name) twice",
+        hint: "write it again with the safetensors library")
+    }
+  }
+
+  private static func invalid(_ path: [String], _ file: String) -> RSOError {
+    RSOError(file, "no valid \(path.joined(separator: ": ")) in its header")
   }
 }

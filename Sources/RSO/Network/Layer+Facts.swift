@@ -58,8 +58,9 @@ extension Layer {
       guard 2 * padding <= kernel else { throw Self.tooMuchPadding(name, kernel, padding) }
       return try window.output(of: input, channels: input.channels, name: name)
     case .batchNorm(let epsilon):
-      guard epsilon > 0, epsilon.isFinite else {
-        throw RSOError(name, "expected an epsilon above 0, found \(epsilon)")
+      guard Float(epsilon) > 0, Float(epsilon).isFinite else {
+        throw RSOError(
+          name, "expected an epsilon above 0 that a 32-bit float can hold, found \(epsilon)")
       }
       return input
     case .globalMaxPool, .globalAveragePool: return Shape(channels: input.channels)

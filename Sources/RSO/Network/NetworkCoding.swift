@@ -80,8 +80,10 @@ extension Network.Node: Codable {
     _ container: KeyedDecodingContainer<Layer.Key>, _ key: Layer.Key, _ name: String
   ) throws -> Double? {
     guard let value = try container.decodeIfPresent(Double.self, forKey: key) else { return nil }
-    guard value > 0, value.isFinite else {
-      throw RSOError(name, "expected \(key.rawValue) above 0, found \(value)")
+    guard Float(value) > 0, Float(value).isFinite else {
+      throw RSOError(
+        name,
+        "expected \(key.rawValue) above 0 that a 32-bit float can hold, found \(value)")
     }
     return value
   }
