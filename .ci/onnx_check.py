@@ -24,6 +24,8 @@ def random_network(rng):
 
     def add(**layer):
         layer["name"] = f"{layer['type']}{len(layers)}"
+        if layers and rng.random() < 0.2:  # The name of a tensor of the layer before, if that has one.
+            layer["name"] = layers[-1]["name"] + rng.choice([".weight", ".bias", ".running_mean"])
         layers.append(layer)
         return layer["name"]
 

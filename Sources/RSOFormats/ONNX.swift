@@ -59,10 +59,13 @@ private struct ONNXBuilder {
   private(set) var graph = ONNXGraph()
   /// For every value of the network, the name of its tensor and whether it is `[N, C]` rather than `[N, C, H, W]`.
   private var values: [(name: String, isFlat: Bool)] = []
+  /// The names that are not free for a layer's output.
+  private let taken: Set<String>
 
   init(_ model: Model) {
     self.model = model
     network = model.network
+    taken = Set([Model.ONNXName.input, Model.ONNXName.output] + model.tensorNames)
   }
 
   mutating func build() {
@@ -102,7 +105,7 @@ private struct ONNXBuilder {
 
   private mutating func append(_ index: Int) {
     let layer = network.nodes[index].layer
-    let name = Self.output(network.nodes[index].name)
+    let name = output(network.nodes[index].name)
     let inputs = network.inputs[index]
     var isFlat = values[inputs[0]].isFlat
     switch layer {
@@ -223,10 +226,9 @@ private struct ONNXBuilder {
     case integer = 7
   }
 
-  /// The output of the node called `name`. A layer may have the same name as the graph's output.
-  private static func output(_ name: String) -> String {
-    name == Model.ONNXName.output ? "\(name):layer" : name
-  }
+  /// The output of the layer called `name`, which may also be the name of the graph's output or of another layer's
+  /// tensor. No layer's name has a colon.
+  private func output(_ name: String) -> String { taken.contains(name) ? "\(name):layer" : name }
 
   private mutating func node(
     _ type: String, _ inputs: [String], _ name: String, _ attributes: [ONNXAttribute] = []

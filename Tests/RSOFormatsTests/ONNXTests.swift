@@ -54,7 +54,11 @@ struct ONNXTests {
     #expect(
       graph.input.map(\.name) == ["input"] && dimensions(graph.input[0]) == ["N", "1", "8", "6"])
     #expect(graph.output.map(\.name) == ["logits"] && dimensions(graph.output[0]) == ["N", "5"])
-    // Every tensor is made once and before it is read.
+    Self.checkNames(graph)
+  }
+
+  /// Every tensor is made once and before it is read.
+  private static func checkNames(_ graph: ONNXGraph) {
     var made = Set(graph.initializer.map(\.name) + ["input"])
     #expect(made.count == graph.initializer.count + 1)
     for node in graph.node {
@@ -62,6 +66,27 @@ struct ONNXTests {
       for output in node.output { #expect(made.insert(output).inserted, "\(output) is made twice") }
     }
     #expect(made.contains("logits"))
+  }
+
+  /// A layer may be called as another one's tensor is.
+  @Test func layersNamedAsTensors() throws {
+    let network = try Network(input: Shape(channels: 1, height: 8, width: 6)) {
+      Node.conv2d("conv", channels: 3, kernel: 3, bias: true)
+      Node.batchNorm("bn")
+      Node.relu("conv.weight")
+      Node.activation("conv.bias", .tanh)
+      Node.activation("bn.weight", .sign)
+      Node.relu("bn.running_mean", input: "conv.bias")
+      Node.add("bn.running_var", "bn.weight")
+      Node.flatten("flat")
+      Node.linear("fc", features: 2)
+      Node.linear("fc.weight", features: 2)
+    }
+    let graph = try ONNXModel(serializedBytes: try Self.model(network).onnx()).graph
+    Self.checkNames(graph)
+    let last = try #require(graph.node.last { $0.opType == "Gemm" })
+    #expect(last.input == ["fc", "fc.weight.weight"] && last.output == ["fc.weight:layer"])
+    #expect(graph.initializer.contains { $0.name == "fc.weight" && $0.dims == [2, 72] })
   }
 
   /// A convolution of as many groups as channels, also behind a flatten, where ONNX wants its dimensions back.

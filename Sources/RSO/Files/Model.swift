@@ -85,6 +85,9 @@ extension Model {
     return result
   }
 
+  /// The names of the parameters and of the running statistics.
+  package var tensorNames: [String] { Self.layout(of: network, parameters).map(\.name) }
+
   /// The part of the model that a tensor of the file belongs to.
   private enum Source {
     /// The slot's index.
