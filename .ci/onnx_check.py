@@ -93,7 +93,8 @@ def check(rso, model, images_file, images, folder, is_random=False):
     ours = np.array([json.loads(line)["logits"] for line in out.stdout.splitlines()])
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (given,), (made,) = session.get_inputs(), session.get_outputs()
-    assert given.type == "tensor(uint8)" and given.shape == ["N", 1, 28, 28], (given.type, given.shape)
+    kind = "tensor(uint8)" if images.dtype == np.uint8 else "tensor(float)"
+    assert given.type == kind and given.shape == ["N", 1, 28, 28], (given.type, given.shape)
     assert made.shape == ["N", 10], made.shape
     theirs = np.concatenate(
         [session.run(None, {given.name: part})[0] for part in np.array_split(images, 7)])
@@ -132,6 +133,16 @@ def main():
         folder = pathlib.Path(name)
         for model in options.models:
             check(options.rso, model, options.images, images, folder)
+        # A model of standardised floats takes them, and not bytes.
+        floats = ((images[:1000] / 255 - 0.1307) / 0.3081).astype("float32")
+        labels = np.arange(1000) % 10
+        for split in ("train", "test"):
+            np.save(folder / f"{split}_images.npy", floats)
+            np.save(folder / f"{split}_labels.npy", labels)
+        subprocess.run(
+            [options.rso, "train", "--data-dir", folder, "--layers", "6", "--cycles", "1", "--batch", "500", "--quiet",
+             "--only", "fc.weight", "--run", folder / "floats"], check=True, stdout=subprocess.DEVNULL)
+        check(options.rso, folder / "floats" / "best.safetensors", folder / "test_images.npy", floats, folder)
         for seed in range(options.random):
             network = random_network(random.Random(seed))
             (folder / "net.json").write_text(json.dumps(network))

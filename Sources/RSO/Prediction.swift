@@ -37,7 +37,7 @@ extension Model {
   /// - Parameters:
   ///   - images: `[N, C, H, W]` of the network's input shape, bytes or floats as in training.
   ///   - threads: `nil` for one per core.
-  /// - Throws: `RSOError` when they are not whole images.
+  /// - Throws: `RSOError` when they are not whole images, or not of the kind that the model was trained on.
   /// - Complexity: one forward pass. For repeated predictions, keep a `Predictor`.
   public func predict(_ images: Pixels, threads: Int? = nil) throws -> [Prediction] {
     try Predictor(self, threads: threads).predict(images)
@@ -57,6 +57,7 @@ public final class Predictor {
   public static let batch = 512
 
   private let shape: Shape
+  private let kind: Model.Images?
   private let classes: Int
   private let workers: Workers
   private let built: NetworkPass
@@ -74,6 +75,7 @@ public final class Predictor {
     }
     let network = model.network.foldingAveragePools()
     shape = network.input
+    kind = model.images
     classes = network.classes
     workers = Workers(threads: threads)
     let blocks = Self.batch / Kernels.block
@@ -101,8 +103,10 @@ public final class Predictor {
   /// The model's prediction for every image.
   ///
   /// - Parameter images: `[N, C, H, W]` of the network's input shape.
-  /// - Throws: `RSOError` when they are not whole images.
+  /// - Throws: `RSOError` when they are not whole images, or are bytes where the model was trained on floats of another
+  ///   scale, or the other way round.
   public func predict(_ images: Pixels) throws -> [Prediction] {
+    let images = try kind?.adapted(images, name: "images").pixels ?? images
     guard images.count.isMultiple(of: shape.count) else {
       throw RSOError("images", "expected whole images of \(shape), found \(images.count) values")
     }

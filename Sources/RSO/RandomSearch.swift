@@ -81,7 +81,7 @@ public struct RandomSearch {
   public var model: Model {
     Model(
       network: network, parameters: engine.parameters, statistics: engine.statistics,
-      mean: data.mean)
+      mean: data.mean, images: data.kind)
   }
 
   /// Loss and accuracy over a split, with running statistics recomputed for the current weights.

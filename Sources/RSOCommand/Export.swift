@@ -8,9 +8,9 @@ struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Write a trained network for other programs.",
     discussion: """
-      ONNX (operator set 17) holds the whole network: it takes pixels from 0 to 255 as they are, \
-      unsigned bytes [N, C, H, W], and gives logits [N, classes]. safetensors holds the tensors of a \
-      PyTorch state_dict under its names and nothing of the network: the weights, and the running mean \
+      ONNX (operator set 17) holds the whole network: it takes unsigned bytes [N, C, H, W], from 0 to \
+      255, or floats, whichever the network was trained on, and gives logits [N, classes]. safetensors \
+      holds the tensors of a PyTorch state_dict under its names and nothing of the network: the weights, and the running mean \
       and variance of every batch norm, without which load_state_dict refuses the file.
 
         rso export runs/five/best.safetensors --onnx model.onnx
@@ -50,7 +50,7 @@ struct Export: ParsableCommand {
     if let onnx {
       try model.writeONNX(to: URL(fileURLWithPath: onnx), classNames: names)
       say(
-        "\(onnx): input uint8 [N, \(shape.channels), \(shape.height), \(shape.width)], "
+        "\(onnx): input \(model.takesFloats ? "float32" : "uint8") [N, \(shape.channels), \(shape.height), \(shape.width)], "
           + "output logits [N, \(names.count)]")
     }
     if let safetensors {
@@ -58,7 +58,7 @@ struct Export: ParsableCommand {
       let mean = model.mean.map { "\($0)" }.joined(separator: ", ")
       say(
         "\(safetensors): \(model.parameters.slots.count) parameters and the statistics of batch "
-          + "norm; the network takes pixels / 255 − \(mean)")
+          + "norm; the network takes \(model.takesFloats ? "floats" : "pixels / 255") − \(mean)")
     }
   }
 

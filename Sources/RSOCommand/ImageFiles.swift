@@ -14,7 +14,9 @@ struct ImageFiles {
   let paths: [String]
   /// The input shape of the network.
   let shape: Shape
-  /// Called once for every picture that had to be converted, and for every file of floats.
+  /// The images that the model was trained on, if that is known.
+  let kind: Model.Images?
+  /// Called once for every picture that had to be converted, and for every file of images of another kind.
   let note: (String) -> Void
 
   /// Calls `body` with at most `Predictor.batch` images `[N, C, H, W]` at a time; no more are in memory at once.
@@ -22,7 +24,7 @@ struct ImageFiles {
     var names: [Name] = []
     var pixels: [UInt8] = []
     func flush() throws {
-      if !names.isEmpty { try body(names, .bytes(pixels)) }
+      if !names.isEmpty { try body(names, try adapted(.bytes(pixels), names[0].file)) }
       names = []
       pixels = []
     }
@@ -41,15 +43,26 @@ struct ImageFiles {
       guard stream.shape == shape else {
         throw RSOError(path, "expected images of \(shape), found \(stream.shape)")
       }
-      if stream.isFloat { note("\(path): float32, taken as they are; bytes are divided by 255") }
+      if stream.isFloat, kind == nil {
+        note("\(path): float32, taken as they are; bytes are divided by 255")
+      }
       var first = 0
       while let pixels = try stream.next(Predictor.batch) {
         let end = first + pixels.count / shape.count
-        try body((first..<end).map { Name(file: path, index: $0) }, pixels)
+        let adapted = try adapted(pixels, path, says: first == 0)
+        try body((first..<end).map { Name(file: path, index: $0) }, adapted)
         first = end
       }
     }
     try flush()
+  }
+
+  /// Pixels as the model takes them; what had to be done is said if `says`.
+  private func adapted(_ pixels: Pixels, _ path: String, says: Bool = true) throws -> Pixels {
+    guard let kind else { return pixels }
+    let (pixels, words) = try kind.adapted(pixels, name: path)
+    if let words, says { note("\(path): \(words)") }
+    return pixels
   }
 
   /// A picture in the network's size and channels.

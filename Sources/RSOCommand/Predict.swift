@@ -54,8 +54,8 @@ struct Predict: ParsableCommand {
     let names = try classNames.names(for: model.network)
     let predictor = try Predictor(model, threads: threads)
     let top = min(top ?? 3, names.count)
-    let files = ImageFiles(paths: images, shape: model.network.input) {
-      Console.write("rso: \($0)\n", to: STDERR_FILENO)
+    let files = ImageFiles(paths: images, shape: model.network.input, kind: model.images) {
+      Console.note($0)
     }
     let table = Table(names: names, top: top, width: images.map(\.count).max() ?? 0)
     var isFirst = true

@@ -143,6 +143,7 @@ struct Train: ParsableCommand {
     let device = try device.resolved()
     let paper = self.data.paper(self.network)
     let data = try data.dataset(self.network)
+    if let doubt = Model.Images(data.train.images).doubt { Console.note("\(data.name): \(doubt)") }
     let (network, parameters) = try start(on: data, paperLayers: paper.layers)
     let settings = try search.settings(
       over: paper.settings, network: network, samples: data.train.count)

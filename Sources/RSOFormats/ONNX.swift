@@ -5,7 +5,7 @@ import SwiftProtobuf
 extension Model {
   /// The names of the input and output in an ONNX file.
   public enum ONNXName {
-    /// Pixels from 0 to 255, unsigned bytes `[N, C, H, W]`.
+    /// Images `[N, C, H, W]`: pixels from 0 to 255 as unsigned bytes, or floats as the model was trained on.
     public static let input = "input"
     /// 32-bit floats `[N, classes]`.
     public static let output = "logits"
@@ -20,7 +20,8 @@ extension Model {
 
   /// The model as an ONNX file (operator set 17) with its weights inside.
   ///
-  /// It takes an image's pixels directly, as unsigned bytes: it divides by 255 and subtracts the mean itself.
+  /// It takes images as the model was trained on them: pixels as unsigned bytes, which it divides by 255, or floats as
+  /// they are. It subtracts the mean itself.
   /// Batch norm uses the model's running statistics. The number of images is free.
   ///
   /// - Parameter classNames: one for each class; `nil` for their numbers. They go into the metadata under
@@ -50,6 +51,11 @@ extension Model {
     ]
     return try file.serializedBytes()
   }
+}
+
+extension Model {
+  /// Whether it was trained on floats. A model that does not know takes bytes, as all did before.
+  package var takesFloats: Bool { if case .floats? = images { true } else { false } }
 }
 
 /// Builds the nodes of a graph from the layers of a network, with the layers' names.
@@ -86,15 +92,20 @@ private struct ONNXBuilder {
   private var image: ONNXValueInfo {
     let shape = network.input
     return valueInfo(
-      Model.ONNXName.input, type: .byte, dimensions: [shape.channels, shape.height, shape.width])
+      Model.ONNXName.input, type: model.takesFloats ? .float : .byte,
+      dimensions: [shape.channels, shape.height, shape.width])
   }
 
-  /// Pixels / 255 minus the mean of their channel, as in training.
+  /// Pixels / 255, or floats, minus the mean of their channel, as in training.
   private mutating func pixels() -> String {
-    let names = ["pixels", "scaled", "centred"].map { "\(Model.ONNXName.input):\($0)" }
-    node("Cast", [Model.ONNXName.input], names[0], [.int("to", Int(ElementType.float.rawValue))])
-    let scale = initializer("\(Model.ONNXName.input):255", [1], [255])
-    node("Div", [names[0], scale], names[1])
+    var names = ["pixels", "scaled", "centred"].map { "\(Model.ONNXName.input):\($0)" }
+    if model.takesFloats {
+      names[1] = Model.ONNXName.input
+    } else {
+      node("Cast", [Model.ONNXName.input], names[0], [.int("to", Int(ElementType.float.rawValue))])
+      let scale = initializer("\(Model.ONNXName.input):255", [1], [255])
+      node("Div", [names[0], scale], names[1])
+    }
     let mean = initializer(
       "\(Model.ONNXName.input):mean", [1, model.mean.count, 1, 1], model.mean)
     node("Sub", [names[1], mean], names[2])

@@ -137,7 +137,7 @@ struct PredictTests {
     }
   }
 
-  /// What a network takes that was trained on floats; that they are taken as they are is said.
+  /// Floats from 0 to 1 are what the bytes are that the model was trained on; that they are taken so is said.
   @Test func floatsAreTakenAsTheyAre() throws {
     try Workplace.with { place in
       try place.writeModel("m") { _ in }
@@ -150,7 +150,9 @@ struct PredictTests {
       let expected = try Self.answers(place.run(["predict", "m", Self.images, "--json"]).output)
       let result = try place.run(["predict", "m", "f.npy", "--json"])
       #expect(
-        result.errors == "rso: f.npy: float32, taken as they are; bytes are divided by 255\n")
+        result.errors
+          == "rso: f.npy: floats from 0 to 1, taken as the bytes / 255 that the model was trained on\n"
+      )
       for (found, expected) in zip(try Self.answers(result.output), expected) {
         for (a, b) in zip(found.logits, expected.logits) { #expect(abs(a - b) < 1e-4) }
       }

@@ -68,6 +68,22 @@ struct ONNXTests {
     #expect(made.contains("logits"))
   }
 
+  /// A model of floats takes them as they are.
+  @Test func floatsAreNotScaled() throws {
+    var model = Self.model(try Self.network())
+    model.images = .floats(-0.5...2.75)
+    let graph = try ONNXModel(serializedBytes: try model.onnx()).graph
+    #expect(graph.node.prefix(2).map(\.opType) == ["Sub", "Conv"])
+    #expect(graph.node[0].input == ["input", "input:mean"])
+    // 1 is a float, 2 an unsigned byte.
+    #expect(graph.input[0].type.tensorType.elemType == 1)
+    Self.checkNames(graph)
+    model.images = .bytes
+    let bytes = try ONNXModel(serializedBytes: try model.onnx())
+    #expect(bytes.graph.input[0].type.tensorType.elemType == 2)
+    #expect(try bytes == Self.file())
+  }
+
   /// A layer may be called as another one's tensor is.
   @Test func layersNamedAsTensors() throws {
     let network = try Network(input: Shape(channels: 1, height: 8, width: 6)) {

@@ -57,7 +57,9 @@ struct ModelTests {
         "bn0.running_mean [3]", "bn0.running_var [3]", "fc.weight [4, 3]",
       ])
     #expect(
-      Set(tensors.metadata.keys) == ["format", "format_version", "network", "mean", "classes"])
+      Set(tensors.metadata.keys) == [
+        "format", "format_version", "network", "mean", "classes", "images",
+      ])
   }
 
   static let damages: [(String, @Sendable (inout SafeTensors) -> Void)] = [

@@ -12,13 +12,15 @@ public struct Dataset: Sendable {
   public let classes: Int
   /// `[C]`, the mean of pixel / 255, or of the floats themselves, over the training images in use.
   public internal(set) var mean: [Float]
+  /// The kind of the training images in use, and for floats their range.
+  let kind: Model.Images
 
   /// - Parameters:
   ///   - classes: at most 1000; if `nil`, 1 + the largest label of both splits, whatever the limits.
   ///   - trainLimit: how many of the first training images to use; `nil` uses all.
   ///   - testLimit: how many of the first test images to use; `nil` uses all.
   /// - Throws: `RSOError` if the splits' shapes differ, or a label or a limit is out of range.
-  /// - Complexity: O(bytes of the training images in use), for the mean.
+  /// - Complexity: O(bytes of the training images in use), for the mean and the range.
   public init(
     name: String, train: Split, test: Split, classes: Int? = nil,
     trainLimit: Int? = nil, testLimit: Int? = nil
@@ -49,6 +51,29 @@ public struct Dataset: Sendable {
     validation = nil
     self.test = try test.limited(to: testLimit, option: "`testLimit`")
     mean = Self.mean(of: self.train)
+    kind = Model.Images(self.train.images)
+  }
+
+  private init(_ data: Dataset, train: Split, test: Split) {
+    (self.train, self.test) = (train, test)
+    (name, classes, mean, kind) = (data.name, data.classes, data.mean, data.kind)
+  }
+
+  /// The first samples, with the classes of all.
+  package func prefix(train: Int, test: Int) -> Dataset {
+    Dataset(self, train: self.train.prefix(train), test: self.test.prefix(test))
+  }
+
+  /// The same data with images as a model takes them that was trained on `images`.
+  ///
+  /// - Returns: the data, and a note if they are of the other kind but certain to mean the same.
+  /// - Throws: `RSOError` if they are of the other kind.
+  package func adapted(to images: Model.Images) throws -> (data: Dataset, note: String?) {
+    let (trainPixels, trainNote) = try images.adapted(train.images, name: train.names.images)
+    let (testPixels, testNote) = try images.adapted(test.images, name: test.names.images)
+    let data = Dataset(
+      self, train: train.replacing(trainPixels), test: test.replacing(testPixels))
+    return (data, trainNote ?? testNote)
   }
 
   /// The same data with the last training images kept out of training, as validation images.

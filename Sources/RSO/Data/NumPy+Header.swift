@@ -88,7 +88,7 @@ extension NumPy.Header {
       name,
       "expected a header with one element type, an order and a shape, found "
         + String(decoding: text, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines),
-      hint: "convert it: array.astype('float32')")
+      hint: "save a plain array: np.save(file, array)")
   }
 
   /// The kind and the bytes of an element, however the type is written.

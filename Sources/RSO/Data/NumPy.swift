@@ -70,7 +70,9 @@ extension NumPy.Header {
     default:
       throw RSOError(
         name, "expected uint8 or float32, found the type '\(type)'",
-        hint: "convert it: images.astype('float32')")
+        hint: "iu".contains(kind.prefix(1))
+          ? "pixels from 0 to 255: images.astype('uint8'); others: scale them to 0 to 1, as float32"
+          : "convert it: images.astype('float32')")
     }
   }
 

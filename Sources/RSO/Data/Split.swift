@@ -86,10 +86,19 @@ public struct Split: Sendable {
     try self.init(images: .bytes(images), labels: labels, shape: shape, names: names)
   }
 
+  /// The same samples with other values.
+  func replacing(_ images: Pixels) -> Split { Split(self, images: images, labels: labels) }
+
   private init(_ split: Split, _ range: Range<Int>) {
     let size = split.shape.count
-    images = split.images[range.lowerBound * size..<range.upperBound * size]
-    labels = Array(split.labels[range])
+    self.init(
+      split, images: split.images[range.lowerBound * size..<range.upperBound * size],
+      labels: Array(split.labels[range]))
+  }
+
+  private init(_ split: Split, images: Pixels, labels: [Int32]) {
+    self.images = images
+    self.labels = labels
     shape = split.shape
     names = split.names
   }

@@ -13,27 +13,34 @@ public struct Model: Sendable {
   public var statistics: BatchNormStatistics
   /// The mean to subtract from every channel of pixels / 255, or of float images.
   public var mean: [Float]
+  /// The kind of images it was trained on; `nil` if that is unknown, as for a file of an earlier version.
+  public var images: Images?
 
   /// A model of matching parts; nothing is checked.
   ///
-  /// - Parameter mean: `[channels]` of the images.
+  /// - Parameters:
+  ///   - mean: `[channels]` of the images.
+  ///   - images: the kind of images it takes; others are then refused.
   public init(
-    network: Network, parameters: Parameters, statistics: BatchNormStatistics, mean: [Float]
+    network: Network, parameters: Parameters, statistics: BatchNormStatistics, mean: [Float],
+    images: Images? = nil
   ) {
     self.network = network
     self.parameters = parameters
     self.statistics = statistics
     self.mean = mean
+    self.images = images
   }
 
   /// Loss and accuracy over a split, with the model's own statistics and mean.
   ///
-  /// - Throws: `RSOError` if the shape or classes of the data are not the network's.
+  /// - Throws: `RSOError` if the shape or classes of the data are not the network's, or its images are bytes where
+  ///   the model was trained on floats of another scale, or the other way round.
   /// - Complexity: one forward pass over the split.
   public func evaluate(
     on data: Dataset, _ split: EvaluatedSplit = .test, device: Device = .cpu()
   ) throws -> Evaluation {
-    var data = data
+    var data = try images.map { try data.adapted(to: $0).data } ?? data
     data.mean = mean
     var engine = try device.engine(network: network, data: data, parameters: parameters)
     return try engine.evaluate(split, with: statistics)
@@ -50,6 +57,7 @@ extension Model {
     static let network = "network"
     static let mean = "mean"
     static let classes = "classes"
+    static let images = "images"
   }
 
   static let format = "rso-model"
@@ -66,7 +74,7 @@ extension Model {
   ///
   /// - Parameter file: the file's name in errors.
   package func safeTensors(file: String) throws -> SafeTensors {
-    let result = try SafeTensors(
+    var result = try SafeTensors(
       tensors: Self.layout(of: network, parameters).map { name, shape, source in
         let values: [Float] =
           switch source {
@@ -81,6 +89,7 @@ extension Model {
         // JSON has doubles, and a double's shortest decimal form reads back as the same float.
         Key.mean: compactJSON(mean.map { Double($0) }), Key.classes: "\(network.classes)",
       ])
+    result.metadata[Key.images] = try images.map(compactJSON)
     try result.checkFinite(file)
     return result
   }
@@ -192,7 +201,9 @@ extension Model {
     try tensors.checkFinite(file)
     self.init(
       network: network, parameters: parameters, statistics: statistics,
-      mean: mean.map { Float($0) })
+      mean: mean.map { Float($0) },
+      images: try metadata[Key.images] == nil
+        ? nil : decodeJSON(metadata[Key.images], Key.images, file))
   }
 }
 

@@ -58,7 +58,7 @@ extension Model {
   /// Writes only the weights, for other programs: a PyTorch `state_dict` with the parameters and the running
   /// statistics of batch norm, as a safetensors file without anything specific to this program.
   ///
-  /// The metadata hold `mean`, a JSON list of what to subtract from every channel of pixels / 255.
+  /// The metadata hold `mean`, a JSON list of what to subtract from every channel of pixels / 255, or of floats.
   ///
   /// - Throws: `RSOError` naming the file, or the first NaN or infinite value.
   public func writeStateDict(to url: URL) throws {

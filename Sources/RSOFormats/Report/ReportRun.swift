@@ -145,8 +145,9 @@ extension Pixels {
     case .bytes(let bytes): return Array(bytes[range])
     case .floats(let floats):
       let values = floats[range].map { $0.isFinite ? $0 : 0 }
-      let (low, high) = (values.min() ?? 0, values.max() ?? 0)
-      return values.map { high > low ? UInt8(255 * (($0 - low) / (high - low))) : 0 }
+      // The difference of two floats may be no float.
+      let (low, high) = (Double(values.min() ?? 0), Double(values.max() ?? 0))
+      return values.map { high > low ? UInt8(255 * ((Double($0) - low) / (high - low))) : 0 }
     }
   }
 }
