@@ -8,7 +8,7 @@ struct Evaluate: ParsableCommand {
     abstract: "Evaluate a trained network.",
     discussion: """
       The model's file is enough: it holds the network, the statistics of batch norm and the mean of \
-      the images it was trained on. A checkpoint is a model, too.
+      the images it was trained on, and a run's model the place of its data. A checkpoint is a model, too.
 
         rso evaluate runs/five                        the best model of a run
         rso evaluate runs/five/checkpoint.safetensors the last one
@@ -55,8 +55,10 @@ struct Evaluate: ParsableCommand {
 
   func run() throws {
     let device = try device.resolved()
-    let trained = try Model(contentsOf: URL(fileURLWithPath: model))
-    let dataset = try data.dataset()
+    let file = URL(fileURLWithPath: model)
+    let tensors = try SafeTensors(data: Data(readFile(file)), name: file.path)
+    let trained = try Model(tensors, file: file.path)
+    let dataset = try dataset(for: trained, Checkpoint.data(in: tensors, file: file.path))
     let split = split ?? .test
     let found = try trained.evaluate(on: dataset, split, device: device)
     let result = Result(
@@ -77,6 +79,29 @@ struct Evaluate: ParsableCommand {
     } else {
       Console.line(Self.table(result))
     }
+  }
+
+  /// The data that the options name, or those that the model was trained on, with images as it takes them.
+  ///
+  /// Other data than it was trained on are no error, but said.
+  private func dataset(for trained: Model, _ own: DataDescription?) throws -> Dataset {
+    let options = data.completed(by: own)
+    if !data.isGiven, let folder = options.dataDir, !FileManager.default.fileExists(atPath: folder)
+    {
+      throw RSOError(
+        folder, "the data that the model was trained on are not there",
+        hint: "say where they are: --data-dir DIR, or --data NAME")
+    }
+    var dataset = try options.dataset()
+    if let own, own.agrees(with: dataset) == false {
+      Console.note("\(dataset.name): other data than the model was trained on, \(own.words)")
+    }
+    if let images = trained.images {
+      let adapted = try dataset.adapted(to: images)
+      if let note = adapted.note { Console.note("\(dataset.name): \(note)") }
+      dataset = adapted.data
+    }
+    return dataset
   }
 
   private static func table(_ result: Result) -> String {

@@ -48,14 +48,11 @@ extension DataOptions {
   ///
   /// - Throws: `RSOError` if they are not the data that the run was started with.
   func dataset(of configuration: RunConfiguration) throws -> Dataset {
-    var options = self
     let own = configuration.data
+    var options = completed(by: own)
     options.trainLimit = own.train + (own.validation ?? 0)
     options.validation = own.validation.flatMap { ValidationArgument(argument: "\($0)") }
     options.testLimit = own.test
-    if !options.isGiven {
-      if own.directory == nil { options.data = own.name } else { options.dataDir = own.directory }
-    }
     let dataset = try options.dataset()
     let found = DataDescription(dataset, directory: options.directory)
     guard found.digest == own.digest else {
@@ -67,10 +64,18 @@ extension DataOptions {
     }
     return dataset
   }
+
+  /// The options, with the place of a run's data if they name none.
+  func completed(by own: DataDescription?) -> DataOptions {
+    var options = self
+    guard !options.isGiven, let own else { return options }
+    if own.directory == nil { options.data = own.name } else { options.dataDir = own.directory }
+    return options
+  }
 }
 
 extension DataDescription {
-  fileprivate var words: String {
+  var words: String {
     "\(directory ?? name) of digest \(digest) (\(train) to train on, "
       + (validation.map { "\($0) to validate, " } ?? "") + "\(test) to test)"
   }

@@ -63,6 +63,14 @@ package struct DataDescription: Hashable, Codable, Sendable {
     }
     self.digest = String(digest, radix: 16)
   }
+
+  /// Whether the samples in use are the first of `data`; `nil` if `data` has fewer.
+  ///
+  /// - Complexity: O(bytes in use)
+  package func agrees(with data: Dataset) -> Bool? {
+    guard data.train.count >= train, data.test.count >= test else { return nil }
+    return DataDescription(data.prefix(train: train, test: test)).digest == digest
+  }
 }
 
 /// A run between two sweeps: a model, and everything needed to continue from it.
@@ -141,6 +149,13 @@ extension Checkpoint {
       tensors.metadata[Key.traceBytes] = "\(traceBytes)"
     }
     try tensors.write(to: url)
+  }
+
+  /// The data that a model was trained on; `nil` for a model that does not say.
+  ///
+  /// - Throws: `RSOError` naming the file, if what it says cannot be read.
+  package static func data(in tensors: SafeTensors, file: String) throws -> DataDescription? {
+    try tensors.metadata[Key.data].map { try decodeJSON($0, Key.data, file) }
   }
 
   /// - Throws: `RSOError` naming the file and what is wrong with it.
