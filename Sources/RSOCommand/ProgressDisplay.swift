@@ -53,7 +53,7 @@ struct ProgressDisplay {
 
 /// `4:05`, `3:04:05` or `12 d 3:04:05`.
 func duration(_ seconds: Double) -> String {
-  guard seconds.isFinite, seconds < 1e9 else { return "?" }
+  guard abs(seconds) < 1e9 else { return "?" }
   let total = Int(seconds.rounded())
   func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
   let (days, hours) = (total / 86400, total / 3600 % 24)

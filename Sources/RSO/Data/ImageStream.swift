@@ -34,9 +34,12 @@ package final class FileReader {
   package func read(_ count: Int) throws -> [UInt8] {
     var bytes = Array(ahead.prefix(count))
     ahead.removeFirst(bytes.count)
-    if bytes.count < count {
-      let missing = count - bytes.count
-      bytes += try inflater?.read(missing) ?? readFile(file, missing, url)
+    // In pieces: a header may claim more than the file has, or than there is memory for.
+    while bytes.count < count {
+      let wanted = min(count - bytes.count, 1 << 20)
+      let piece = try inflater?.read(wanted) ?? readFile(file, wanted, url)
+      bytes += piece
+      if piece.count < wanted { break }
     }
     remaining = remaining.map { $0 - bytes.count }
     return bytes

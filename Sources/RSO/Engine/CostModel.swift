@@ -45,7 +45,7 @@ public struct CostModel: Hashable, Sendable {
       Double(judging + upkeep) / Double(max(proposals, 1))
     }
     /// Multiply-adds of the sweep and the evaluation after it.
-    public var total: Int { judging + upkeep + cache + evaluation }
+    public var total: Int { CostModel.sum([judging, upkeep, cache, evaluation]) }
   }
 
   /// The sweeps of one cycle, in order.
@@ -54,9 +54,9 @@ public struct CostModel: Hashable, Sendable {
   public let dataMemory: Int
 
   /// Multiply-adds of one cycle.
-  public var total: Int { sweeps.reduce(0) { $0 + $1.total } }
+  public var total: Int { Self.sum(sweeps.map(\.total)) }
   /// Multiply-adds of all candidates of a cycle: batch · Σ (`candidates` · `perImage`) over the sweeps.
-  public var judging: Int { sweeps.reduce(0) { $0 + $1.judging } }
+  public var judging: Int { Self.sum(sweeps.map(\.judging)) }
   /// The most bytes needed, including the data: the sum of each part's maximum, since the engine reuses the memory of
   /// one sweep for the next.
   public let memory: Int
@@ -87,7 +87,7 @@ public struct CostModel: Hashable, Sendable {
     let layers = folded.multiplyAdds
     let forward = layers.reduce(0, +)
     let allBatches = max(train / max(settings.batchSize, 1), 1)
-    let statistics = min(statisticsSamples, train) * forward
+    let statistics = Self.times(min(statisticsSamples, train), forward)
     let philox = Philox(seed: settings.seed)
 
     var sweeps: [Sweep] = []
@@ -118,11 +118,12 @@ public struct CostModel: Hashable, Sendable {
         Sweep(
           parameter: slot.name, slot: sweep.parameter, proposals: slot.count,
           perImage: cost.perImage, candidates: candidates,
-          judging: candidates * settings.batchSize * cost.perImage,
-          upkeep: perBatch * settings.batchSize,
-          cache: sharesCache ? 0 : below * batches * settings.batchSize + statistics,
+          judging: Self.times(candidates, settings.batchSize, cost.perImage),
+          upkeep: Self.times(perBatch, settings.batchSize),
+          cache: sharesCache
+            ? 0 : Self.sum([Self.times(below, batches, settings.batchSize), statistics]),
           evaluation: isEvaluated
-            ? statistics + forward * (validation > 0 ? validation : test) : 0,
+            ? Self.sum([statistics, Self.times(forward, validation > 0 ? validation : test)]) : 0,
           memory: memory.total
             + CPUMemory.statistics(folded, samples: min(statisticsSamples, train))))
       previous = sweep
@@ -135,5 +136,18 @@ public struct CostModel: Hashable, Sendable {
       dataMemory + CPUMemory.statistics(folded, samples: min(statisticsSamples, train))
       + (memories.map(\.cache).max() ?? 0) + (memories.map(\.kept).max() ?? 0)
       + (memories.map(\.passes).max() ?? 0)
+  }
+
+  // A network at its bounds, with many samples, needs more multiply-adds than an integer holds.
+
+  /// The product, or the largest integer.
+  private static func times(_ factors: Int...) -> Int { product(of: factors) ?? .max }
+
+  /// The sum, or the largest integer.
+  fileprivate static func sum(_ terms: [Int]) -> Int {
+    terms.reduce(0) { sum, term in
+      let (next, overflow) = sum.addingReportingOverflow(term)
+      return overflow ? .max : next
+    }
   }
 }

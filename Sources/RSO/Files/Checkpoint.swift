@@ -187,6 +187,13 @@ extension Checkpoint {
         "expected a position within \(settings.cycles) cycles of \(sweeps) sweeps, "
           + "found cycle \(position.cycle), sweep \(position.sweep)")
     }
+    if let best {
+      guard 0..<settings.cycles ~= best.cycle, 0...1 ~= best.accuracy else {
+        throw RSOError(
+          url.path,
+          "\(Key.best): expected an accuracy from 0 to 1 in a cycle of the run, found \(best)")
+      }
+    }
     for (name, state) in ruleStates {
       guard model.parameters.slot(named: name) != nil else {
         throw RSOError(

@@ -131,6 +131,14 @@ extension Metrics: Decodable {
 }
 
 extension Metrics {
+  /// Whether its numbers can be those of a run; sums of them then do not overflow.
+  private var isPlausible: Bool {
+    0..<1_000_000 ~= cycle && 0..<1e12 ~= seconds && 0..<1e12 ~= evaluationSeconds
+      && totals.map {
+        0..<1 << 60 ~= $0.proposals && 0..<1 << 60 ~= $0.evaluations && 0..<1e12 ~= $0.seconds
+      } ?? true
+  }
+
   /// The lines of a file up to a number of finished tensors, and the bytes they take. A line for the untrained network
   /// comes first, except in runs of versions that did not write it.
   ///
@@ -147,6 +155,11 @@ extension Metrics {
       if tensors == count, start > 0 { break }
       let text = String(decoding: bytes[start..<end], as: UTF8.self)
       let line: Metrics = try decodeJSON(text, "line \(metrics.count + 1)", file)
+      guard line.isPlausible else {
+        throw RSOError(
+          "\(file), line \(metrics.count + 1)",
+          "expected a cycle, counts and seconds of 0 or more, found \(line.line)")
+      }
       guard line.parameter != nil || metrics.isEmpty else {
         throw RSOError(
           "\(file), line \(metrics.count + 1)",

@@ -75,7 +75,7 @@ extension Model {
   /// - Parameter file: the file's name in errors.
   package func safeTensors(file: String) throws -> SafeTensors {
     var result = try SafeTensors(
-      tensors: Self.layout(of: network, parameters).map { name, shape, source in
+      tensors: Self.layout(of: network, parameters.slots).map { name, shape, source in
         let values: [Float] =
           switch source {
           case .parameter(let slot): Array(parameters.values[parameters.slots[slot].range])
@@ -95,7 +95,7 @@ extension Model {
   }
 
   /// The names of the parameters and of the running statistics.
-  package var tensorNames: [String] { Self.layout(of: network, parameters).map(\.name) }
+  package var tensorNames: [String] { Self.layout(of: network, parameters.slots).map(\.name) }
 
   /// The part of the model that a tensor of the file belongs to.
   private enum Source {
@@ -108,10 +108,10 @@ extension Model {
 
   /// The tensors of the file, in the order of a `state_dict`.
   private static func layout(
-    of network: Network, _ parameters: Parameters
+    of network: Network, _ slots: [Parameters.Slot]
   ) -> [(name: String, shape: [Int], source: Source)] {
     var result: [(String, [Int], Source)] = []
-    for (index, slot) in parameters.slots.enumerated() {
+    for (index, slot) in slots.enumerated() {
       result.append((slot.name, slot.shape, .parameter(index)))
       // The shift is the last tensor of a batch norm.
       if slot.role == .shift {
@@ -170,21 +170,22 @@ extension Model {
           + "found \(metadata[Key.classes] ?? "none")")
     }
 
-    var parameters = Parameters(zerosFor: network)
-    var statistics = BatchNormStatistics()
-    let layout = Self.layout(of: network, parameters)
+    let layout = Self.layout(of: network, Parameters.slots(of: network))
     let names = Set(layout.map(\.name))
     if let surplus = tensors.tensors.first(where: { !names.contains($0.name) }) {
       throw RSOError(file, "found a tensor '\(surplus.name)' that its network does not have")
     }
-    for (name, shape, source) in layout {
-      guard let tensor = tensors[name], tensor.shape == shape else {
-        throw RSOError(
-          file,
-          "expected a tensor \(name) of shape \(shape), "
-            + "found \(tensors[name].map { "\($0.shape)" } ?? "none")")
-      }
-      let values = tensor.values
+    for (name, shape, _) in layout where tensors[name]?.shape != shape {
+      throw RSOError(
+        file,
+        "expected a tensor \(name) of shape \(shape), "
+          + "found \(tensors[name].map { "\($0.shape)" } ?? "none")")
+    }
+    // Only now: a network may claim more weights than the file has.
+    var parameters = Parameters(zerosFor: network)
+    var statistics = BatchNormStatistics()
+    for (name, _, source) in layout {
+      let values = tensors[name]?.values ?? []
       switch source {
       case .parameter(let slot):
         parameters.values.replaceSubrange(parameters.slots[slot].range, with: values)

@@ -17,7 +17,7 @@ extension Parameters {
 
   /// - Parameter file: the file's name in errors.
   package init(stateDict tensors: SafeTensors, for network: Network, file: String) throws {
-    self.init(zerosFor: network)
+    let slots = Self.slots(of: network)
     let own = Set(slots.map(\.name))
     let statistics = Set(
       slots.filter { $0.role == .shift }.flatMap { slot in
@@ -43,6 +43,7 @@ extension Parameters {
         hint: "the network and the file must have the same names and shapes")
     }
     try tensors.checkFinite(file)
+    self.init(zerosFor: network)
     for slot in slots {
       values.replaceSubrange(slot.range, with: tensors[slot.name]?.values ?? [])
     }

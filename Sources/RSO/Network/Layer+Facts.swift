@@ -49,12 +49,14 @@ extension Layer {
       }
       return Shape(channels: features)
     case .averagePool(let kernel, _, let padding):
+      try window.check(name)
       // More padding would leave windows without a single input value.
       guard 2 * padding <= kernel || padding < kernel else {
         throw Self.tooMuchPadding(name, kernel, padding)
       }
       return try window.output(of: input, channels: input.channels, name: name)
     case .maxPool(let kernel, _, let padding):
+      try window.check(name)
       guard 2 * padding <= kernel else { throw Self.tooMuchPadding(name, kernel, padding) }
       return try window.output(of: input, channels: input.channels, name: name)
     case .batchNorm(let epsilon):
@@ -145,7 +147,7 @@ extension Layer {
 
   /// Weights with He's standard deviation √(2 / fan-in), and a bias if there is one.
   private static func weights(_ shape: [Int], bias: Bool) -> [Tensor] {
-    let he = (2 / Double(shape.dropFirst().reduce(1, *))).squareRoot()
+    let he = (2 / shape.dropFirst().reduce(1.0) { $0 * Double($1) }).squareRoot()
     let weight = Tensor(
       role: .weight, shape: shape, initialDeviation: he, proposalDeviation: he)
     guard bias else { return [weight] }
@@ -195,8 +197,8 @@ extension Layer {
 }
 
 extension Layer.Window {
-  /// The output shape, with `channels` channels, of sliding the window over `input`.
-  fileprivate func output(of input: Shape, channels: Int, name: String) throws -> Shape {
+  /// - Throws: `RSOError` about the layer `name` if a number is out of range.
+  fileprivate func check(_ name: String) throws {
     guard (1...64).contains(kernel), (1...64).contains(stride), (0...kernel).contains(padding)
     else {
       throw RSOError(
@@ -204,6 +206,11 @@ extension Layer.Window {
         "expected a kernel and a stride of 1 to 64 and a padding of 0 to the kernel, "
           + "found kernel \(kernel), stride \(stride), padding \(padding)")
     }
+  }
+
+  /// The output shape, with `channels` channels, of sliding the window over `input`.
+  fileprivate func output(of input: Shape, channels: Int, name: String) throws -> Shape {
+    try check(name)
     let height = input.height + 2 * padding - kernel
     let width = input.width + 2 * padding - kernel
     guard height >= 0, width >= 0 else {

@@ -55,6 +55,8 @@ public struct Network: Hashable, Sendable {
     guard input.channels > 0, input.height > 0, input.width > 0 else {
       throw RSOError("input", "expected a shape of at least 1×1×1, found \(input)")
     }
+    var size = NetworkSize()
+    try size.add(input, name: "input")
     var values = ["input": 0]
     var shapes = [input]
     var inputs: [[Int]] = []
@@ -83,6 +85,7 @@ public struct Network: Hashable, Sendable {
         }
       }
       shapes.append(try node.layer.outputShape(of: shape, name: name))
+      try size.add(node.layer, from: shape, to: shapes[index + 1], name: name)
       inputs.append(reads)
       values[name] = index + 1
     }

@@ -57,6 +57,12 @@ public struct Parameters: Hashable, Sendable {
 
   /// The slots of `network`, with all values zero.
   public init(zerosFor network: Network) {
+    slots = Self.slots(of: network)
+    values = [Float](repeating: 0, count: slots.last?.range.upperBound ?? 0)
+  }
+
+  /// The slots of `network`, without memory for values.
+  static func slots(of network: Network) -> [Slot] {
     var slots: [Slot] = []
     var offset = 0
     for (index, node) in network.nodes.enumerated() {
@@ -75,8 +81,7 @@ public struct Parameters: Hashable, Sendable {
         offset += count
       }
     }
-    self.slots = slots
-    values = [Float](repeating: 0, count: offset)
+    return slots
   }
 
   /// He initialisation: convolutions and linear layers from N(0, 2 / fan-in), γ = 1, β = 0.

@@ -23,6 +23,6 @@ public struct Shape: Hashable, Codable, Sendable, CustomStringConvertible {
 
   /// For example `16×28×28`, or `10` if there is only one position.
   public var description: String {
-    area == 1 ? "\(channels)" : "\(channels)×\(height)×\(width)"
+    height == 1 && width == 1 ? "\(channels)" : "\(channels)×\(height)×\(width)"
   }
 }

@@ -6,10 +6,10 @@ extension SearchSettings {
     /// As many as one output channel of the tensor has.
     case channel
 
-    /// The number of elements in a tensor's span.
+    /// The number of elements in a tensor's span: no more than the tensor has.
     func count(in slot: Parameters.Slot) -> Int {
       switch self {
-      case .elements(let count): count
+      case .elements(let count): min(count, max(slot.count, 1))
       // Weights of linear and convolution layers are [out][in]…; everything else has one value per channel.
       case .channel: max(slot.count / slot.shape[0], 1)
       }

@@ -1,4 +1,5 @@
 import CRSO
+import Foundation
 
 /// Zeroed, aligned memory that lives as long as the object.
 final class Buffer<Element>: @unchecked Sendable {
@@ -10,7 +11,10 @@ final class Buffer<Element>: @unchecked Sendable {
   init(_ count: Int) throws {
     let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(
       by: MemoryLayout<Element>.stride)
-    guard !overflow, let memory = rso_allocate(bytes) else {
+    // The system may promise more than there is, and end the program when it is used.
+    guard !overflow, bytes <= Int(clamping: ProcessInfo.processInfo.physicalMemory),
+      let memory = rso_allocate(bytes)
+    else {
       throw RSOError(
         "memory", "could not allocate \(bytes / 1_000_000) MB",
         hint: "use a smaller `batchSize`, or fewer samples with `trainLimit`")

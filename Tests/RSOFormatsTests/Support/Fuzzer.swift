@@ -1,0 +1,1 @@
+../../RSOTests/Support/Fuzzer.swift
