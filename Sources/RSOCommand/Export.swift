@@ -44,6 +44,10 @@ struct Export: ParsableCommand {
   }
 
   func run() throws {
+    var files = OutputFiles()
+    files.add(model, "the model")
+    try files.write(onnx, "--onnx")
+    try files.write(safetensors, "--safetensors")
     let model = try Model(contentsOf: URL(fileURLWithPath: model))
     let names = try classNames.names(for: model.network)
     let shape = model.network.input

@@ -43,6 +43,10 @@ struct ReportCommand: ParsableCommand {
   var quiet = false
 
   func run() throws {
+    var files = OutputFiles()
+    for run in runs { files.add(folder: run, "a file of the run", except: ".html") }
+    files.add(folder: dataDir, "one of the data's files")
+    try files.write(output, "--output")
     let options = try DataOptions.parse(dataDir.map { ["--data-dir", $0] } ?? [])
     let folders = runs.flatMap { path in
       let inside = RunFolder.runs(in: URL(fileURLWithPath: path))

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import RSO
+import RSOFormats
 
 /// `rso train`
 struct Train: ParsableCommand {
@@ -141,6 +142,7 @@ struct Train: ParsableCommand {
   /// What the options ask for, without a trace.
   func beginning() throws -> Beginning {
     let device = try device.resolved()
+    try checkOutputs()
     let paper = self.data.paper(self.network)
     let data = try data.dataset(self.network)
     if let doubt = Model.Images(data.train.images).doubt { Console.note("\(data.name): \(doubt)") }
@@ -152,6 +154,21 @@ struct Train: ParsableCommand {
       settings: settings)
     return Beginning(
       device: device, data: data, configuration: configuration, parameters: parameters)
+  }
+
+  /// - Throws: `RSOError` naming the option, if a file to write is one that the run reads, or writes elsewhere.
+  private func checkOutputs() throws {
+    var files = OutputFiles()
+    files.add(network.network, "the network")
+    files.add(from, "the model to start from")
+    files.add(folder: data.dataDir, "one of the data's files")
+    if let folder {
+      for file in RunFolder.files(in: folder) + ["\(folder)/\(EventLog.name)"] {
+        files.add(file, "a file of the run")
+      }
+    }
+    try files.write(saveInitial, "--save-initial")
+    try files.write(trace, "--trace")
   }
 
   /// The network, and the initial weights; `nil` to draw them from the seed.

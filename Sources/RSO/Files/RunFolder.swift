@@ -47,6 +47,13 @@ package final class RunFolder {
     static let sessions = "sessions.jsonl"
   }
 
+  /// The paths of the files that every run has.
+  package static func files(in folder: String) -> [String] {
+    [Name.checkpoint, Name.initial, Name.best, Name.metrics, Name.configuration].map {
+      "\(folder)/\($0)"
+    }
+  }
+
   package var checkpointURL: URL { url.appendingPathComponent(Name.checkpoint) }
   package var bestURL: URL { url.appendingPathComponent(Name.best) }
   private var metricsURL: URL { url.appendingPathComponent(Name.metrics) }
