@@ -15,14 +15,15 @@ enum Interrupts {
   /// Requests a stop as a signal would, for output that nobody reads any more.
   static func request(_ number: Int32) { pending.store(number, ordering: .relaxed) }
 
-  /// A reader that goes away must not end the program in the middle of work.
-  static func ignoreClosedPipes() { signal(SIGPIPE, SIG_IGN) }
+  /// A reader that goes away, or a write past the system's file size limit, must not end the program in the middle of
+  /// work: writing is then an error.
+  static func ignoreLostOutput() {
+    signal(SIGPIPE, SIG_IGN)
+    signal(SIGXFSZ, SIG_IGN)
+  }
 
   static func install() {
     _ = received  // So that the handler finds it initialised.
-    ignoreClosedPipes()
-    // A write past the system's file size limit should be an error with the file's name.
-    signal(SIGXFSZ, SIG_IGN)
     // A parent process that blocks signals passes the blocked signals on.
     var blocked = sigset_t()
     sigemptyset(&blocked)

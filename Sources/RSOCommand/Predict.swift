@@ -49,7 +49,6 @@ struct Predict: ParsableCommand {
   }
 
   func run() throws {
-    Interrupts.ignoreClosedPipes()
     let model = try Model(contentsOf: URL(fileURLWithPath: model))
     let names = try classNames.names(for: model.network)
     let predictor = try Predictor(model, threads: threads)

@@ -30,15 +30,27 @@ struct RSOCommand: ParsableCommand {
 
   /// Errors of the library read `rso: error: …`; the parser prints its own errors about the command line's form.
   static func main() {
+    Interrupts.ignoreLostOutput()
     do {
-      var command = try parseAsRoot()
-      try command.run()
+      try runFromCommandLine()
+      try Console.finish()
     } catch let error as RSOError {
       let error = error.inOptions
       Console.error("\(error)")
       exit(withError: ExitCode(error.subject.hasPrefix("--") ? 64 : 1))
     } catch {
       exit(withError: error)
+    }
+  }
+
+  /// - Throws: what goes wrong, but not help that was asked for, which is output like any other.
+  private static func runFromCommandLine() throws {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch let error where exitCode(for: error) == .success {
+      let text = fullMessage(for: error)
+      if !text.isEmpty { Console.line(text) }
     }
   }
 }

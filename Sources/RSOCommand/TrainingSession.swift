@@ -141,6 +141,7 @@ struct TrainingSession {
       while let finished = search?.isFinished, !finished {
         guard try sweep() else {
           display.clear()
+          try Console.check()
           let signal = Interrupts.received ?? SIGTERM
           Self.sayStopped(by: signal, parent)
           throw ExitCode(128 + signal)
