@@ -214,6 +214,7 @@ import Testing
       ($0.rule, $0.round, $0.hold) = (ways[way].rule, ways[way].round, ways[way].hold)
       $0.firstRounds = [.init(span: .elements(1), cycles: 1)]
       $0.sweeps = ["fc": 2]
+      $0.evaluations = way % 2 == 0 ? .tensor : .cycle
     }
   }
 

@@ -34,6 +34,33 @@ import Testing
 
   // MARK: Reports
 
+  /// Without the evaluations between the tensors of a cycle, a search has the same bits.
+  @Test(arguments: [Device.reference, .cpu(threads: 1)])
+  func evaluatingSeldom(device: Device) throws {
+    func run(
+      _ interval: SearchSettings.EvaluationInterval
+    ) throws -> (evaluations: [Evaluation?], losses: [Double], parameters: Parameters) {
+      var search = try SearchTests.search(
+        SearchTests.settings { ($0.evaluations, $0.cycles) = (interval, 3) }, device: device)
+      var (evaluations, losses): ([Evaluation?], [Double]) = ([], [])
+      try search.run { event in
+        if case .swept(let report) = event {
+          evaluations.append(report.evaluation)
+          losses.append(report.meanLoss)
+        }
+        return .goOn
+      }
+      return (evaluations, losses, search.parameters)
+    }
+    let (often, seldom) = try (run(.tensor), run(.cycle))
+    #expect(seldom.parameters == often.parameters && seldom.losses == often.losses)
+    let sweeps = seldom.evaluations.count / 3
+    for (index, evaluation) in seldom.evaluations.enumerated() {
+      #expect(evaluation == ((index + 1) % sweeps == 0 ? often.evaluations[index] : nil))
+    }
+    #expect(often.evaluations.allSatisfy { $0 != nil })
+  }
+
   /// Events, one after another, tell all that happened.
   @Test func eventsAddUp() throws {
     var search = try SearchTests.search()
@@ -88,18 +115,6 @@ import Testing
     #expect(model.network == network)
     #expect(model.parameters == parameters)
     #expect(try model.evaluate(on: SearchTests.data(), device: .reference) == last?.evaluation)
-    // Without the evaluations in between, it is the same search.
-    var seldom = try RandomSearch(
-      network: network, data: SearchTests.data(),
-      settings: SearchTests.settings { $0.evaluations = .cycle }, device: .reference)
-    var evaluations: [Evaluation?] = []
-    try seldom.run { event in
-      if case .swept(let report) = event { evaluations.append(report.evaluation) }
-      return .goOn
-    }
-    #expect(seldom.parameters == parameters)
-    #expect(evaluations.map { $0 != nil } == evaluations.indices.map { ($0 + 1) % sweeps.count == 0 })
-    #expect(evaluations.last == last?.evaluation)
     // Nothing is left to do.
     try search.run { _ in
       Issue.record("a finished search went on")

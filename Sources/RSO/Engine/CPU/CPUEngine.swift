@@ -23,6 +23,8 @@ package final class CPUEngine: Engine {
 
   private var statisticsPass: (built: NetworkPass, batches: Batches)?
   private var evaluationPasses: [EvaluatedSplit: (built: NetworkPass, batches: Batches)] = [:]
+  /// Whether `statistics` are those of the current weights.
+  private var areStatisticsCurrent = false
   private var cache: Cache?
   /// Memory for the values that a sweep keeps for every mini-batch.
   private let arena = Arena()
@@ -72,6 +74,7 @@ package final class CPUEngine: Engine {
     }
     set {
       current.values = newValue.values
+      areStatisticsCurrent = false
       sweep = nil
       cache?.isCurrent = false
     }
@@ -86,6 +89,7 @@ package final class CPUEngine: Engine {
         $0.isCurrent && $0.value == plan.cachedValue && $0.group == plan.group
           && $0.order == order
       } ?? false
+    try renewStatistics()
     if !isCached { try renewCache(plan, order) }
     guard let cache else { return }
     sweep = try CPUSweep(
@@ -100,6 +104,7 @@ package final class CPUEngine: Engine {
     guard let sweep else { throw RSOError("judge", "no sweep was begun") }
     // An error ends the sweep but keeps the weights decided so far.
     self.sweep = nil
+    areStatisticsCurrent = false
     let decisions = try proposals.map { try sweep.judge($0, by: &rule, &current) }
     self.sweep = sweep
     return decisions
@@ -120,7 +125,9 @@ package final class CPUEngine: Engine {
     _ split: EvaluatedSplit, with statistics: BatchNormStatistics
   ) throws -> Evaluation {
     let samples = try data.samples(split)
-    self.statistics = statistics
+    if self.statistics != statistics {
+      (self.statistics, areStatisticsCurrent) = (statistics, false)
+    }
     let (built, batches) =
       try evaluationPasses[split]
       ?? {
@@ -185,7 +192,11 @@ package final class CPUEngine: Engine {
   }
 
   /// Computes the running statistics in one pass over the first samples, which normalises with their own statistics.
+  ///
+  /// A sweep begins with statistics of its weights, even on a cache that is still right: batch norm's origins come from
+  /// them, so a resumed run has the bits of one that was not stopped.
   private func renewStatistics() throws {
+    if areStatisticsCurrent { return }
     let (built, batches) =
       try statisticsPass
       ?? {
@@ -204,11 +215,10 @@ package final class CPUEngine: Engine {
     try built.pass.run(imageInput(batches.input(0, candidates: 1), images.train), workers) { norm in
       found.moments[norm.node] = .init(mean: norm.mean, variance: norm.variance)
     }
-    statistics = found
+    (statistics, areStatisticsCurrent) = (found, true)
   }
 
   private func renewCache(_ plan: SweepPlan, _ order: SampleOrder) throws {
-    try renewStatistics()
     let batches = try Batches(
       order.samples, size: order.batchSize, labels: data.train.labels, reduction: reduction)
     let shape = network.shapes[plan.cachedValue]

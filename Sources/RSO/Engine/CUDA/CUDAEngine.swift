@@ -9,6 +9,8 @@ import CRSO
 /// docs/gpu.md says what has run on a card and what has only run on the CPU.
 final class CUDAEngine: Engine {
   private(set) var statistics = BatchNormStatistics()
+  /// Whether `statistics` are those of the current weights.
+  private var areStatisticsCurrent = false
   /// The network to compute: average pooling is folded into the convolution before it.
   private let network: Network
   private let data: Dataset
@@ -94,6 +96,7 @@ final class CUDAEngine: Engine {
     }
     set {
       current.values = newValue.values
+      areStatisticsCurrent = false
       sweep = nil
       cache = nil
     }
@@ -117,9 +120,10 @@ final class CUDAEngine: Engine {
     try memory.order.set(order.samples)
     let plan = sweep.lone.plan
     let wanted = Cache(value: plan.cachedValue, group: plan.group, order: order)
+    // A sweep begins with statistics of its weights, as on the CPU.
+    if !areStatisticsCurrent || cache != wanted { try renewStatistics() }
     if cache != wanted {
       cache = nil
-      try renewStatistics()
       try fill(sweep.cachedValue, plan.cachedValue, order)
       cache = wanted
     }
@@ -154,6 +158,7 @@ final class CUDAEngine: Engine {
     }
     // An error ends the sweep; the weights decided so far stay.
     sweep = nil
+    areStatisticsCurrent = false
     var decisions: [Decision] = []
     var rest = proposals
     while !rest.isEmpty {
@@ -230,7 +235,9 @@ extension CUDAEngine {
   ) throws -> Evaluation {
     try context.enter()
     let samples = try data.samples(split)
-    self.statistics = statistics
+    if self.statistics != statistics {
+      (self.statistics, areStatisticsCurrent) = (statistics, false)
+    }
     try memory.set(statistics, network)
     try memory.parameters.set(current.values)
     var result = Evaluation(
@@ -263,7 +270,7 @@ extension CUDAEngine {
     try run(
       CUDAWholePass(network, current, memory.board, .statistics, count: count, work: work), first: 0
     )
-    statistics = try memory.statistics(network)
+    (statistics, areStatisticsCurrent) = (try memory.statistics(network), true)
   }
 
   /// Computes the cached value of every mini-batch with running statistics.
