@@ -35,7 +35,8 @@ settings.batchSize = 200
 
 var search = try RandomSearch(network: network, data: data, settings: settings)
 try search.run { event in
-  if case .swept(let report) = event, report.parameter == "fc.weight", let test = report.evaluation {
+  if case .swept(let report) = event, report.parameter == "fc.weight", let test = report.evaluation
+  {
     print("cycle \(report.cycle + 1) begins: \(test.accuracy)")
   }
   return .goOn

@@ -196,9 +196,10 @@ struct Benchmark: ParsableCommand {
             } ?? []), width))
       if parts { say(lines(of: timing, batch: settings.batchSize, peak: peak)) }
     }
-    let cycle = timings.reduce(0.0) {
-      $0 + $1.secondsPerProposal * Double($1.proposals) + $1.cacheSeconds
-    }
+    let cycle =
+      timings.reduce(0.0) {
+        $0 + $1.secondsPerProposal * Double($1.proposals) + $1.cacheSeconds
+      }
       + evaluation * Double(settings.evaluations == .tensor ? timings.count : 1)
     let answer = Answer(
       kernels: kernels, threads: threads, batch: settings.batchSize, batches: batches,

@@ -55,7 +55,7 @@ struct Evaluate: ParsableCommand {
 
   func run() throws {
     let device = try device.resolved()
-    let file = URL(fileURLWithPath: model)
+    let file = try Model.file(at: URL(fileURLWithPath: model))
     let tensors = try SafeTensors(data: Data(readFile(file)), name: file.path)
     let trained = try Model(tensors, file: file.path)
     let dataset = try dataset(for: trained, Checkpoint.data(in: tensors, file: file.path))

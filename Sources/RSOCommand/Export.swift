@@ -8,10 +8,11 @@ struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Write a trained network for other programs.",
     discussion: """
-      ONNX (operator set 17) holds the whole network: it takes unsigned bytes [N, C, H, W], from 0 to \
-      255, or floats, whichever the network was trained on, and gives logits [N, classes]. safetensors \
-      holds the tensors of a PyTorch state_dict under its names and nothing of the network: the weights, and the running mean \
-      and variance of every batch norm, without which load_state_dict refuses the file.
+      ONNX (operator set 17) holds the whole network. It takes what the network was trained on, \
+      unsigned bytes [N, C, H, W] from 0 to 255 or floats, and gives logits [N, classes]. safetensors \
+      holds the tensors of a PyTorch state_dict under its names, and nothing of the network itself: the \
+      weights, and the running mean and variance of every batch norm, without which load_state_dict \
+      refuses the file.
 
         rso export runs/five/best.safetensors --onnx model.onnx
         rso export runs/five/best.safetensors --safetensors weights.safetensors

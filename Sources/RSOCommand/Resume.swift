@@ -70,6 +70,10 @@ extension DataOptions {
     var options = self
     guard !options.isGiven, let own else { return options }
     if own.directory == nil { options.data = own.name } else { options.dataDir = own.directory }
+    if let held = own.validation, options.validation == nil {
+      options.trainLimit = options.trainLimit ?? own.train + held
+      options.validation = ValidationArgument(argument: "\(held)")
+    }
     return options
   }
 }

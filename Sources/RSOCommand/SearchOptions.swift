@@ -73,7 +73,8 @@ struct SearchOptions: ParsableArguments {
   @Option(help: "The order of elements in a tensor (default: row-major).")
   var elementOrder: SearchSettings.ElementOrder?
 
-  @Option(help: "Evaluate after every tensor, or after every cycle, which saves time (default: tensor).")
+  @Option(
+    help: "Evaluate after every tensor, or after every cycle, which saves time (default: tensor).")
   var evaluate: SearchSettings.EvaluationInterval?
 
   @Option(

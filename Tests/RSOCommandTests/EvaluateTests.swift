@@ -27,7 +27,7 @@ struct EvaluateTests {
     try Workplace.with { place in
       #expect(try place.train(["--cycles", "2", "--run", "r"]).code == 0)
       let last = try #require(try place.metrics("r").last)
-      let best = try #require(try place.metrics("r").map(\.accuracy).max())
+      let best = try #require(try place.metrics("r").compactMap(\.accuracy).max())
       for (name, accuracy, loss) in [
         ("checkpoint", last.accuracy, last.loss), ("best", best, nil),
       ] {

@@ -33,6 +33,25 @@ struct ExtensionTests {
     }
   }
 
+  /// A run that was killed in its second cycle, and is given more cycles when it goes on.
+  @Test func anUnfinishedRunGetsMoreCycles() throws {
+    try Workplace.with { place in
+      try train(place, ["--anneal", "constant", "--cycles", "22"], run: "whole")
+      let running = try Tool.Running(
+        ["train"] + Workplace.options
+          + ["--anneal", "constant", "--cycles", "20", "--quiet", "--run", "r"], in: place.url)
+      while running.process.isRunning,
+        ((try? place.text("r/metrics.jsonl")) ?? "").count(where: { $0 == "\n" }) < 10
+      { usleep(200) }
+      running.send(SIGKILL)
+      #expect(try running.wait().signal == SIGKILL)
+      let result = try place.run(["train", "--run", "r", "--resume", "--cycles", "22"])
+      #expect(result.code == 0 && result.output.hasPrefix("cycles: 22 instead of 20; annealing"))
+      let differences = try RunFiles(place, "whole").differences(from: RunFiles(place, "r"))
+      #expect(differences.filter { $0 != "best" } == [])
+    }
+  }
+
   /// The schedule spans all cycles from then on: by hand, 0.1 + 0.9 · 1/2 in the second of two cycles, and
   /// 0.1 + 0.9 · 2/4 in the third of four.
   @Test func annealingSpansAllCycles() throws {

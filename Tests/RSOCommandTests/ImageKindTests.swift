@@ -69,7 +69,8 @@ struct ImageKindTests {
       // The same images as floats from 0 to 1: the same answer, and said.
       let scaled = try place.run(["evaluate", "m", "--data-dir", "scaled"])
       #expect(
-        scaled.errors == "rso: scaled: floats from 0 to 1, taken as the bytes / 255 that the model "
+        scaled.errors
+          == "rso: note: scaled: floats from 0 to 1, taken as the bytes / 255 that the model "
           + "was trained on\n")
       let bytes = try place.run(["evaluate", "m", "--data-dir", "digits"])
       #expect(bytes.errors == "" && bytes.code == 0)
@@ -85,7 +86,7 @@ struct ImageKindTests {
       try Self.writeFloats(place, "unscaled", scale: 0.86)
       let result = try Self.train(place, "unscaled", "r")
       #expect(result.code == 0)
-      #expect(result.errors.hasPrefix("rso: unscaled: floats from 0.0 to 25"))
+      #expect(result.errors.hasPrefix("rso: note: unscaled: floats from 0.0 to 25"))
       #expect(result.errors.hasSuffix("taken as they are; bytes (uint8) are divided by 255\n"))
     }
   }
@@ -120,12 +121,14 @@ struct ImageKindTests {
       #expect(other.code == 0 && other.output.hasPrefix("other, test: 30 images\n"))
       #expect(
         other.errors.hasPrefix(
-          "rso: other: other data than the model was trained on, \(place.file("digits").path) of "))
+          "rso: note: other: other data than the model was trained on, \(place.file("digits").path) of "
+        ))
       // The data of the run have changed.
       try place.writeData("digits", shift: 1)
       let changed = try place.run(["evaluate", model])
       #expect(changed.code == 0)
-      #expect(changed.errors.hasPrefix("rso: digits: other data than the model was trained on"))
+      #expect(
+        changed.errors.hasPrefix("rso: note: digits: other data than the model was trained on"))
 
       try FileManager.default.removeItem(at: place.file("digits"))
       let missing = try place.run(["evaluate", model])

@@ -35,7 +35,7 @@ struct PredictTests {
       #expect(result.code == 0)
       let answers = try Self.answers(result.output)
       #expect(answers.map(\.index) == (0..<30).map { $0 })
-      let best = try #require(try place.metrics("r").map(\.accuracy).max())
+      let best = try #require(try place.metrics("r").compactMap(\.accuracy).max())
       let correct = answers.enumerated().count { $1.classes[0].number == $0 % 3 }
       #expect(abs(Double(correct) / 30 - best) < 1e-9)
       for answer in answers {
@@ -84,7 +84,7 @@ struct PredictTests {
       let result = try place.run(["predict", "m", "a.png", Self.images, "b.png", "c.png", "--json"])
       #expect(
         result.errors
-          == "rso: b.png: made grey\nrso: c.png: resized from 16×16 to 8×8 pixels\n")
+          == "rso: note: b.png: made grey\nrso: note: c.png: resized from 16×16 to 8×8 pixels\n")
       let answers = try Self.answers(result.output)
       #expect(
         answers.map(\.image) == ["a.png"] + [String](repeating: Self.images, count: 30) + [
@@ -151,7 +151,7 @@ struct PredictTests {
       let result = try place.run(["predict", "m", "f.npy", "--json"])
       #expect(
         result.errors
-          == "rso: f.npy: floats from 0 to 1, taken as the bytes / 255 that the model was trained on\n"
+          == "rso: note: f.npy: floats from 0 to 1, taken as the bytes / 255 that the model was trained on\n"
       )
       for (found, expected) in zip(try Self.answers(result.output), expected) {
         for (a, b) in zip(found.logits, expected.logits) { #expect(abs(a - b) < 1e-4) }

@@ -22,7 +22,7 @@ struct ReportTests {
         for line in try place.metrics(name) {
           let cells = [
             "\(line.cycle + 1)", line.parameter ?? "", "\(line.keptShare ?? 0)",
-            "\(line.meanLoss ?? 0)", "\(line.loss ?? 0)", "\(line.accuracy)",
+            "\(line.meanLoss ?? 0)", "\(line.loss ?? 0)", "\(line.accuracy ?? 0)",
             "\(line.bestAccuracy ?? 0)",
             "\(line.seconds)",
             "\(line.evaluationSeconds)",
@@ -30,7 +30,7 @@ struct ReportTests {
           let row = "<tr>" + cells.map { "<td>\($0)</td>" }.joined() + "</tr>"
           #expect(page.contains(row), "\(row)")
         }
-        let best = try #require(try place.metrics(name).map(\.accuracy).max())
+        let best = try #require(try place.metrics(name).compactMap(\.accuracy).max())
         #expect(page.contains(String(format: "<td>%.2f %%</td><td>", 100 * best)))
         #expect(page.contains("<p class=weak>\(Int((best * 30).rounded())) of 30 correct.</p>"))
       }

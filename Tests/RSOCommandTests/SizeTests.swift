@@ -25,6 +25,11 @@ struct SizeTests {
       ", layer c: expected a network of at most 100000000 values for one image, found more up to"
     ),
     (
+      network(#"{"name": "c", "type": "globalMaxPool"}"#).replacingOccurrences(
+        of: "\"features\": 3", with: "\"features\": 9223372036854775807"),
+      ", layer fc: expected a network of at most 100000000 values for one image, found more up to"
+    ),
+    (
       network(conv("100000"), channels: "100000"),
       ", layer c2: expected a network of at most 100000000 weights, found 90000"
     ),

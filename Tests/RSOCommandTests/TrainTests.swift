@@ -26,7 +26,7 @@ struct TrainTests {
       ]
       #expect(metrics.compactMap(\.parameter) == order + order)
       #expect(metrics.map(\.cycle) == order.map { _ in 0 } + order.map { _ in 1 })
-      let accuracies = metrics.map(\.accuracy)
+      let accuracies = metrics.compactMap(\.accuracy)
       #expect(metrics.last?.bestAccuracy == accuracies.max())
       #expect(result.output.contains("rso evaluate runs/a/best.safetensors --data-dir "))
       #expect(result.output.hasSuffix("\nshow it: rso report runs/a\n"))

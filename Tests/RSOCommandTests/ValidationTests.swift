@@ -43,7 +43,7 @@ struct ValidationTests {
       let test = try #require(lines.last?.test)
       let best = try best(place)
       #expect(best.split == .validation && best.test == test)
-      #expect(best.accuracy == lines.dropFirst().map(\.accuracy).max())
+      #expect(best.accuracy == lines.dropFirst().compactMap(\.accuracy).max())
       #expect(best.accuracy == lines.last?.bestAccuracy)
       // Another command gives the same figures for the best model.
       let tested = try evaluate(place, [])

@@ -145,11 +145,19 @@ import Testing
   }
 
   @Test func metrics() {
-    let line = """
+    let old = """
       {"cycle":1,"parameter":"fc.weight","keptShare":0.5,"meanLoss":null,"testLoss":1.5,\
       "testAccuracy":0.25,"bestAccuracy":0.5,"seconds":0.125,"evaluationSeconds":0}
+
       """
-    let url = URL(fileURLWithPath: "/m")
-    Fuzzer.run("metrics", [Array(line.utf8)]) { _ = try Metrics(reading: $0, "line 1", of: url) }
+    let new = """
+      {"cycle":0,"parameter":null,"keptShare":null,"meanLoss":null,"validationLoss":1.5,\
+      "validationAccuracy":0.25,"bestAccuracy":null,"seconds":0,"evaluationSeconds":0.25,\
+      "batch":100,"sigma":0.5,"proposals":9,"evaluations":27,"totalSeconds":0.25}
+
+      """
+    Fuzzer.run("metrics", [Array(old.utf8), Array(new.utf8)]) {
+      _ = try Metrics.read($0, count: 1, file: "m")
+    }
   }
 }

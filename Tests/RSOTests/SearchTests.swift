@@ -134,7 +134,7 @@ import Testing
         .sampleOrder, cycle: 0, tensor: sweep.group, count: 33)
       #expect(order.samples == Array(permutation.prefix(order.samples.count)))
       let turns = Turns(search.settings, cycle: 0, of: slot, batches: order.batches)
-      let proposals = try search.proposals(sweep, cycle: 0, turns)
+      let proposals = search.proposals(sweep, cycle: 0, turns)
       #expect(proposals.map(\.batch) == proposals.indices.map { $0 / 27 })
     }
   }

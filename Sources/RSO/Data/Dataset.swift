@@ -54,14 +54,16 @@ public struct Dataset: Sendable {
     kind = Model.Images(self.train.images)
   }
 
-  private init(_ data: Dataset, train: Split, test: Split) {
-    (self.train, self.test) = (train, test)
+  private init(_ data: Dataset, train: Split, validation: Split?, test: Split) {
+    (self.train, self.validation, self.test) = (train, validation, test)
     (name, classes, mean, kind) = (data.name, data.classes, data.mean, data.kind)
   }
 
-  /// The first samples, with the classes of all.
-  package func prefix(train: Int, test: Int) -> Dataset {
-    Dataset(self, train: self.train.prefix(train), test: self.test.prefix(test))
+  /// The first samples, with the classes of all. Validation images are left out unless they are asked for.
+  package func prefix(train: Int, test: Int, validation isKept: Bool = false) -> Dataset {
+    Dataset(
+      self, train: self.train.prefix(train), validation: isKept ? validation : nil,
+      test: self.test.prefix(test))
   }
 
   /// The same data with images as a model takes them that was trained on `images`.
@@ -71,8 +73,12 @@ public struct Dataset: Sendable {
   package func adapted(to images: Model.Images) throws -> (data: Dataset, note: String?) {
     let (trainPixels, trainNote) = try images.adapted(train.images, name: train.names.images)
     let (testPixels, testNote) = try images.adapted(test.images, name: test.names.images)
+    let validation = try validation.map {
+      $0.replacing(try images.adapted($0.images, name: $0.names.images).pixels)
+    }
     let data = Dataset(
-      self, train: train.replacing(trainPixels), test: test.replacing(testPixels))
+      self, train: train.replacing(trainPixels), validation: validation,
+      test: test.replacing(testPixels))
     return (data, trainNote ?? testNote)
   }
 
@@ -124,6 +130,7 @@ public struct Dataset: Sendable {
     test = other.test
     classes = other.classes
     mean = Self.mean(of: train)
+    kind = Model.Images(train.images)
   }
 
   /// Sums bytes as integers, which is exact, and floats in order, in double precision.

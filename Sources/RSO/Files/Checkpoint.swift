@@ -68,8 +68,16 @@ package struct DataDescription: Hashable, Codable, Sendable {
   ///
   /// - Complexity: O(bytes in use)
   package func agrees(with data: Dataset) -> Bool? {
-    guard data.train.count >= train, data.test.count >= test else { return nil }
-    return DataDescription(data.prefix(train: train, test: test)).digest == digest
+    var data = data
+    if let validation, data.validation == nil {
+      let whole = data.prefix(train: train + validation, test: test)
+      guard whole.train.count == train + validation, let held = try? whole.holdingOut(validation)
+      else { return nil }
+      data = held
+    }
+    guard data.train.count >= train, data.test.count >= test, data.validation?.count == validation
+    else { return nil }
+    return DataDescription(data.prefix(train: train, test: test, validation: true)).digest == digest
   }
 }
 

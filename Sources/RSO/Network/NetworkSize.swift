@@ -43,13 +43,16 @@ struct NetworkSize {
   private func sum(
     _ sum: Int, _ more: Int?, _ most: Int, _ what: String, _ name: String
   ) throws -> Int {
-    guard let more, more <= most - sum else {
-      throw RSOError(
-        name,
-        "expected a network of at most \(most) \(what), found "
-          + (more.map { "\(sum + $0)" } ?? "more") + " up to here",
-        hint: "use fewer channels or smaller images")
+    guard let more, case let (total, overflow) = sum.addingReportingOverflow(more), !overflow else {
+      throw tooMuch("more", most, what, name)
     }
-    return sum + more
+    guard total <= most else { throw tooMuch("\(total)", most, what, name) }
+    return total
+  }
+
+  private func tooMuch(_ found: String, _ most: Int, _ what: String, _ name: String) -> RSOError {
+    RSOError(
+      name, "expected a network of at most \(most) \(what), found \(found) up to here",
+      hint: "use fewer channels or smaller images")
   }
 }
