@@ -83,7 +83,9 @@ extension Train {
       if output == .table { Console.line("seed \(seed)") }
       var session: TrainingSession
       if FileManager.default.fileExists(atPath: "\(folder)/checkpoint.safetensors") {
-        session = try resumed(at: folder, parent: path)
+        // A run may have been finished before all of them were given more cycles.
+        session = try resumed(
+          at: folder, parent: path, cycles: list.configuration.settings.cycles)
       } else {
         var start = try beginning ?? self.beginning(list, path)
         beginning = start

@@ -214,11 +214,13 @@ struct Train: ParsableCommand {
   }
 
   /// A session that resumes the run in a folder.
-  func resumed(at folder: String, parent: String? = nil) throws -> TrainingSession {
+  func resumed(
+    at folder: String, parent: String? = nil, cycles: Int? = nil
+  ) throws -> TrainingSession {
     let device = try device.resolved()
     var search: RandomSearch?
     let run = try RunFolder(
-      resuming: URL(fileURLWithPath: folder), cycles: self.search.cycles
+      resuming: URL(fileURLWithPath: folder), cycles: cycles ?? self.search.cycles
     ) { checkpoint in
       let configuration = checkpoint.configuration
       try requireAgreement(with: configuration)

@@ -78,6 +78,22 @@ struct SeedTests {
     }
   }
 
+  /// Given more cycles and killed in the first, all of them get their cycles when they are resumed without an option.
+  @Test func moreCyclesForAll() throws {
+    try Workplace.with { place in
+      let options = ["--quiet", "--seeds", "0..1", "--run", "r"]
+      #expect(try place.train(["--cycles", "1"] + options).code == 0)
+      // As it is after a kill: the list has its new cycles, and no run has.
+      let list = place.file("r/seeds.json")
+      let text = try String(contentsOf: list, encoding: .utf8)
+      try text.replacing("\"cycles\" : 1,", with: "\"cycles\" : 3,")
+        .write(to: list, atomically: true, encoding: .utf8)
+      let result = try place.run(["train", "--run", "r", "--resume", "--quiet"])
+      #expect(result.code == 0, "\(result.errors)")
+      for seed in 0...1 { #expect(try place.metrics("r/seed-\(seed)").last?.cycle == 2) }
+    }
+  }
+
   /// From a model, all runs start from its weights, those that begin after a stop, too.
   @Test func fromAModel() throws {
     try Workplace.with { place in
