@@ -51,8 +51,8 @@ struct RunPathTests {
         ("none", "/none: expected a model or the folder of a run, found a folder without best."),
         (
           "runs/a",
-          "/runs/a: expected a run with a finished tensor, found one that has only begun "
-            + "(its untrained network is initial.safetensors)"
+          "/runs/a: expected a run with a best model, found one without an evaluation so far "
+            + "(its latest model is checkpoint.safetensors)"
         ),
       ] {
         let result = try place.run(["evaluate", path, "--data-dir", "digits"])

@@ -16,8 +16,8 @@ extension Model {
     if exists(best) { return url.appendingPathComponent(best) }
     guard !exists(RunFolder.Name.checkpoint) else {
       throw RSOError(
-        url.path, "expected a run with a finished tensor, found one that has only begun",
-        hint: "its untrained network is \(RunFolder.Name.initial)")
+        url.path, "expected a run with a best model, found one without an evaluation so far",
+        hint: "its latest model is \(RunFolder.Name.checkpoint)")
     }
     let runs = RunFolder.runs(in: url)
     throw RSOError(

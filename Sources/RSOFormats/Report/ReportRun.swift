@@ -6,8 +6,9 @@ package struct ReportRun: Sendable {
   let name: String
   let record: RunRecord
   let data: Dataset
-  /// The best model; before the first finished tensor, the initial model.
+  /// The best model; before the first evaluation, the latest.
   package let model: Model
+  /// Empty while test images have no part in the run: until the end of a run with validation images.
   let predictions: [Prediction]
 
   /// - Parameters:
@@ -19,7 +20,8 @@ package struct ReportRun: Sendable {
     self.record = record
     self.data = data
     model = record.best ?? record.checkpoint.model
-    predictions = try model.predict(data.test.images, threads: threads)
+    let isTested = data.validation == nil || record.checkpoint.best?.test != nil
+    predictions = isTested ? try model.predict(data.test.images, threads: threads) : []
   }
 
   var settings: SearchSettings { record.checkpoint.configuration.settings }
@@ -29,9 +31,12 @@ package struct ReportRun: Sendable {
   var split: EvaluatedSplit { data.evaluatedSplit }
 
   /// The best model's accuracy on the test images, which a run with validation images learns at its end.
+  ///
+  /// Without validation images, the test images have chosen the model.
   var tested: String {
-    guard let best = record.checkpoint.best, split == .validation else { return "as above" }
-    return best.test.map { percentage($0.accuracy) } ?? "known when the run has ended"
+    let best = record.checkpoint.best
+    guard split == .validation else { return best.map { percentage($0.accuracy) } ?? "–" }
+    return best?.test.map { percentage($0.accuracy) } ?? "known when the run has ended"
   }
 
   /// What the sessions of the run say of themselves, each only once.

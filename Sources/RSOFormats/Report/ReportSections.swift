@@ -38,8 +38,11 @@ extension Report {
   /// The mark's largest share of a cell's colour: beyond it the number is hard to read, above all in dark mode.
   static let deepestMark = 0.55
 
+  private static let untested = "<p class=weak>Known when the run has ended.</p>"
+
   var confusions: String {
     let body = eachRun { run in
+      if run.predictions.isEmpty { return Self.untested }
       let table = run.confusion
       let head = row(["shown \\ seen as"] + table.indices.map { escaped(name($0)) }, "th")
       let rows = table.enumerated().map { label, counts in
@@ -67,6 +70,7 @@ extension Report {
 
   func mistakes() throws -> String {
     let body = try eachRun { run in
+      if run.predictions.isEmpty { return Self.untested }
       let all = run.mistakes
       let shown = all.prefix(Self.mostMistakes)
       let figures = try shown.map { index, share in
