@@ -3,7 +3,10 @@ import RSO
 
 /// The settings of a search, each set only if it was given.
 struct SearchOptions: ParsableArguments {
-  @Option(help: "Settings for a purpose: quick learns MNIST in minutes. Other options override it.")
+  @Option(
+    help:
+      "Settings for a purpose: quick (MNIST in a minute and a half), good (five minutes) or best (hours). Other options override it."
+  )
   var preset: Preset?
 
   @Option(
@@ -30,8 +33,8 @@ struct SearchOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "What becomes of the three losses: best, slope or parabola (default: best). They take parameters, as in "
-        + "slope:c=0.5 or parabola:reach=2,settle=1..0.2, from the first cycle to the last.",
+      "What becomes of a proposal's losses: best (the paper's), slope or parabola (default: best). They take parameters, "
+        + "as in slope:c=0.5 or parabola:reach=2,settle=1..0.2; reach and settle may change over the cycles.",
       valueName: "rule"))
   var rule: String?
 
@@ -104,6 +107,9 @@ struct SearchOptions: ParsableArguments {
       Console.note(
         "batch \(samples) instead of \(settings.batchSize): there are no more training images")
       settings.batchSize = samples
+      for step in settings.firstBatches.indices {
+        settings.firstBatches[step].size = min(settings.firstBatches[step].size, samples)
+      }
     }
     settings.hold = hold ?? settings.hold
     if let rule { settings.rule = try Rule(rule) }

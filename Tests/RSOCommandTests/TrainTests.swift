@@ -190,7 +190,9 @@ struct TrainTests {
   }
 
   /// 90 images are fewer than the default's 5000 and the preset's 1000.
-  @Test(arguments: [([], 5000), (["--preset", "quick"], 1000)])
+  @Test(arguments: [
+    ([], 5000), (["--preset", "quick"], 1000), (["--preset", "best"], 5000),
+  ])
   func aSmallTrainingSetCapsTheDefaultBatch(options: [String], standard: Int) throws {
     try Workplace.with { place in
       let common = ["--data-dir", "digits", "--network", "net.json"] + options
@@ -201,6 +203,7 @@ struct TrainTests {
         result.errors
           == "rso: note: batch 90 instead of \(standard): there are no more training images\n")
       #expect(try place.settings("r").batchSize == 90)
+      #expect(try place.settings("r").firstBatches.allSatisfy { $0.size == 90 })
       // Once it has begun, it is a setting like any other.
       #expect(try place.run(["train", "--run", "r", "--resume"]).errors == "")
       let held = try place.run(["train", "--run", "s", "--validation", "20"] + common + only)
