@@ -5,7 +5,7 @@ import RSO
 enum Preset: String, CaseIterable, ExpressibleByArgument {
   /// A good MNIST network in about a minute and a half.
   case quick
-  /// A better one in about ten minutes.
+  /// A better one in about five minutes.
   case good
   /// As good as it gets within hours: all layers, and large mini-batches at the end.
   case best
