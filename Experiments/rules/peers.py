@@ -32,7 +32,7 @@ root = here.parent.parent
 BATCH, VALIDATION, STATISTICS, EPSILON = 128, 5000, 2000, 1e-3
 # Cycles and evaluations of a cycle in rso: 4,546 weights, three candidates each.
 CYCLES, CYCLE = 10, 3 * 4546
-RATES = {"back-propagation": 0.01, "coordinates-sgd": 0.1, "coordinates-adam": 0.01, "spsa": 0.003, "openai-es": 0.03}
+RATES = {"coordinates-sgd": 0.1, "coordinates-adam": 0.01, "back-propagation": 0.01, "openai-es": 0.03, "spsa": 0.003}
 
 
 # The network
