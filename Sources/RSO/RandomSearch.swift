@@ -29,6 +29,8 @@ public struct RandomSearch {
   /// What the rule has learnt about each tensor, by the tensor's name; the paper's rule learns nothing.
   public private(set) var ruleStates: [String: RuleState]
   private var engine: any Engine
+  /// Whether a decision's losses are sums over the mini-batch.
+  private let lossIsSum: Bool
 
   /// A search's position: its next sweep.
   public struct Position: Hashable, Codable, Sendable {
@@ -47,11 +49,12 @@ public struct RandomSearch {
   ///   - parameters: the initial weights; `nil` for He initialisation from the seed.
   ///   - position: where to continue a resumed run; the beginning by default.
   ///   - ruleStates: those of the resumed run.
+  ///   - loss: a loss of one's own, in place of the settings' loss.
   /// - Throws: `RSOError` naming the wrong setting or layer.
   public init(
     network: Network, data: Dataset, settings: SearchSettings, device: Device = .cpu(),
     parameters: Parameters? = nil, position: Position = Position(),
-    ruleStates: [String: RuleState] = [:]
+    ruleStates: [String: RuleState] = [:], loss: (any BatchLoss)? = nil
   ) throws {
     try settings.validate(samples: data.train.count, network: network)
     let parameters = parameters ?? Parameters(initialFor: network, seed: settings.seed)
@@ -71,7 +74,11 @@ public struct RandomSearch {
         "position",
         "expected a cycle from 0 on and a sweep below \(sweeps.count), found \(position)")
     }
-    engine = try device.engine(network: network, data: data, parameters: parameters)
+    let objective = try Objective(
+      settings.loss, own: loss, reported: settings.metrics, data: data, classes: network.classes)
+    lossIsSum = loss == nil && settings.loss.isSum
+    engine = try device.engine(
+      network: network, data: data, parameters: parameters, objective: objective)
   }
 
   /// The current weights.
@@ -135,6 +142,7 @@ public struct RandomSearch {
     var (changed, evaluations) = (0, 0)
     var loss = 0.0
     let runLength = engine.runLength(of: sweep.parameter)
+    let samples = lossIsSum ? order.batchSize : 1
     for start in stride(from: 0, to: proposals.count, by: runLength) {
       let run = proposals[start..<min(start + runLength, proposals.count)]
       // w ← argmin over {w, w + Δ, w − Δ} of the loss, or the value another rule derives from the three losses.
@@ -149,12 +157,11 @@ public struct RandomSearch {
         cycle: cycle, sweep: position.sweep, parameter: slot.name, proposals: run,
         decisions: decisions, done: run.endIndex, count: slot.count,
         keptShare: Double(changed) / Double(run.endIndex),
-        meanLoss: loss / Double(run.endIndex * order.batchSize))
+        meanLoss: loss / Double(run.endIndex * samples))
       if try observe(.judged(judged)) == .stop { return nil }
     }
     return (
-      Double(changed) / Double(slot.count), loss / Double(slot.count * order.batchSize),
-      evaluations
+      Double(changed) / Double(slot.count), loss / Double(slot.count * samples), evaluations
     )
   }
 

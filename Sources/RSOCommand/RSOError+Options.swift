@@ -9,7 +9,9 @@ extension RSOError {
 
   private static let options = [
     "cycles": "--cycles", "batchSize": "--batch", "hold": "--hold", "round": "--round",
-    "rule": "--rule", "anneal": "--anneal", "weightDecay": "--weight-decay",
+    "rule": "--rule", "loss": "--loss", "metrics": "--metric",
+    "lossCommand": "--loss-command", "lossTimeout": "--loss-timeout", "anneal": "--anneal",
+    "weightDecay": "--weight-decay",
     "deviationScale": "--sigma-scale", "only": "--only", "sweeps": "--sweeps",
     "threads": "--threads", "trainLimit": "--train-limit", "testLimit": "--test-limit",
     "validation": "--validation",

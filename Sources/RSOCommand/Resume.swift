@@ -33,6 +33,7 @@ extension Train {
       try require(
         self.network.network == nil ? "--layers" : "--network", difference.other, difference.own)
     }
+    try lossCommand.map { try require("--loss-command", configuration.program?.line ?? "none", $0) }
     try trace.map {
       try require("--trace", configuration.trace ?? "none", tracePath($0, folder ?? ""))
     }
@@ -95,6 +96,11 @@ extension SearchSettings {
       ("--weight-decay", "\(weightDecay)"), ("--seed", "\(seed)"),
       ("--sigma-scale", "\(deviationScale)"), ("--tensor-order", tensorOrder.word),
       ("--element-order", elementOrder.word), ("--hold", "\(hold)"),
+      ("--loss", "\(loss)"),
+      (
+        "--metric",
+        metrics.isEmpty ? "none" : metrics.map { "\($0)" }.joined(separator: " --metric ")
+      ),
       ("--rule", "\(rule)"), ("--round", roundWords), ("--evaluate", evaluations.rawValue),
       ("--sweeps", sweeps.isEmpty ? "1 for every layer" : sweeps),
       ("--only", only?.joined(separator: " --only ") ?? "every parameter"),

@@ -21,6 +21,9 @@ struct Train: ParsableCommand {
         rso train --data-dir digits --layers 9        your own images, the paper's larger network
         rso train --network net.json --batch 1000     your own network
         rso train --rule slope --batch 1000           steps in proportion to the slope of the loss
+        rso train --loss 'macro-f1 + cross-entropy' --metric kappa
+                                                      another loss, and a metric to watch
+        rso train --loss-command 'python3 my_loss.py' a loss of your own, in any language
         rso train --from runs/five/best.safetensors   start from a trained network
         rso train --from torch.safetensors --network net.json --only 'bn*' --only fc.weight
                                                       change some tensors of a network from elsewhere
@@ -64,6 +67,17 @@ struct Train: ParsableCommand {
     completion: .file())
   var trace: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Judge by the answers of a program of your own, which reads the outputs of all candidates (docs/losses.md).",
+      valueName: "command"))
+  var lossCommand: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Seconds to wait for an answer of --loss-command (default: 60).", valueName: "s"))
+  var lossTimeout: Double?
+
   @Flag(name: .shortAndLong, help: "Say only how it ended.")
   var quiet = false
 
@@ -82,6 +96,12 @@ struct Train: ParsableCommand {
 
   func validate() throws {
     guard !(json && quiet) else { throw ValidationError("--json: expected it without --quiet") }
+    guard lossCommand == nil || search.loss == nil else {
+      throw ValidationError("--loss-command: expected it without --loss, whose place it takes")
+    }
+    guard lossTimeout == nil || lossCommand != nil || resume else {
+      throw ValidationError("--loss-timeout: expected it with --loss-command")
+    }
     guard resume else { return }
     guard folder != nil else {
       throw ValidationError("--resume: expected --run DIR, the folder of the run to go on with")
@@ -127,7 +147,8 @@ struct Train: ParsableCommand {
     let configuration = beginning.configuration
     let search = try RandomSearch(
       network: configuration.network, data: beginning.data, settings: configuration.settings,
-      device: beginning.device, parameters: beginning.parameters)
+      device: beginning.device, parameters: beginning.parameters,
+      loss: configuration.program.map { try LossProgram($0) })
     guard !search.isFinished else {
       throw RSOError(
         "--sweeps", "expected a layer to sweep, found 0 for every layer",
@@ -151,7 +172,8 @@ struct Train: ParsableCommand {
       over: paper.settings, network: network, samples: data.train.count)
     let configuration = RunConfiguration(
       data: DataDescription(data, directory: self.data.directory), network: network,
-      settings: settings)
+      settings: settings,
+      program: lossCommand.map { LossProgram.Command($0, timeout: lossTimeout ?? 60) })
     return Beginning(
       device: device, data: data, configuration: configuration, parameters: parameters)
   }
@@ -231,7 +253,10 @@ struct Train: ParsableCommand {
       search = try RandomSearch(
         network: configuration.network, data: data, settings: configuration.settings,
         device: device, parameters: checkpoint.model.parameters, position: checkpoint.position,
-        ruleStates: checkpoint.ruleStates)
+        ruleStates: checkpoint.ruleStates,
+        loss: configuration.program.map {
+          try LossProgram(.init($0.line, timeout: lossTimeout ?? $0.timeout))
+        })
     }
     return try TrainingSession(
       resuming: search, run, folder: folder, parent: parent, device: device, output: output)

@@ -44,7 +44,10 @@ struct TrainingSession {
     try events.begin(search.model, evaluation, untrained.split)
     self.init(search, folder, events, path, parent, device, output)
     if output == .json { Console.line(untrained.line) }
-    describe(search, "untrained: \(untrained.split) accuracy \(percent(evaluation.accuracy))")
+    describe(
+      search,
+      "untrained: \(untrained.split) accuracy \(percent(evaluation.accuracy))"
+        + Self.words(evaluation.measures))
   }
 
   /// The untrained network's evaluation, and its line of metrics.
@@ -202,8 +205,9 @@ struct TrainingSession {
       row(
         "\(cycle + 1)", report.parameter, percent(report.keptShare, 1),
         fixed(report.meanLoss, 4), report.evaluation.map { percent($0.accuracy) } ?? "–",
-        folder.checkpoint.best.map { percent($0.accuracy) } ?? "–",
-        fixed(report.seconds + report.evaluationSeconds, 1) + " s"))
+        folder.checkpoint.best.map(words) ?? "–",
+        fixed(report.seconds + report.evaluationSeconds, 1) + " s")
+        + Self.words(report.evaluation?.measures))
     return search.isFinished || Interrupts.received == nil
   }
 
@@ -216,7 +220,7 @@ struct TrainingSession {
     let file = folder.bestURL
     // As it reads back: a file holds 32-bit statistics.
     let best =
-      report.evaluation.map { folder.isBest($0.accuracy) } ?? false
+      report.evaluation.map(folder.isBest) ?? false
       ? try Model(model.safeTensors(file: file.path), file: file.path)
       : try Model(contentsOf: file)
     return try best.evaluate(on: data, .test, device: device)
@@ -275,8 +279,21 @@ extension TrainingSession {
       seed \(settings.seed)
       run folder: \(path)
       \(state)
-      \(row("cycle", "tensor", "kept", "loss", "\(data.evaluatedSplit)", "best", "time"))
+      \(row("cycle", "tensor", "kept", "loss", "\(data.evaluatedSplit)", choosesByLoss ? "best loss" : "best", "time"))
       """)
+  }
+
+  private var choosesByLoss: Bool { folder.checkpoint.configuration.choosesByLoss }
+
+  /// What chose the best model: its accuracy, or its loss if that is not the paper's.
+  private func words(_ best: Checkpoint.Best) -> String {
+    guard choosesByLoss else { return percent(best.accuracy) }
+    return best.loss.map { fixed($0, 4) } ?? "∞"
+  }
+
+  /// Metrics besides loss and accuracy.
+  private static func words(_ measures: [String: Double]?) -> String {
+    (measures ?? [:]).sorted { $0.key < $1.key }.map { "  \($0) \(fixed($1, 4))" }.joined()
   }
 
   private func row(
@@ -350,7 +367,8 @@ extension TrainingSession {
     }
     if let best = checkpoint.best {
       lines.append(
-        "best: \(percent(best.accuracy)), after \(best.parameter) of cycle \(best.cycle + 1)")
+        "best: \(choosesByLoss ? "loss " : "")\(words(best)), after \(best.parameter) of cycle \(best.cycle + 1)"
+      )
     }
     if let test {
       let loss = test.loss.map { fixed($0, 4) } ?? "not finite"

@@ -61,6 +61,9 @@ package final class EventLog {
         value("\(report.split)/accuracy", evaluation.accuracy),
         value("\(report.split)/loss", evaluation.meanLoss),
       ]
+      values += (evaluation.measures ?? [:]).sorted { $0.key < $1.key }.map {
+        value("\(report.split)/\($0)", $1)
+      }
     }
     if let test {
       values += [value("test/accuracy", test.accuracy), value("test/loss", test.meanLoss)]

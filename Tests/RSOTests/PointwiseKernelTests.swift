@@ -150,7 +150,7 @@ import Testing
           var (sum, bound) = (before[2 * lane], 0.0)
           for sample in 0..<valid[lane] {
             let logits = (0..<classes).map { x[lane, $0, sample] }
-            let loss = ReferenceEngine.crossEntropy(
+            let loss = SampleLoss.crossEntropy()(
               logits, label: Int(labels.pointer[lane * labelsLane + sample]))
             sum += loss
             bound += Self.lossBound(loss, classes: classes)

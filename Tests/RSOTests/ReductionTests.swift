@@ -105,12 +105,15 @@ import Testing
     var statistics: BatchNormStatistics
   }
 
-  static func search(_ reduction: Reduction, _ network: Network) throws -> Found {
+  static func search(
+    _ reduction: Reduction, _ network: Network, loss: Loss = .crossEntropy
+  ) throws -> Found {
     let samples = 420
     let data = try Sample.dataset(network.input, classes: network.classes, train: samples, test: 90)
     let engine = try CPUEngine(
       network: network, data: data, parameters: Parameters(initialFor: network, seed: 3),
-      threads: 1 + reduction.rank % 2, reduction: reduction)
+      threads: 1 + reduction.rank % 2,
+      objective: Objective(loss, data: data, classes: network.classes), reduction: reduction)
     var decisions: [Decision] = []
     for (index, slot) in engine.parameters.slots.enumerated() {
       // Five chunks of a mini-batch, the last of them not whole.
@@ -128,6 +131,18 @@ import Testing
     return try Found(
       decisions: decisions, values: engine.parameters.values,
       evaluation: engine.evaluate(.test), statistics: engine.statistics)
+  }
+
+  /// A loss that needs the outputs of all samples, which the ranks exchange.
+  @Test func ranksHaveTheBitsOfOneForMetrics() throws {
+    let (network, loss) = (try Sample.networks[0].network(), try Loss("auc + 0.1 hinge"))
+    let alone = try Self.search(.alone, network, loss: loss)
+    #expect(alone != (try Self.search(.alone, network)))
+    for ranks in [2, 3] {
+      for found in try FakeRanks(ranks).run({ try Self.search($0, network, loss: loss) }) {
+        #expect(found == alone, "\(ranks) ranks")
+      }
+    }
   }
 
   /// Two and three ranks, each with its share of every mini-batch, have the bits of one.

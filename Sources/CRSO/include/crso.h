@@ -111,6 +111,25 @@ typedef struct {
   int32_t stride, padding, box, out_channels, out_height, out_width, y_is_far;
 } rso_layer;
 
+typedef enum {
+  rso_cross_entropy,
+  rso_hinge,
+  rso_squared_error,
+  rso_absolute_error,
+  rso_quantile,
+  rso_binary_cross_entropy,
+  rso_errors,
+} rso_loss_kind;
+
+// A loss of samples, and its weight in a sum of losses. parameter: the smoothing of a cross entropy, or the quantile.
+// class_weights: [channels], for cross entropies, or NULL: all 1.
+typedef struct {
+  const float *class_weights;
+  double weight;
+  float parameter;
+  rso_loss_kind kind;
+} rso_loss;
+
 typedef struct {
   const char *name;
 
@@ -153,6 +172,13 @@ typedef struct {
   void (*cross_entropy)(const rso_map *, const int32_t *labels, ptrdiff_t labels_lane,
                         const int32_t *valid, double *losses, ptrdiff_t losses_lane,
                         int32_t *predicted);
+
+  // A loss of outputs x: [channels, 16] (area 1) against labels[16] per lane or, for losses of targets,
+  // targets[channels, 16] per lane. `weight` times the sum over the first valid[lane] samples is added to
+  // losses[lane * losses_lane]. The sum is NaN if an output is not finite.
+  void (*sample_loss)(const rso_map *, const rso_loss *, const int32_t *labels, ptrdiff_t labels_lane,
+                      const float *targets, ptrdiff_t targets_lane, const int32_t *valid,
+                      double *losses, ptrdiff_t losses_lane);
 
   // Independent fused multiply-adds in registers at full speed: the machine's peak. Returns the number of
   // floating-point operations.

@@ -9,7 +9,10 @@ public enum Device: Hashable, Sendable {
   /// An NVIDIA card, by number.
   case cuda(Int, precision: CUDAPrecision = .fp32)
 
-  func engine(network: Network, data: Dataset, parameters: Parameters) throws -> any Engine {
+  /// - Parameter objective: what the engine minimises and reports.
+  func engine(
+    network: Network, data: Dataset, parameters: Parameters, objective: Objective = .crossEntropy
+  ) throws -> any Engine {
     guard network.input == data.train.shape else {
       throw RSOError(
         "network", "expects images of \(network.input), found \(data.train.shape) in \(data.name)")
@@ -20,14 +23,22 @@ public enum Device: Hashable, Sendable {
     }
     switch self {
     case .reference:
-      return ReferenceEngine(network: network, data: data, parameters: parameters)
+      return ReferenceEngine(
+        network: network, data: data, parameters: parameters, objective: objective)
     case .cpu(let threads):
       let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
       guard (1...1024).contains(threads) else {
         throw RSOError("`threads`", "expected 1 to 1024, found \(threads)")
       }
-      return try CPUEngine(network: network, data: data, parameters: parameters, threads: threads)
+      return try CPUEngine(
+        network: network, data: data, parameters: parameters, threads: threads,
+        objective: objective)
     case .cuda(let number, let precision):
+      guard objective.isCrossEntropy else {
+        throw RSOError(
+          "`device` cuda:\(number)", "computes cross-entropy alone, found another loss or metrics",
+          hint: "the CPU computes them all")
+      }
       return try CUDAEngine.open(
         network: network, data: data, parameters: parameters, card: number, precision: precision)
     }

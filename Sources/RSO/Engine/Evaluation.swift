@@ -12,17 +12,24 @@ public enum EvaluatedSplit: String, CaseIterable, Codable, Sendable {
 public struct Evaluation: Hashable, Codable, Sendable {
   /// Number of samples evaluated.
   public var count: Int
-  /// Sum of the softmax cross entropies.
+  /// The loss per sample, times the number of samples: by default the sum of the softmax cross entropies.
   public var loss: Double
   /// `confusion[label][predicted]`: number of samples.
   public var confusion: [[Int]]
+  /// What was asked for besides (`SearchSettings.metrics`), by name; without what is not finite.
+  public var measures: [String: Double]? = nil
 
   /// Number of samples whose largest logit is the label's.
   public var correct: Int { confusion.indices.reduce(0) { $0 + confusion[$1][$1] } }
   /// Fraction of samples whose largest logit is the label's, 0 to 1.
   public var accuracy: Double { Double(correct) / Double(count) }
-  /// Softmax cross entropy per sample.
+  /// The loss per sample: by default softmax cross entropy.
   public var meanLoss: Double { loss / Double(count) }
+
+  /// A confusion matrix without samples.
+  static func confusion(classes: Int) -> [[Int]] {
+    Array(repeating: Array(repeating: 0, count: classes), count: classes)
+  }
 }
 
 /// Mean and biased variance per channel of every batch norm layer, by node index.

@@ -13,6 +13,7 @@ package struct ReferenceEngine: Engine {
   package private(set) var statistics = BatchNormStatistics()
   private let network: Network
   private let data: Dataset
+  private let objective: Objective
   private var current: Parameters
   private var sweep: SweepState?
 
@@ -29,7 +30,10 @@ package struct ReferenceEngine: Engine {
     var pending: [(element: Int, value: Float)] = []
   }
 
-  package init(network: Network, data: Dataset, parameters: Parameters) {
+  package init(
+    network: Network, data: Dataset, parameters: Parameters, objective: Objective = .crossEntropy
+  ) {
+    self.objective = objective
     self.network = network
     self.data = data
     current = parameters
@@ -55,13 +59,15 @@ package struct ReferenceEngine: Engine {
           "\(sweep.slot.name)[\(proposal.element)]",
           "expected each element once in a sweep, found it again", hint: "begin a new sweep")
       }
-      let labels = sweep.order.batch(proposal.batch).map { Int(data.train.labels[Int($0)]) }
+      let samples = Array(sweep.order.batch(proposal.batch))
       let element = sweep.slot.offset + proposal.element
       let old = current.values[element]
-      var losses = proposal.candidates.map { candidate in
+      var losses = try proposal.candidates.map { candidate in
         current.values[element] = candidate
         let logits = logits(proposal.batch, sweep)
-        return zip(logits, labels).reduce(0) { $0 + Self.crossEntropy($1.0, label: $1.1) }
+        return try objective.values(
+          of: [sum(logits, samples, data.train)], candidates: 1, samples: samples.count,
+          Self.outputs(logits, samples, .train, data.train))[0]
       }
       if proposal.baseline == .unused { losses[0] = .nan }
       // An error leaves the weights unchanged.
@@ -99,25 +105,30 @@ package struct ReferenceEngine: Engine {
   ) throws -> Evaluation {
     let data = try data.samples(split)
     self.statistics = statistics
-    var result = Evaluation(
-      count: data.count, loss: 0,
-      confusion: Array(
-        repeating: Array(repeating: 0, count: network.classes), count: network.classes))
-    for index in 0..<data.count {
-      let logits = forward(
-        [image(index, of: data)], from: 0, to: network.nodes.count, norm: .running)[0]
-      let label = Int(data.labels[index])
-      result.loss += Self.crossEntropy(logits, label: label)
-      let predicted = logits.indices.reduce(0) { logits[$1] > logits[$0] ? $1 : $0 }
-      result.confusion[label][predicted] += 1
+    let samples = (0..<Int32(data.count)).map { $0 }
+    let logits = samples.map {
+      forward([image(Int($0), of: data)], from: 0, to: network.nodes.count, norm: .running)[0]
     }
-    return result
+    return try objective.evaluation(
+      sum: [sum(logits, samples, data)], Self.outputs(logits, samples, split, data))
   }
 
-  /// −log softmax(logits)[label].
-  static func crossEntropy(_ logits: [Double], label: Int) -> Double {
-    let largest = logits.reduce(-.infinity, Double.maximum)
-    return largest + log(logits.reduce(0) { $0 + exp($1 - largest) }) - logits[label]
+  /// The weighted losses of samples, summed.
+  private func sum(_ logits: [[Double]], _ samples: [Int32], _ split: Split) -> Double {
+    objective.sampleTerms.reduce(0) { total, term in
+      total + term.weight
+        * zip(logits, samples).reduce(0) {
+          $0 + term.loss($1.0, label: Int(split.labels[Int($1.1)]), weights: term.classWeights)
+        }
+    }
+  }
+
+  private static func outputs(
+    _ logits: [[Double]], _ samples: [Int32], _ name: EvaluatedSplit, _ split: Split
+  ) -> Outputs {
+    Outputs(
+      logits.joined().map(Float.init), candidates: 1, width: logits.first?.count ?? 0, of: samples,
+      in: name, split)
   }
 
   private func image(_ index: Int, of split: Split) -> [Double] {

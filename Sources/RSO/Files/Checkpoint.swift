@@ -8,15 +8,22 @@ package struct RunConfiguration: Hashable, Codable, Sendable {
   package var settings: SearchSettings
   /// The path of the trace, if there is one; relative to the run's folder if it is inside it.
   package var trace: String?
+  /// The program whose answers are the loss, in place of the settings' loss.
+  package var program: LossProgram.Command?
 
   package init(
-    data: DataDescription, network: Network, settings: SearchSettings, trace: String? = nil
+    data: DataDescription, network: Network, settings: SearchSettings, trace: String? = nil,
+    program: LossProgram.Command? = nil
   ) {
     self.data = data
     self.network = network
     self.settings = settings
     self.trace = trace
+    self.program = program
   }
+
+  /// Whether the loss chooses the best model; otherwise, the accuracy does, as in the paper.
+  package var choosesByLoss: Bool { program != nil || settings.loss != .crossEntropy }
 }
 
 /// The samples of a run: where they are, and a digest that tells whether they are the same.
@@ -87,6 +94,8 @@ package struct Checkpoint: Sendable {
   package struct Best: Hashable, Codable, Sendable {
     /// On the validation images if the run has any, else on the test images.
     package var accuracy: Double
+    /// Per sample, on the same images; `nil` if it is not finite, and in files of versions that did not write it.
+    package var loss: Double?
     package var cycle: Int
     package var parameter: String
     /// The split that chose the model; `nil` stands for test.
@@ -130,6 +139,7 @@ extension Checkpoint {
     static let settings = "settings"
     static let data = "data"
     static let trace = "trace"
+    static let program = "program"
     static let traceBytes = "trace_bytes"
     static let position = "position"
     static let best = "best"
@@ -144,6 +154,7 @@ extension Checkpoint {
     var tensors = try model.safeTensors(file: url.path)
     tensors.metadata[Key.settings] = try compactJSON(configuration.settings)
     tensors.metadata[Key.data] = try compactJSON(configuration.data)
+    tensors.metadata[Key.program] = try configuration.program.map(compactJSON)
     tensors.metadata[Key.position] = try compactJSON(position)
     var best = best
     // The best model is written before the run has ended; the checkpoint alone knows the result.
@@ -176,7 +187,8 @@ extension Checkpoint {
     model = try Model(tensors, file: url.path)
     configuration = try RunConfiguration(
       data: decode(Key.data), network: model.network, settings: decode(Key.settings),
-      trace: metadata[Key.trace])
+      trace: metadata[Key.trace],
+      program: metadata[Key.program] == nil ? nil : decode(Key.program))
     position = try decode(Key.position)
     best = metadata[Key.best] == nil ? nil : try decode(Key.best)
     ruleStates = metadata[Key.ruleStates] == nil ? [:] : try decode(Key.ruleStates)

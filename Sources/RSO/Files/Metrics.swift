@@ -24,6 +24,8 @@ package struct Metrics: Hashable, Sendable {
   /// Seconds of the search, and below those of the evaluation; only times differ between two equal runs.
   package var seconds: Double
   package var evaluationSeconds: Double
+  /// What the evaluation reported besides, by name; `nil` if nothing was asked for.
+  package var measures: [String: Double]?
   /// The best model on the test images; only in the last line of a finished run with validation images.
   package var test: Checkpoint.Best.Result?
 
@@ -43,6 +45,7 @@ package struct Metrics: Hashable, Sendable {
     self.split = split
     loss = evaluation.meanLoss.isFinite ? evaluation.meanLoss : nil
     accuracy = evaluation.accuracy
+    measures = evaluation.measures
     self.seconds = 0
     evaluationSeconds = milliseconds(seconds)
     totals = Totals()
@@ -63,6 +66,7 @@ package struct Metrics: Hashable, Sendable {
     split = report.split
     loss = report.evaluation.flatMap { $0.meanLoss.isFinite ? $0.meanLoss : nil }
     accuracy = report.evaluation?.accuracy
+    measures = report.evaluation?.measures
     self.bestAccuracy = bestAccuracy
     batch = report.batchSize
     sigma = report.deviation
@@ -78,6 +82,10 @@ package struct Metrics: Hashable, Sendable {
   /// The metrics as JSON, with the keys in reading order.
   package var line: String {
     let name = parameter.map { "\"\($0)\"" } ?? "null"
+    let measures = measures.map { measures in
+      let pairs = measures.sorted { $0.key < $1.key }.map { "\"\($0)\":\(json($1))" }
+      return ",\"metrics\":{\(pairs.joined(separator: ","))}"
+    }
     let test = test.map { ",\"testLoss\":\(json($0.loss)),\"testAccuracy\":\($0.accuracy)" } ?? ""
     return """
       {"cycle":\(cycle),"parameter":\(name),"keptShare":\(json(keptShare)),\
@@ -85,7 +93,7 @@ package struct Metrics: Hashable, Sendable {
       "bestAccuracy":\(json(bestAccuracy)),"seconds":\(seconds),\
       "evaluationSeconds":\(evaluationSeconds),"batch":\(number(batch)),"sigma":\(json(sigma)),\
       "proposals":\(number(totals?.proposals)),"evaluations":\(number(totals?.evaluations)),\
-      "totalSeconds":\(json(totals?.seconds))\(test)}
+      "totalSeconds":\(json(totals?.seconds))\(measures ?? "")\(test)}
       """
   }
 }
@@ -93,7 +101,7 @@ package struct Metrics: Hashable, Sendable {
 extension Metrics: Decodable {
   private enum Key: String, CodingKey {
     case cycle, parameter, keptShare, meanLoss, bestAccuracy, batch, sigma, proposals, evaluations
-    case seconds, evaluationSeconds, totalSeconds
+    case seconds, evaluationSeconds, totalSeconds, metrics
     case validationLoss, validationAccuracy, testLoss, testAccuracy
   }
 
@@ -116,6 +124,7 @@ extension Metrics: Decodable {
       loss = try line.decodeIfPresent(Double.self, forKey: .testLoss)
       accuracy = try line.decode(Double?.self, forKey: .testAccuracy)
     }
+    measures = try line.decodeIfPresent([String: Double].self, forKey: .metrics)
     batch = try line.decodeIfPresent(Int.self, forKey: .batch)
     sigma = try line.decodeIfPresent(Double.self, forKey: .sigma)
     seconds = try line.decode(Double.self, forKey: .seconds)

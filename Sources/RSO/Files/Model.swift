@@ -34,15 +34,23 @@ public struct Model: Sendable {
 
   /// Loss and accuracy over a split, with the model's own statistics and mean.
   ///
+  /// - Parameters:
+  ///   - loss: what `Evaluation.loss` is.
+  ///   - own: a loss of one's own in its place.
+  ///   - metrics: what else to compute.
   /// - Throws: `RSOError` if the shape or classes of the data are not the network's, or its images are bytes where
-  ///   the model was trained on floats of another scale, or the other way round.
+  ///   the model was trained on floats of another scale, or the other way round; or a loss does not fit the data.
   /// - Complexity: one forward pass over the split.
   public func evaluate(
-    on data: Dataset, _ split: EvaluatedSplit = .test, device: Device = .cpu()
+    on data: Dataset, _ split: EvaluatedSplit = .test, loss: Loss = .crossEntropy,
+    own: (any BatchLoss)? = nil, metrics: [Measure] = [], device: Device = .cpu()
   ) throws -> Evaluation {
     var data = try images.map { try data.adapted(to: $0).data } ?? data
     data.mean = mean
-    var engine = try device.engine(network: network, data: data, parameters: parameters)
+    let objective = try Objective(
+      loss, own: own, reported: metrics, data: data, classes: network.classes)
+    var engine = try device.engine(
+      network: network, data: data, parameters: parameters, objective: objective)
     return try engine.evaluate(split, with: statistics)
   }
 }

@@ -13,7 +13,7 @@ import Foundation
 /// | file | what it holds |
 /// |---|---|
 /// | `checkpoint.safetensors` | the latest model, and everything needed to continue |
-/// | `best.safetensors` | the model with the best accuracy so far, the first of equals |
+/// | `best.safetensors` | the best model so far, the first of equals: by accuracy, or by a loss that is not cross entropy |
 /// | `initial.safetensors` | the model before training |
 /// | `metrics.jsonl` | one line for the untrained network and one for every finished tensor |
 /// | `config.json` | the configuration, for people and other programs to read |
@@ -163,9 +163,11 @@ package final class RunFolder {
     try metrics.synchronize()
   }
 
-  /// Whether a model of this accuracy is the best so far.
-  package func isBest(_ accuracy: Double) -> Bool {
-    checkpoint.best.map { accuracy > $0.accuracy } ?? true
+  /// Whether a model is the best so far: of the smallest loss, or of the largest accuracy if the loss is the paper's.
+  package func isBest(_ evaluation: Evaluation) -> Bool {
+    guard let best = checkpoint.best else { return true }
+    guard checkpoint.configuration.choosesByLoss else { return evaluation.accuracy > best.accuracy }
+    return best.loss.map { evaluation.meanLoss < $0 } ?? evaluation.meanLoss.isFinite
   }
 
   /// Writes a run of proposals to the trace, if there is one.
@@ -185,11 +187,12 @@ package final class RunFolder {
     _ report: RandomSearch.SweepReport, model: Model, position: RandomSearch.Position,
     ruleStates: [String: RuleState] = [:], test: Checkpoint.Best.Result? = nil
   ) throws {
-    let accuracy = report.evaluation?.accuracy
-    let isBest = accuracy.map(isBest) ?? false
-    if isBest, let accuracy {
+    let isBest = report.evaluation.map(isBest) ?? false
+    if isBest, let evaluation = report.evaluation {
       checkpoint.best = .init(
-        accuracy: accuracy, cycle: report.cycle, parameter: report.parameter,
+        accuracy: evaluation.accuracy,
+        loss: evaluation.meanLoss.isFinite ? evaluation.meanLoss : nil, cycle: report.cycle,
+        parameter: report.parameter,
         split: report.split == .test ? nil : report.split)
     }
     checkpoint.best?.test = test

@@ -199,12 +199,6 @@ extension Rule.Ramp: CustomStringConvertible {
   fileprivate func isWithin(_ range: (Double) -> Bool) -> Bool { range(first) && range(last) }
 }
 
-/// The number as text, without a trailing `.0`.
-private func short(_ x: Double) -> String {
-  let text = "\(x)"
-  return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
-}
-
 extension Rule: Codable {
   /// From its text.
   public init(from decoder: any Decoder) throws {

@@ -9,6 +9,10 @@ public struct SearchSettings: Hashable, Codable, Sendable {
   /// How many elements in a row are tested on the same mini-batch. Not in the paper, where every proposal moves on
   /// to the next one.
   public var hold = Hold.elements(1)
+  /// What a candidate is judged by. Not in the paper, where it is cross entropy.
+  public var loss = Loss.crossEntropy
+  /// What an evaluation reports besides loss and accuracy.
+  public var metrics: [Measure] = []
   /// How the candidates' losses decide the new value.
   public var rule = Rule.best
   /// How many proposals in a row are judged from the same weights and applied together. Not in the paper, where
@@ -124,6 +128,8 @@ extension SearchSettings {
       try container.decodeIfPresent([BatchStep].self, forKey: .firstBatches) ?? firstBatches
     hold = try container.decodeIfPresent(Hold.self, forKey: .hold) ?? hold
     rule = try container.decodeIfPresent(Rule.self, forKey: .rule) ?? rule
+    loss = try container.decodeIfPresent(Loss.self, forKey: .loss) ?? loss
+    metrics = try container.decodeIfPresent([Measure].self, forKey: .metrics) ?? metrics
     evaluations =
       try container.decodeIfPresent(EvaluationInterval.self, forKey: .evaluations) ?? evaluations
     round = try container.decodeIfPresent(Span.self, forKey: .round) ?? round

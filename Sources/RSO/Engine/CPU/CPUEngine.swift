@@ -12,6 +12,7 @@ package final class CPUEngine: Engine {
   private let kernels: Kernels
   private let workers: Workers
   private let reduction: Reduction
+  private let objective: Objective
   /// The caller's weights; their slots name the nodes of the caller's network.
   private let original: Parameters
   /// The current weights; their slots name the nodes of `network`.
@@ -22,7 +23,7 @@ package final class CPUEngine: Engine {
   private let means: Buffer<Float>
 
   private var statisticsPass: (built: NetworkPass, batches: Batches)?
-  private var evaluationPasses: [EvaluatedSplit: (built: NetworkPass, batches: Batches)] = [:]
+  private var evaluationPasses: [EvaluatedSplit: EvaluationPass] = [:]
   /// Whether `statistics` are those of the current weights.
   private var areStatisticsCurrent = false
   private var cache: Cache?
@@ -45,9 +46,10 @@ package final class CPUEngine: Engine {
   ///   - reduction: determines this process's samples. Every process has the whole data set and gets the same calls.
   package init(
     network: Network, data: Dataset, parameters: Parameters, threads: Int,
-    kernels: Kernels? = nil, reduction: Reduction = .alone
+    objective: Objective = .crossEntropy, kernels: Kernels? = nil, reduction: Reduction = .alone
   ) throws {
     self.reduction = reduction
+    self.objective = objective
     self.network = network.foldingAveragePools()
     self.data = data
     self.kernels = try kernels ?? Kernels.preferred()
@@ -94,8 +96,8 @@ package final class CPUEngine: Engine {
     guard let cache else { return }
     sweep = try CPUSweep(
       network: network, plan: plan, slot: slot, parameters: current, statistics: statistics,
-      batches: cache.batches, cache: cache.buffer.pointer, arena: arena, kernels: kernels,
-      workers: workers)
+      batches: cache.batches, cache: cache.buffer.pointer, arena: arena, order: order,
+      train: data.train, objective: objective, kernels: kernels, workers: workers)
   }
 
   package func judge(
@@ -121,6 +123,29 @@ package final class CPUEngine: Engine {
     return try evaluate(split, with: statistics)
   }
 
+  /// A pass over a whole split.
+  private struct EvaluationPass {
+    var built: NetworkPass
+    var batches: Batches
+    /// `[samples][width]`, if the objective or its measures need them.
+    var outputs: Buffer<Float>?
+  }
+
+  private func makeEvaluationPass(_ samples: Split) throws -> EvaluationPass {
+    let batches = try Batches(
+      (0..<Int32(samples.count)).map { $0 }, size: samples.count, labels: samples.labels,
+      reduction: reduction)
+    let built = try inputPass(to: network.nodes.count, batches, usesRunningStatistics: true)
+    var outputs: Buffer<Float>?
+    if let logits = built.values[network.nodes.count] {
+      outputs = try built.pass.append(
+        objective, of: logits, samples: batches.own,
+        needsOutputs: !objective.isCrossEntropy)
+    }
+    try built.pass.compile()
+    return EvaluationPass(built: built, batches: batches, outputs: outputs)
+  }
+
   package func evaluate(
     _ split: EvaluatedSplit, with statistics: BatchNormStatistics
   ) throws -> Evaluation {
@@ -128,43 +153,40 @@ package final class CPUEngine: Engine {
     if self.statistics != statistics {
       (self.statistics, areStatisticsCurrent) = (statistics, false)
     }
-    let (built, batches) =
-      try evaluationPasses[split]
-      ?? {
-        let batches = try Batches(
-          (0..<Int32(samples.count)).map { $0 }, size: samples.count, labels: samples.labels,
-          reduction: reduction)
-        let built = try inputPass(to: network.nodes.count, batches, usesRunningStatistics: true)
-        if let logits = built.values[network.nodes.count] {
-          built.pass.appendSum(.crossEntropy, of: logits)
-        }
-        try built.pass.compile()
-        return (built, batches)
-      }()
-    evaluationPasses[split] = (built, batches)
-    built.load(current)
-    built.use(statistics)
+    let pass = try evaluationPasses[split] ?? makeEvaluationPass(samples)
+    evaluationPasses[split] = pass
+    pass.built.load(current)
+    pass.built.use(statistics)
     let images =
       switch split {
       case .train: images.train
       case .validation: images.validation ?? images.test
       case .test: images.test
       }
+    let batches = pass.batches
     var input = try imageInput(batches.input(0, candidates: 1), images)
     let predicted = try Buffer<Int32>(batches.samples.count)
     input.predicted = predicted.pointer
-    let loss = try built.pass.run(input, workers)[0]
-    var confusion = Array(
-      repeating: Array(repeating: 0, count: network.classes), count: network.classes)
-    var counts = [Int](repeating: 0, count: network.classes * network.classes)
-    for place in 0..<batches.samples.count where batches.samples.pointer[place] >= 0 {
-      let label = samples.labels[Int(batches.samples.pointer[place])]
-      counts[Int(label) * network.classes + Int(predicted.pointer[place])] += 1
+    let sums = try pass.built.pass.run(input, workers)
+    guard let outputs = pass.outputs else {
+      var confusion = Evaluation.confusion(classes: network.classes)
+      var counts = [Int](repeating: 0, count: network.classes * network.classes)
+      for place in 0..<batches.samples.count where batches.samples.pointer[place] >= 0 {
+        let label = samples.labels[Int(batches.samples.pointer[place])]
+        counts[Int(label) * network.classes + Int(predicted.pointer[place])] += 1
+      }
+      for (place, count) in try reduction.total(counts).enumerated() {
+        confusion[place / network.classes][place % network.classes] = count
+      }
+      return Evaluation(count: samples.count, loss: sums[0], confusion: confusion)
     }
-    for (place, count) in try reduction.total(counts).enumerated() {
-      confusion[place / network.classes][place % network.classes] = count
-    }
-    return Evaluation(count: samples.count, loss: loss, confusion: confusion)
+    let own = Array(
+      UnsafeBufferPointer(start: outputs.pointer, count: batches.own * network.classes))
+    return try objective.evaluation(
+      sum: sums,
+      Outputs(
+        reduction.collect(own, rows: 1), candidates: 1, width: network.classes,
+        of: (0..<Int32(samples.count)).map { $0 }, in: split, samples))
   }
 
   /// A pass from the images to `value`.

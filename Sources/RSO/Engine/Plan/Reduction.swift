@@ -84,6 +84,20 @@ package struct Reduction: Sendable {
     return sums[0]
   }
 
+  /// The values of all samples: those of this rank's share, followed and preceded by those of the other ranks.
+  ///
+  /// - Parameter values: `[rows][samples of this rank][width]`
+  /// - Returns: `[rows][samples of all ranks][width]`
+  package func collect(_ values: [Float], rows: Int) throws -> [Float] {
+    guard let gather else { return values }
+    let all = try gather(values.map(Double.init))
+    return (0..<rows).flatMap { row in
+      all.flatMap { own in
+        own[own.count / rows * row..<own.count / rows * (row + 1)].map { Float($0) }
+      }
+    }
+  }
+
   /// Adds up whole numbers over all ranks. This is exact in any order.
   package func total(_ counts: [Int]) throws -> [Int] {
     guard let gather else { return counts }

@@ -6,7 +6,7 @@ final class Batches {
   /// Samples in a whole mini-batch; then the index of this process's first sample, and the number of its samples.
   let size: Int
   private let first: Int
-  private let own: Int
+  let own: Int
   let reduction: Reduction
   /// `[count][blocks][16]`: the index of each sample, −1 in the padding.
   let samples: Buffer<Int32>

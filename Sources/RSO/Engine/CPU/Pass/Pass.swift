@@ -139,8 +139,29 @@ extension Pass {
 
   /// Appends a step that only sums over samples.
   func appendSum(_ operation: Operation, of x: ValueID) {
-    if case .crossEntropy = operation { hasLoss = true }
+    if case .loss = operation { hasLoss = true }
     steps.append(Step(operation: operation, x: x, level: values[x].level))
+  }
+
+  /// Appends the losses of samples of an objective and, if it needs them, a copy of all outputs.
+  ///
+  /// - Parameters:
+  ///   - samples: this process's samples of a mini-batch.
+  ///   - needsOutputs: whether to copy the outputs; by default if the objective's loss needs them.
+  /// - Returns: the outputs of the last run, `[candidates][samples][width]`.
+  func append(
+    _ objective: Objective, of outputs: ValueID, samples: Int, needsOutputs: Bool? = nil
+  ) throws -> Buffer<Float>? {
+    for term in objective.sampleTerms {
+      let weights = term.classWeights.isEmpty ? nil : own(try Buffer(term.classWeights))
+      var loss = term.loss.kernel(weights: weights.map { UnsafePointer($0) })
+      loss.weight = term.weight
+      appendSum(.loss(loss), of: outputs)
+    }
+    guard needsOutputs ?? objective.needsOutputs else { return nil }
+    let copy = try Buffer<Float>(candidates * samples * values[outputs].shape.count)
+    appendSum(.outputs(own(copy), samples: samples), of: outputs)
+    return copy
   }
 
   /// The cost of one number of the output, in multiply-adds or the time that they take.

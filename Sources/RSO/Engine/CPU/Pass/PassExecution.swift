@@ -260,12 +260,27 @@ extension Pass {
           kernels.mixed_moments(
             &source, n.origin, valid(place), sums, lane, i.y.isNothing ? nil : y, yLane)
         }
-      case .crossEntropy:
-        guard let labels = input.labels else { return }
-        kernels.cross_entropy(
-          &map, labels + place.block * block, candidates == nil ? block : 0, valid(place),
-          losses + place.chunk * (candidates ?? 1), candidates == nil ? 0 : 1,
-          input.predicted.map { $0 + place.block * block })
+      case .loss(var loss):
+        guard let labels = input.labels.map({ $0 + place.block * block }) else { return }
+        let (lane, own) = (candidates == nil ? block : 0, losses + place.chunk * (candidates ?? 1))
+        if loss.isPlain {
+          kernels.cross_entropy(
+            &map, labels, lane, valid(place), own, candidates == nil ? 0 : 1,
+            input.predicted.map { $0 + place.block * block })
+        } else {
+          kernels.sample_loss(
+            &map, &loss, labels, lane, nil, 0, valid(place), own, candidates == nil ? 0 : 1)
+        }
+      case .outputs(let copy, let samples):
+        guard let x else { return }
+        for lane in 0..<place.lanes {
+          let (first, candidate) =
+            candidates == nil ? (place.block + lane, 0) : (place.block, lane)
+          for sample in 0..<Int(valid(place)[lane]) {
+            let row = copy + (candidate * samples + first * block + sample) * i.shape.count
+            for c in 0..<i.shape.count { row[c] = x[lane * xLane + c * block + sample] }
+          }
+        }
       }
     }
 
@@ -316,5 +331,12 @@ extension Pass {
         }
       }
     }
+  }
+}
+
+extension rso_loss {
+  /// Whether it is the paper's loss, which has a kernel of its own.
+  fileprivate var isPlain: Bool {
+    kind == rso_cross_entropy && parameter == 0 && class_weights == nil && weight == 1
   }
 }

@@ -88,7 +88,7 @@ extension Pass.Operation {
     case .extremes: "extremes"
     case .gather, .scatter, .replace: "copy"
     case .moments: "moments"
-    case .crossEntropy: "loss"
+    case .loss, .outputs: "loss"
     }
   }
 }

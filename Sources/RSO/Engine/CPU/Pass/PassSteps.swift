@@ -38,7 +38,10 @@ extension Pass {
     /// `b` with group `channels[0]` of its channels replaced by `x`.
     case replace(channels: UnsafePointer<Int32>)
     case moments(norm: Int)
-    case crossEntropy
+    /// The sum of a loss over samples, for each lane.
+    case loss(rso_loss)
+    /// Copies `x` to `[candidates][samples][channels]`, for losses that need all samples.
+    case outputs(UnsafeMutablePointer<Float>, samples: Int)
   }
 
   struct Value {

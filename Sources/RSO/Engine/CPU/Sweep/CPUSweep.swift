@@ -5,6 +5,9 @@ final class CPUSweep {
   private let network: Network
   private let lone: LoneChannel
   private let batches: Batches
+  private let order: SampleOrder
+  private let train: Split
+  private let objective: Objective
   private let cache: Arena.Memory
   private let statistics: BatchNormStatistics
   private let kernels: Kernels
@@ -33,12 +36,15 @@ final class CPUSweep {
   init(
     network: Network, plan: SweepPlan, slot: Parameters.Slot, parameters: Parameters,
     statistics: BatchNormStatistics, batches: Batches, cache: Arena.Memory, arena: Arena,
-    kernels: Kernels, workers: Workers
+    order: SampleOrder, train: Split, objective: Objective, kernels: Kernels, workers: Workers
   ) throws {
     let lone = LoneChannel(network: network, plan: plan)
     self.network = network
     self.lone = lone
     self.batches = batches
+    self.order = order
+    self.train = train
+    self.objective = objective
     self.cache = cache
     self.statistics = statistics
     self.kernels = kernels
@@ -105,8 +111,11 @@ final class CPUSweep {
       candidates, of: proposal.element, old: parameters.values[slot.offset + proposal.element],
       perChannel: schedule.perChannel)
     bind(judge, batch: batch, channel: channel, element: proposal.element)
-    let computed = try judge.built.pass.run(
-      batches.input(batch, candidates: judge.candidates), workers, candidates: candidates.count)
+    let computed = try objective.values(
+      of: judge.built.pass.run(
+        batches.input(batch, candidates: judge.candidates), workers, candidates: candidates.count),
+      candidates: candidates.count, samples: batches.size,
+      outputs(of: judge, batch: batch, candidates.count))
     var losses = ShortList<Double>()
     if let known { losses.append(known) }
     for loss in computed { losses.append(loss) }
@@ -117,6 +126,16 @@ final class CPUSweep {
     lastLoss = isAlone && isCandidate ? decision.losses[decision.choice] : nil
     if proposal.endsRound { endRound(&parameters) }
     return decision
+  }
+
+  /// The outputs of the candidates that were just run.
+  private func outputs(of judge: JudgePass, batch: Int, _ candidates: Int) throws -> Outputs {
+    let width = network.classes
+    let own = UnsafeBufferPointer(
+      start: judge.outputs?.pointer, count: candidates * batches.own * width)
+    return Outputs(
+      try batches.reduction.collect(Array(own), rows: candidates), candidates: candidates,
+      width: width, of: Array(order.batch(batch)), in: .train, train)
   }
 
   private func endRound(_ parameters: inout Parameters) {
@@ -138,7 +157,7 @@ final class CPUSweep {
     judgePass = nil
     let judge = try JudgePass(
       lone, sweeping: history.slot, candidates: candidates, kernels: kernels,
-      blocks: batches.blocks)
+      blocks: batches.blocks, objective: objective, samples: batches.own)
     judge.built.load(parameters)
     judge.built.use(statistics)
     judgePass = judge

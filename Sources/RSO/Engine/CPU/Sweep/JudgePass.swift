@@ -7,6 +7,8 @@ final class JudgePass {
   private let lone: LoneChannel
   private let swept: Parameters.Slot
   let candidates: Int
+  /// `[candidates][samples][width]`: the outputs, if the objective needs them.
+  private(set) var outputs: Buffer<Float>?
   /// `[candidates]`: how much each candidate changes the element; and `[1]`: the element's tap in the kernel.
   private let delta: Buffer<Float>
   private let tap: Buffer<Int32>
@@ -26,7 +28,7 @@ final class JudgePass {
 
   init(
     _ lone: LoneChannel, sweeping swept: Parameters.Slot, candidates: Int, kernels: Kernels,
-    blocks: Int
+    blocks: Int, objective: Objective, samples: Int
   ) throws {
     self.lone = lone
     self.swept = swept
@@ -106,7 +108,7 @@ final class JudgePass {
         try built.append(node, x, inputs.count > 1 ? whole(inputs[1]) : nil)
       }
     }
-    pass.appendSum(.crossEntropy, of: whole(network.nodes.count))
+    outputs = try pass.append(objective, of: whole(network.nodes.count), samples: samples)
     try pass.compile()
   }
 
