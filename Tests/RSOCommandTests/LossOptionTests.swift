@@ -89,7 +89,7 @@ struct LossOptionTests {
 
   @Test func aProgramThatFailsIsShownWithItsLastWords() throws {
     try Workplace.with { place in
-      for (name, answer, questions, problem) in [
+      let cases: [(name: String, answer: String, questions: Int, problem: String)] = [
         (
           "ends", "head -c $count /dev/zero", 2,
           "found that it ended (exit status 0); its last words: starting | the end is near"
@@ -107,7 +107,8 @@ struct LossOptionTests {
           "nan", "head -c $count /dev/zero | tr '\\000' '\\377'", 9,
           "expected a number for each candidate, found [nan"
         ),
-      ] {
+      ]
+      for (name, answer, questions, problem) in cases {
         try Data(program(answer, questions: questions).utf8).write(to: place.file("\(name).sh"))
         let result = try place.train([
           "--cycles", "1", "--run", name, "--loss-command", "sh \(name).sh", "--loss-timeout", "1",
