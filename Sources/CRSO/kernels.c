@@ -139,11 +139,12 @@ void rso_load_images(const uint8_t *images, const int32_t *samples, const float 
 }
 
 void rso_load_floats(const float *images, const int32_t *samples, const float *mean,
-                     int32_t channels, int32_t area, float *y) {
+                     const float *deviation, int32_t channels, int32_t area, float *y) {
   const ptrdiff_t size = (ptrdiff_t)channels * area;
   for (int s = 0; s < rso_block; s++) {
     const float *image = samples[s] < 0 ? NULL : images + samples[s] * size;
-    for (ptrdiff_t i = 0; i < size; i++)
-      y[i * rso_block + s] = image ? image[i] - mean[i / area] : 0;
+    for (int c = 0; c < channels; c++)
+      for (ptrdiff_t i = (ptrdiff_t)c * area, end = i + area; i < end; i++)
+        y[i * rso_block + s] = image ? (float)(((double)image[i] - mean[c]) / deviation[c]) : 0;
   }
 }

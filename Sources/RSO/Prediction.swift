@@ -64,8 +64,11 @@ public final class Predictor {
   private let output: Pass.ValueID
   /// `[blocks][classes + 1][16]`
   private let logits: Buffer<Float>
-  private let pixels: Buffer<Float>
-  private let means: Buffer<Float>
+  private let normalization: Normalization
+  /// `[channels]`, both.
+  private let scaling: (mean: Buffer<Float>, deviation: Buffer<Float>)
+  /// What bytes become; made when the first bytes come.
+  private var table: Buffer<Float>?
 
   /// - Throws: `RSOError` if there is not enough memory, or the number of threads is out of range.
   public init(_ model: Model, threads: Int? = nil) throws {
@@ -95,9 +98,8 @@ public final class Predictor {
     parameters.values = model.parameters.values
     built.load(parameters)
     built.use(model.statistics)
-    pixels = try Buffer(
-      model.mean.flatMap { mean in (0..<256).map { Float(Double($0) / 255 - Double(mean)) } })
-    means = try Buffer(model.mean)
+    normalization = model.normalization
+    scaling = try (Buffer(normalization.mean), Buffer(normalization.deviation))
   }
 
   /// The model's prediction for every image.
@@ -113,14 +115,20 @@ public final class Predictor {
     let count = images.count / shape.count
     switch images {
     case .bytes(let bytes):
+      let table = try table ?? Buffer(normalization.table(for: images))
+      self.table = table
       return try bytes.withUnsafeBufferPointer { bytes in
         guard let first = bytes.baseAddress else { return [] }
-        return try predict(count) { .bytes(first + $0, table: UnsafePointer(pixels.pointer)) }
+        return try predict(count) { .bytes(first + $0, table: UnsafePointer(table.pointer)) }
       }
     case .floats(let floats):
       return try floats.withUnsafeBufferPointer { floats in
         guard let first = floats.baseAddress else { return [] }
-        return try predict(count) { .floats(first + $0, mean: UnsafePointer(means.pointer)) }
+        return try predict(count) {
+          .floats(
+            first + $0, mean: UnsafePointer(scaling.mean.pointer),
+            deviation: UnsafePointer(scaling.deviation.pointer))
+        }
       }
     }
   }

@@ -31,6 +31,7 @@ public struct RandomSearch {
   private var engine: any Engine
   /// Whether a decision's losses are sums over the mini-batch.
   private let lossIsSum: Bool
+  private var kept: KeptStatistics
 
   /// A search's position: its next sweep.
   public struct Position: Hashable, Codable, Sendable {
@@ -50,11 +51,13 @@ public struct RandomSearch {
   ///   - position: where to continue a resumed run; the beginning by default.
   ///   - ruleStates: those of the resumed run.
   ///   - loss: a loss of one's own, in place of the settings' loss.
+  ///   - statistics: batch norm's running statistics for `parameters`, if `settings` keep them.
   /// - Throws: `RSOError` naming the wrong setting or layer.
   public init(
     network: Network, data: Dataset, settings: SearchSettings, device: Device = .cpu(),
     parameters: Parameters? = nil, position: Position = Position(),
-    ruleStates: [String: RuleState] = [:], loss: (any BatchLoss)? = nil
+    ruleStates: [String: RuleState] = [:], statistics: BatchNormStatistics? = nil,
+    loss: (any BatchLoss)? = nil
   ) throws {
     try settings.validate(samples: data.train.count, network: network)
     let parameters = parameters ?? Parameters(initialFor: network, seed: settings.seed)
@@ -79,6 +82,10 @@ public struct RandomSearch {
     lossIsSum = loss == nil && settings.loss.isSum
     engine = try device.engine(
       network: network, data: data, parameters: parameters, objective: objective)
+    kept = try KeptStatistics(
+      statistics, settings, network, parameters.slots,
+      earlier: position.cycle > 0 ? sweeps[...] : sweeps.prefix(position.sweep))
+    if let statistics = kept.statistics { try engine.keep(statistics) }
   }
 
   /// The current weights.
@@ -88,7 +95,7 @@ public struct RandomSearch {
   public var model: Model {
     Model(
       network: network, parameters: engine.parameters, statistics: engine.statistics,
-      mean: data.mean, images: data.kind)
+      normalization: data.normalization, images: data.kind)
   }
 
   /// Loss and accuracy over a split, with running statistics recomputed for the current weights.
@@ -133,6 +140,7 @@ public struct RandomSearch {
     let slot = engine.parameters.slots[sweep.parameter]
     let order = sampleOrder(sweep, cycle: cycle)
     try engine.beginSweep(of: sweep.parameter, order: order)
+    kept.end(sweep)
 
     let turns = Turns(settings, cycle: cycle, of: slot, batches: order.batches)
     var rule = SweepRule(
@@ -147,6 +155,7 @@ public struct RandomSearch {
       let run = proposals[start..<min(start + runLength, proposals.count)]
       // w ← argmin over {w, w + Δ, w − Δ} of the loss, or the value another rule derives from the three losses.
       let decisions = try engine.judge(run, by: &rule)
+      if let statistics = kept.statistics { try engine.keep(statistics) }
       ruleStates[slot.name] = rule.learnt
       for (proposal, decision) in zip(run, decisions) {
         changed += decision.value == proposal.candidates[0] ? 0 : 1

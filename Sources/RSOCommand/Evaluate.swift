@@ -7,8 +7,8 @@ struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Evaluate a trained network.",
     discussion: """
-      The model's file is enough: it holds the network, the statistics of batch norm and the mean of \
-      the images it was trained on, and a run's model the place of its data. A checkpoint is a model, too.
+      The model's file is enough: it holds the network, the statistics of batch norm and what it \
+      does to its input, and a run's model the place of its data. A checkpoint is a model, too.
 
         rso evaluate runs/five                        the best model of a run
         rso evaluate runs/five/checkpoint.safetensors the last one
@@ -56,7 +56,7 @@ struct Evaluate: ParsableCommand {
   func run() throws {
     let device = try device.resolved()
     let file = try Model.file(at: URL(fileURLWithPath: model))
-    let tensors = try SafeTensors(data: Data(readFile(file)), name: file.path)
+    let tensors = try Model.tensors(at: file)
     let trained = try Model(tensors, file: file.path)
     let dataset = try dataset(for: trained, Checkpoint.data(in: tensors, file: file.path))
     let split = split ?? .test

@@ -60,10 +60,9 @@ struct Export: ParsableCommand {
     }
     if let safetensors {
       try model.writeStateDict(to: URL(fileURLWithPath: safetensors))
-      let mean = model.mean.map { "\($0)" }.joined(separator: ", ")
       say(
         "\(safetensors): \(model.parameters.slots.count) parameters and the statistics of batch "
-          + "norm; the network takes \(model.takesFloats ? "floats" : "pixels / 255") − \(mean)")
+          + "norm; the network takes \(model.inputWords)")
     }
   }
 

@@ -41,6 +41,14 @@ struct NetworkOptions: ParsableArguments {
     if let layers = Self.paperLayers[file] {
       return try .paper(layers: layers, input: input, classes: classes)
     }
+    return try Self.network(file)
+  }
+
+  /// A network as `--network` names it, if there are no data: the paper's for its own data, or a file's.
+  static func network(_ file: String) throws -> Network {
+    if let layers = paperLayers[file], let data = KnownData.named(file) {
+      return try .paper(layers: layers, input: data.shape, classes: data.classes)
+    }
     return try Network(json: Data(readFile(URL(fileURLWithPath: file))), name: file)
   }
 }

@@ -21,6 +21,7 @@ struct RSOCommand: ParsableCommand {
       Evaluate.self,
       Predict.self,
       Export.self,
+      Import.self,
       ReportCommand.self,
       Describe.self,
       Benchmark.self,

@@ -14,7 +14,8 @@ extension RSOError {
     "weightDecay": "--weight-decay",
     "deviationScale": "--sigma-scale", "only": "--only", "sweeps": "--sweeps",
     "threads": "--threads", "trainLimit": "--train-limit", "testLimit": "--test-limit",
-    "validation": "--validation",
+    "validation": "--validation", "freeze": "--freeze", "statistics": "--statistics",
+    "from": "--from FILE",
     "layers": "--layers", "data": "--data",
     "directory": "--data-dir DIR", "network": "--network FILE.json",
   ]

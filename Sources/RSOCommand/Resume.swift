@@ -104,6 +104,8 @@ extension SearchSettings {
       ("--rule", "\(rule)"), ("--round", roundWords), ("--evaluate", evaluations.rawValue),
       ("--sweeps", sweeps.isEmpty ? "1 for every layer" : sweeps),
       ("--only", only?.joined(separator: " --only ") ?? "every parameter"),
+      ("--freeze", freeze?.joined(separator: " --freeze ") ?? "no parameter"),
+      ("--statistics", statistics.rawValue),
     ]
   }
 }

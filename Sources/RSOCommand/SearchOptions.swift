@@ -108,6 +108,19 @@ struct SearchOptions: ParsableArguments {
       valueName: "pattern"))
   var only: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "Leave the parameters whose names match as they are; repeat it for more patterns.",
+      valueName: "pattern"))
+  var freeze: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "What --from does with batch norm's running statistics: renew computes them from the training images; keep "
+        + "holds them until a tensor below a batch norm has been searched (default: renew).",
+      valueName: "keep|renew"))
+  var statistics: SearchSettings.InitialStatistics?
+
   /// `base`, changed first by the preset and then by every given option.
   ///
   /// - Parameter samples: the number of training images, which caps a batch that no option names; `nil` for no cap.
@@ -142,6 +155,8 @@ struct SearchOptions: ParsableArguments {
     settings.evaluations = evaluate ?? settings.evaluations
     if let sweeps { settings.sweeps = try Self.counts(sweeps) }
     if !only.isEmpty { settings.only = only }
+    if !freeze.isEmpty { settings.freeze = freeze }
+    settings.statistics = statistics ?? settings.statistics
     return settings
   }
 
@@ -210,6 +225,8 @@ extension SearchSettings.Span: ExpressibleByArgument {
 }
 
 extension SearchSettings.EvaluationInterval: ExpressibleByArgument {}
+
+extension SearchSettings.InitialStatistics: ExpressibleByArgument {}
 
 extension SearchSettings.TensorOrder: ExpressibleByArgument {
   public init?(argument: String) {

@@ -121,7 +121,7 @@ extension Train {
     }
     let list = SeedList(
       seeds: seeds?.seeds ?? [], configuration: beginning.configuration,
-      startsFromModel: beginning.parameters != nil)
+      startsFromModel: beginning.start != nil)
     try list.write(path)
     return list
   }
@@ -146,7 +146,7 @@ extension Train {
 
   /// What a run of the list that has not begun begins from.
   private func beginning(_ list: SeedList, _ path: String) throws -> Beginning {
-    var parameters: Parameters?
+    var start: TrainedStart?
     if list.startsFromModel {
       let begun = list.seeds.map { SeedList.folder(of: $0, in: path) + "/initial.safetensors" }
       guard let file = begun.first(where: { FileManager.default.fileExists(atPath: $0) }) else {
@@ -154,11 +154,12 @@ extension Train {
           path, "expected a run that has begun, whose initial model the others start from",
           hint: "remove the folder and start again")
       }
-      parameters = try Model(contentsOf: URL(fileURLWithPath: file)).parameters
+      start = TrainedStart(try Model(contentsOf: URL(fileURLWithPath: file)))
     }
+    let data = try data.dataset(of: list.configuration)
     return Beginning(
-      device: try device.resolved(), data: try data.dataset(of: list.configuration),
-      configuration: list.configuration, parameters: parameters)
+      device: try device.resolved(), data: try start?.adapted(data) ?? data,
+      configuration: list.configuration, start: start)
   }
 
   private func stopIfAsked(_ path: String) throws {

@@ -25,8 +25,10 @@ struct Train: ParsableCommand {
                                                       another loss, and a metric to watch
         rso train --loss-command 'python3 my_loss.py' a loss of your own, in any language
         rso train --from runs/five/best.safetensors   start from a trained network
-        rso train --from torch.safetensors --network net.json --only 'bn*' --only fc.weight
-                                                      change some tensors of a network from elsewhere
+        rso train --from model.safetensors --only 'bn*' --only fc.weight
+                                                      change some tensors and no others
+        rso train --from model.safetensors --freeze 'conv*' --statistics keep
+                                                      change all but some, and keep batch norm's statistics
 
       Control-C stops after the proposals at hand and says how to go on. The run folder holds \
       checkpoint.safetensors, best.safetensors, metrics.jsonl (a line for the untrained network and every finished tensor), \
@@ -53,7 +55,8 @@ struct Train: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Start from the weights of a model or of a run's best model, or with --network from those of a PyTorch state_dict.",
+      "Start from the weights of a model or of a run's best model, with the mean and deviation of its input, or with "
+        + "--network from those of a PyTorch state_dict.",
       valueName: "file"), completion: .file())
   var from: String?
 
@@ -127,7 +130,7 @@ struct Train: ParsableCommand {
     var data: Dataset
     var configuration: RunConfiguration
     /// The initial weights; `nil` to draw them from the seed.
-    var parameters: Parameters?
+    var start: TrainedStart?
   }
 
   /// A session of a new run.
@@ -147,12 +150,14 @@ struct Train: ParsableCommand {
     let configuration = beginning.configuration
     let search = try RandomSearch(
       network: configuration.network, data: beginning.data, settings: configuration.settings,
-      device: beginning.device, parameters: beginning.parameters,
+      device: beginning.device, parameters: beginning.start?.parameters,
+      statistics: beginning.start?.statistics,
       loss: configuration.program.map { try LossProgram($0) })
     guard !search.isFinished else {
       throw RSOError(
         "--sweeps", "expected a layer to sweep, found 0 for every layer",
-        hint: configuration.settings.only == nil ? nil : "--only counts, too")
+        hint: configuration.settings.only == nil && configuration.settings.freeze == nil
+          ? nil : "--only and --freeze count, too")
     }
     return try TrainingSession(
       beginning: search, configuration, folder: folder, parent: parent,
@@ -167,7 +172,7 @@ struct Train: ParsableCommand {
     let paper = self.data.paper(self.network)
     let data = try data.dataset(self.network)
     if let doubt = Model.Images(data.train.images).doubt { Console.note("\(data.name): \(doubt)") }
-    let (network, parameters) = try start(on: data, paperLayers: paper.layers)
+    let (network, start) = try start(on: data, paperLayers: paper.layers)
     let settings = try search.settings(
       over: paper.settings, network: network, samples: data.train.count)
     let configuration = RunConfiguration(
@@ -175,7 +180,8 @@ struct Train: ParsableCommand {
       settings: settings,
       program: lossCommand.map { LossProgram.Command($0, timeout: lossTimeout ?? 60) })
     return Beginning(
-      device: device, data: data, configuration: configuration, parameters: parameters)
+      device: device, data: try start?.adapted(data) ?? data, configuration: configuration,
+      start: start)
   }
 
   /// - Throws: `RSOError` naming the option, if a file to write is one that the run reads, or writes elsewhere.
@@ -193,48 +199,6 @@ struct Train: ParsableCommand {
     try files.write(trace, "--trace")
   }
 
-  /// The network, and the initial weights; `nil` to draw them from the seed.
-  private func start(
-    on data: Dataset, paperLayers: Int
-  ) throws -> (network: Network, parameters: Parameters?) {
-    guard let given = from else {
-      return (try network.network(for: data, paperLayers: paperLayers), nil)
-    }
-    let file = try Model.file(at: URL(fileURLWithPath: given))
-    // As given, unless it is a folder.
-    let from = file.path == URL(fileURLWithPath: given).path ? given : file.path
-    let tensors = try SafeTensors(
-      data: Data(readFile(URL(fileURLWithPath: from))), name: from,
-      skipping: Parameters.isNoWeight)
-    guard Model.isClaimed(by: tensors) else {
-      guard network.isGiven else {
-        throw RSOError(
-          from, "expected a model of rso, found weights without their network",
-          hint: "describe the network: --network FILE.json")
-      }
-      let network = try network.network(for: data, paperLayers: paperLayers)
-      return (network, try Parameters(stateDict: tensors, for: network, file: from))
-    }
-    let model = try Model(tensors, file: from)
-    guard network.isGiven else {
-      let network = model.network
-      guard network.input == data.train.shape, network.classes >= data.classes else {
-        throw RSOError(
-          from,
-          "expected a network for \(data.classes) classes of images of \(data.train.shape), "
-            + "found one for \(network.classes) classes of \(network.input)")
-      }
-      return (network, model.parameters)
-    }
-    let network = try network.network(for: data, paperLayers: paperLayers)
-    if let difference = model.network.difference(from: network) {
-      throw RSOError(
-        from, "expected \(difference.other) as in the network asked for, found \(difference.own)",
-        hint: "leave out --network and --layers to use the model's own network")
-    }
-    return (network, model.parameters)
-  }
-
   /// A session that resumes the run in a folder.
   func resumed(
     at folder: String, parent: String? = nil, cycles: Int? = nil
@@ -248,12 +212,13 @@ struct Train: ParsableCommand {
       try requireAgreement(with: configuration)
       // Reporting on a finished run needs no data.
       guard !checkpoint.isFinished || data.isGiven else { return }
-      let data = try data.dataset(of: configuration)
+      let found = try data.dataset(of: configuration)
       guard !checkpoint.isFinished else { return }
+      let data = try TrainedStart(checkpoint.model).adapted(found)
       search = try RandomSearch(
         network: configuration.network, data: data, settings: configuration.settings,
         device: device, parameters: checkpoint.model.parameters, position: checkpoint.position,
-        ruleStates: checkpoint.ruleStates,
+        ruleStates: checkpoint.ruleStates, statistics: checkpoint.model.statistics,
         loss: configuration.program.map {
           try LossProgram(.init($0.line, timeout: lossTimeout ?? $0.timeout))
         })

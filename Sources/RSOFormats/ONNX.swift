@@ -21,7 +21,7 @@ extension Model {
   /// The model as an ONNX file (operator set 17) with its weights inside.
   ///
   /// It takes images as the model was trained on them: pixels as unsigned bytes, which it divides by 255, or floats as
-  /// they are. It subtracts the mean itself.
+  /// they are. It subtracts the mean and divides by the deviation itself.
   /// Batch norm uses the model's running statistics. The number of images is free.
   ///
   /// - Parameter classNames: one for each class; `nil` for their numbers. They go into the metadata under
@@ -96,7 +96,7 @@ private struct ONNXBuilder {
       dimensions: [shape.channels, shape.height, shape.width])
   }
 
-  /// Pixels / 255, or floats, minus the mean of their channel, as in training.
+  /// Pixels / 255, or floats, normalised by their channel's mean and deviation, as in training.
   private mutating func pixels() -> String {
     var names = ["pixels", "scaled", "centred"].map { "\(Model.ONNXName.input):\($0)" }
     if model.takesFloats {
@@ -109,7 +109,13 @@ private struct ONNXBuilder {
     let mean = initializer(
       "\(Model.ONNXName.input):mean", [1, model.mean.count, 1, 1], model.mean)
     node("Sub", [names[1], mean], names[2])
-    return names[2]
+    guard model.normalization.divides else { return names[2] }
+    let deviation = initializer(
+      "\(Model.ONNXName.input):deviation", [1, model.mean.count, 1, 1],
+      model.normalization.deviation)
+    let normalized = "\(Model.ONNXName.input):normalized"
+    node("Div", [names[2], deviation], normalized)
+    return normalized
   }
 
   // MARK: Layers

@@ -269,13 +269,14 @@ static void maps(const rso_kernels *k, int lanes) {
 
 static void images(void) {
   const int channels = 2, area = 15;
+  const float deviation[] = {0.75f, 3};
   uint8_t pixels[4 * 2 * 15];
   int32_t samples[rso_block];
   for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)draw();
   for (int s = 0; s < rso_block; s++) samples[s] = s % 5 == 4 ? -1 : s * 3 % 4;
   CALL("load_images"), rso_load_images(pixels, samples, real, channels, area, y);
   check_y(stride(channels, area, 1), 0, 0);
-  CALL("load_floats"), rso_load_floats(real, samples, offset, channels, area, y);
+  CALL("load_floats"), rso_load_floats(real, samples, offset, deviation, channels, area, y);
   check_y(stride(channels, area, 1), 0, 0);
   CALL("stream_copy, stream_read");
   rso_stream_copy((const uint64_t *)real, (uint64_t *)y, 1000);

@@ -14,7 +14,8 @@ struct HelpTests {
         "--seeds",
         "--resume", "--trace",
         "--save-initial", "--from", "--preset", "--sigma-scale", "--tensor-order",
-        "--element-order", "--sweeps", "--hold", "--rule", "--round", "--only", "--quiet", "--json",
+        "--element-order", "--sweeps", "--hold", "--rule", "--round", "--only", "--freeze",
+        "--statistics", "--quiet", "--json",
         "rso train --run runs/five --resume", "rso train --data C10 --layers 9 --epochs 500",
       ]
     ),
@@ -50,6 +51,13 @@ struct HelpTests {
       [
         "--onnx", "--safetensors", "--class-names", "unsigned bytes [N, C, H, W]",
         "running mean and variance of every",
+      ]
+    ),
+    (
+      ["import"],
+      [
+        "--network", "--mean", "--std", "--output", "--floats", "num_batches_tracked",
+        "rso import weights.safetensors --network net.json --mean 0.1307 --std 0.3081",
       ]
     ),
     (["data", "list"], ["--json"]),

@@ -17,7 +17,7 @@ struct ONNXTests {
     }
     return Model(
       network: network, parameters: Parameters(initialFor: network, seed: 3),
-      statistics: statistics, mean: [0.25])
+      statistics: statistics, normalization: Normalization(mean: [0.25]))
   }
 
   static func network() throws -> Network {
@@ -82,6 +82,18 @@ struct ONNXTests {
     let bytes = try ONNXModel(serializedBytes: try model.onnx())
     #expect(bytes.graph.input[0].type.tensorType.elemType == 2)
     #expect(try bytes == Self.file())
+  }
+
+  @Test func aDeviationDivides() throws {
+    var model = Self.model(try Self.network())
+    model.normalization.deviation = [0.5]
+    let graph = try ONNXModel(serializedBytes: try model.onnx()).graph
+    #expect(graph.node.prefix(5).map(\.opType) == ["Cast", "Div", "Sub", "Div", "Conv"])
+    #expect(graph.node[3].input == ["input:centred", "input:deviation"])
+    #expect(graph.node[4].input.first == "input:normalized")
+    let deviation = try #require(graph.initializer.first { $0.name == "input:deviation" })
+    #expect(deviation.dims == [1, 1, 1, 1] && Array(deviation.rawData) == [0, 0, 0, 0x3f])
+    Self.checkNames(graph)
   }
 
   /// A layer may be called as another one's tensor is.

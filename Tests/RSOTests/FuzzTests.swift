@@ -89,8 +89,8 @@ import Testing
     }
     let network = try Network(json: Data(Self.network.utf8), name: "n")
     Fuzzer.run("state dict", [file]) {
-      let tensors = try SafeTensors(data: Data($0), name: "f", skipping: Parameters.isNoWeight)
-      _ = try Parameters(stateDict: tensors, for: network, file: "f")
+      let tensors = try SafeTensors(data: Data($0), name: "f", skipping: StateDict.isCount)
+      _ = try StateDict(tensors, for: network, file: "f")
     }
   }
 

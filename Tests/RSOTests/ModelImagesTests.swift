@@ -56,6 +56,12 @@ struct ModelImagesTests {
       "floats from 0.0 to 255.0: the model was trained on -0.5 to 2.75"
     ),
     (.floats(-3e38...3e38), .floats([-3.4e38, 3.4e38]), "as they are"),
+    (.floats(nil), .floats([-0.5, 255]), "as they are"),
+    (
+      .floats(nil), .bytes([0, 255]),
+      "p: expected floats, which the model takes, found bytes "
+        + "(convert them as the training images were, and save them as float32 in an .npy file)"
+    ),
     (.floats(0...1), .floats([.nan, 0.5, .infinity]), "as they are"),
   ]
 
@@ -104,6 +110,9 @@ struct ModelImagesTests {
       let read = try Model(tensors, file: "m")
       #expect(read.images == model.images && read.images != nil)
     }
+    #expect(try compactJSON(Model.Images.floats(nil)) == #"{"kind":"floats"}"#)
+    let unknown: Model.Images = try decodeJSON(#"{"kind":"floats"}"#, "images", "m")
+    #expect(unknown == .floats(nil))
     // Values that only an exact decimal form brings back.
     let model = try Self.model(Self.data([0.1, 1 / 3, 3e-30, 1.1e30]))
     #expect(try Model(model.safeTensors(file: "m"), file: "m").images == .floats(3e-30...1.1e30))
@@ -122,7 +131,8 @@ struct ModelImagesTests {
   }
 
   @Test(arguments: [
-    "{}", #"{"kind":"words"}"#, #"{"kind":"floats"}"#, #"{"kind":"floats","least":1,"greatest":0}"#,
+    "{}", #"{"kind":"words"}"#, #"{"kind":"floats","least":1}"#,
+    #"{"kind":"floats","greatest":1}"#, #"{"kind":"floats","least":1,"greatest":0}"#,
     #"{"kind":"floats","least":0,"greatest":1e300}"#, "",
   ])
   func refusesWhatItCannotRead(text: String) throws {

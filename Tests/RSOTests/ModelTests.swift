@@ -62,18 +62,21 @@ struct ModelTests {
       ])
   }
 
+  private static let importHint =
+    "(make a model of weights from elsewhere: rso import m --network net.json -o model.safetensors)"
+
   static let damages: [(String, @Sendable (inout SafeTensors) -> Void)] = [
     (
       "m: expected a model of rso ('format' is 'rso-model' in its metadata), found no 'format' "
-        + "(was it written by another program?)", { $0.metadata = [:] }
+        + importHint, { $0.metadata = [:] }
     ),
     (
       "m: expected a model of rso ('format' is 'rso-model' in its metadata), found 'pt' "
-        + "(was it written by another program?)", { $0.metadata["format"] = "pt" }
+        + importHint, { $0.metadata["format"] = "pt" }
     ),
     (
-      "m: expected format version 1, found 2 (was it written by a later rso?)",
-      { $0.metadata["format_version"] = "2" }
+      "m: expected format version 1 or 2, found 3 (was it written by a later rso?)",
+      { $0.metadata["format_version"] = "3" }
     ),
     ("m: expected 'mean' in its metadata, found none", { $0.metadata["mean"] = nil }),
     (
@@ -83,6 +86,10 @@ struct ModelTests {
     (
       "m: expected a mean of 2 channels, as 32-bit floats, found [0.5, 1e+300]",
       { $0.metadata["mean"] = "[0.5, 1e300]" }
+    ),
+    (
+      "m: expected a deviation above 0 of 2 channels, as 32-bit floats, found [0.5, 0.0]",
+      { $0.metadata["deviation"] = "[0.5, 0]" }
     ),
     (
       "m: expected 4 classes as its network has, found 5", { $0.metadata["classes"] = "5" }

@@ -119,15 +119,27 @@ import Testing
       let found = settings.sweeps(of: parameters, in: network)
       #expect(found == all.filter { names.contains(parameters.slots[$0.parameter].name) })
     }
+    for (only, freeze, names) in [
+      (nil, ["bn*"], ["fc.weight", "fc.bias", "conv.weight", "conv.bias", "fc.weight", "fc.bias"]),
+      (["*.bias"], ["bn*", "conv.*"], ["fc.bias", "fc.bias"]),
+      (["bn*"], ["*.bias"], ["bn.weight", "bn_images.weight"]),
+    ] as [([String]?, [String], [String])] {
+      (settings.only, settings.freeze) = (only, freeze)
+      #expect(Self.names(settings, network) == names)
+      let found = settings.sweeps(of: parameters, in: network)
+      #expect(found == all.filter { names.contains(parameters.slots[$0.parameter].name) })
+    }
   }
 
   /// Files of runs from before there were patterns are read, and runs without any write the same bytes.
   @Test func patternsAreOptionalInJSON() throws {
     var settings = SearchSettings()
     let old = try compactJSON(settings)
-    #expect(!old.contains("only"))
+    #expect(!old.contains("only") && !old.contains("freeze"))
     #expect(try decodeJSON(old, "settings", "m") == settings)
     settings.only = ["bn*"]
+    settings.freeze = ["fc.*", "*.bias"]
+    settings.statistics = .keep
     #expect(try decodeJSON(compactJSON(settings), "settings", "m") == settings)
   }
 
@@ -263,6 +275,22 @@ import Testing
       "`only`: expected a pattern of the names of parameters, found 'bn', which matches none "
         + "(there are bn_images.weight, bn_images.bias, conv.weight, conv.bias, bn.weight, bn.bias, "
         + "fc.weight, fc.bias)"
+    ),
+    (
+      { $0.freeze = ["fc.*", "bn"] },
+      "`freeze`: expected a pattern of the names of parameters, found 'bn', which matches none "
+        + "(there are bn_images.weight, bn_images.bias, conv.weight, conv.bias, bn.weight, bn.bias, "
+        + "fc.weight, fc.bias)"
+    ),
+    ({ $0.freeze = [] }, "`freeze`: expected a pattern or more, found none"),
+    (
+      { $0.freeze = ["*"] },
+      "`freeze`: expected a parameter left to search, found none: the patterns match all"
+    ),
+    (
+      { ($0.only, $0.freeze) = (["fc.*", "bn.*"], ["*.weight", "fc.bias", "bn.bias"]) },
+      "`freeze`: expected a parameter left to search, found none: the patterns match all that "
+        + "`only` fc.* `only` bn.* names"
     ),
     ({ $0.sweeps = ["fc": -1] }, "`sweeps` fc: expected 0 to 1000 times, found -1"),
     ({ $0.sweeps = ["fc": 1001] }, "`sweeps` fc: expected 0 to 1000 times, found 1001"),

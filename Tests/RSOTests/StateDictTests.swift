@@ -67,6 +67,80 @@ struct StateDictTests {
     }
   }
 
+  /// Names as `DataParallel` and `torch.compile` make them, around the whole network or around parts of it.
+  @Test func wrappersAreLeftOut() throws {
+    let network = try Self.network()
+    for (prefix, wrappers) in [
+      ("module.", ["module"]), ("_orig_mod.", ["_orig_mod"]),
+      ("module._orig_mod.", ["module", "_orig_mod"]),
+      ("_orig_mod.module.", ["module", "_orig_mod"]),
+    ] {
+      var tensors = Self.stateDict
+      for index in tensors.tensors.indices {
+        tensors.tensors[index].name = prefix + tensors.tensors[index].name
+      }
+      let read = try StateDict(tensors, for: network, file: "w")
+      #expect(read.wrappers == wrappers)
+      #expect(
+        read.parameters == (try StateDict(Self.stateDict, for: network, file: "w").parameters))
+      #expect(read.statistics?.moments[1]?.variance == [3, 3.125])
+    }
+    // A part of the network, as `torch.compile` of one module gives.
+    let named = try Network(input: Shape(channels: 1, height: 2, width: 2)) {
+      Node.flatten("flat")
+      Node.linear("module.fc", features: 3)
+      Node.linear("head.fc", features: 2)
+    }
+    let part = SafeTensors(tensors: [
+      ("head._orig_mod.fc.weight", .init(shape: [2, 3], values: [1, 2, 3, 4, 5, 6])),
+      ("module.fc.weight", .init(shape: [3, 4], values: [Float](repeating: 7, count: 12))),
+    ])
+    let read = try StateDict(part, for: named, file: "w")
+    #expect(read.wrappers == ["_orig_mod"])
+    #expect(read.parameters.values == [Float](repeating: 7, count: 12) + [1, 2, 3, 4, 5, 6])
+    // Twice the same name is no wrapper.
+    var twice = Self.stateDict
+    twice["module.fc.weight"] = twice["fc.weight"]
+    #expect(
+      errorText { _ = try StateDict(twice, for: network, file: "w") }?
+        .contains("left over module.fc.weight") == true)
+  }
+
+  @Test func statisticsAreRead() throws {
+    let network = try Self.network()
+    let read = try StateDict(Self.stateDict, for: network, file: "w")
+    #expect(
+      read.statistics?.moments == [1: .init(mean: [2, 2.125], variance: [3, 3.125])])
+    #expect(read.missingStatistics == [] && read.wrappers == [] && read.normalization == nil)
+    var tensors = Self.stateDict
+    tensors["bn.running_var"] = nil
+    let partial = try StateDict(tensors, for: network, file: "w")
+    #expect(partial.statistics == nil && partial.missingStatistics == ["bn.running_var"])
+    try withTemporaryFolder { folder in
+      let file = folder.appendingPathComponent("w.safetensors")
+      try Self.withCounter().write(to: file)
+      let model = try Model(
+        stateDict: file, for: network,
+        normalization: Normalization(mean: [0.1307], deviation: [0.3081]))
+      #expect(model.statistics == read.statistics && model.parameters == read.parameters)
+      #expect(model.normalization.deviation == [0.3081] && model.images == .bytes)
+      try tensors.write(to: file)
+      #expect(
+        errorText { _ = try Model(stateDict: file, for: network) }
+          == "\(file.path): expected the running statistics of batch norm, found no bn.running_var "
+          + "(a batch norm with track_running_stats=False has none; a search computes its own)")
+    }
+    tensors = Self.stateDict
+    tensors["bn.running_var"]?.values[1] = -1
+    #expect(
+      errorText { _ = try StateDict(tensors, for: network, file: "w") }
+        == "w: expected variances of 0 or more, found -1.0 at bn.running_var[1]")
+    tensors["bn.running_var"]?.shape = [1, 2]
+    #expect(
+      errorText { _ = try StateDict(tensors, for: network, file: "w") }?
+        .contains("found bn.running_var of [1, 2] where the network has [2]") == true)
+  }
+
   static let faults: [(String, @Sendable (inout SafeTensors) -> Void)] = [
     (
       "no conv.bias, fc.weight; left over fc2.weight, other.running_mean",
@@ -94,7 +168,7 @@ struct StateDictTests {
     change(&tensors)
     let network = try Self.network()
     #expect(
-      errorText { _ = try Parameters(stateDict: tensors, for: network, file: "w") }
+      errorText { _ = try StateDict(tensors, for: network, file: "w") }
         == "w: expected the tensors of the network, found \(fault) "
         + "(the network and the file must have the same names and shapes)")
   }
@@ -104,7 +178,7 @@ struct StateDictTests {
     tensors["bn.bias"]?.values[1] = .nan
     let network = try Self.network()
     #expect(
-      errorText { _ = try Parameters(stateDict: tensors, for: network, file: "w") }
+      errorText { _ = try StateDict(tensors, for: network, file: "w") }
         == "w: expected finite values, found nan at bn.bias[1]")
   }
 }

@@ -324,7 +324,8 @@ RSO_KERNEL void load_images(rso_gpu_load a) {
   if (n < a.count) {
     long long image = a.order[a.turn->first + n];
     long long at = (image * a.channels + c) * a.area + p;
-    value = a.bytes ? a.table[c * 256 + a.bytes[at]] : (float)((double)a.floats[at] - a.mean[c]);
+    value = a.bytes ? a.table[c * 256 + a.bytes[at]]
+                    : (float)(((double)a.floats[at] - a.mean[c]) / (double)a.deviation[c]);
   }
   data(a.y, a.turn, 0)[((long long)c * a.area + p) * a.samples + n] = value;
 }

@@ -201,10 +201,10 @@ int rso_has_rows(const rso_window *);
 void rso_load_images(const uint8_t *images, const int32_t *samples, const float *table,
                      int32_t channels, int32_t area, float *y);
 
-// The same for images of floats, minus the mean of each channel.
-// images: [N][channels * area], mean: [channels]
+// The same for images of floats: (x - mean) / deviation of each channel, in double precision and rounded once.
+// images: [N][channels * area], mean, deviation: [channels]
 void rso_load_floats(const float *images, const int32_t *samples, const float *mean,
-                     int32_t channels, int32_t area, float *y);
+                     const float *deviation, int32_t channels, int32_t area, float *y);
 
 // Reads `count` numbers once, in order; returns the sum of all whole groups of 8.
 uint64_t rso_stream_read(const uint64_t *x, int64_t count);

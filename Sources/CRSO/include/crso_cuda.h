@@ -253,6 +253,7 @@ typedef struct {
   // [channels][256] for bytes; [channels] for floats.
   RSO_ADDRESS(const float) table;
   RSO_ADDRESS(const float) mean;
+  RSO_ADDRESS(const float) deviation;
   RSO_ADDRESS(const int) order;
   rso_gpu_target y;
   int samples, count, channels, area;

@@ -10,8 +10,11 @@ public struct Dataset: Sendable {
   public let test: Split
   /// Labels are in `0..<classes`.
   public let classes: Int
-  /// `[C]`, the mean of pixel / 255, or of the floats themselves, over the training images in use.
-  public internal(set) var mean: [Float]
+  /// What a network reads instead of the images' values. By default, the mean of each channel over the training images
+  /// in use is subtracted, and nothing is divided.
+  public internal(set) var normalization: Normalization
+  /// `[C]`, the mean of `normalization`.
+  public var mean: [Float] { normalization.mean }
   /// The kind of the training images in use, and for floats their range.
   let kind: Model.Images
 
@@ -50,13 +53,23 @@ public struct Dataset: Sendable {
     self.train = try train.limited(to: trainLimit, option: "`trainLimit`")
     validation = nil
     self.test = try test.limited(to: testLimit, option: "`testLimit`")
-    mean = Self.mean(of: self.train)
+    normalization = Normalization(mean: Self.mean(of: self.train))
     kind = Model.Images(self.train.images)
   }
 
   private init(_ data: Dataset, train: Split, validation: Split?, test: Split) {
     (self.train, self.validation, self.test) = (train, validation, test)
-    (name, classes, mean, kind) = (data.name, data.classes, data.mean, data.kind)
+    (name, classes, kind) = (data.name, data.classes, data.kind)
+    normalization = data.normalization
+  }
+
+  /// The same data, of which a network reads other values: those that a model was trained on, for example.
+  ///
+  /// - Parameter normalization: with as many channels as the images have.
+  public func normalized(_ normalization: Normalization) -> Dataset {
+    var data = self
+    data.normalization = normalization
+    return data
   }
 
   /// The first samples, with the classes of all. Validation images are left out unless they are asked for.
@@ -129,7 +142,7 @@ public struct Dataset: Sendable {
     self.validation = validation
     test = other.test
     classes = other.classes
-    mean = Self.mean(of: train)
+    normalization = Normalization(mean: Self.mean(of: train))
     kind = Model.Images(train.images)
   }
 

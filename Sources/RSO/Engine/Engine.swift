@@ -35,6 +35,9 @@ package protocol Engine {
   mutating func evaluate(_ split: EvaluatedSplit, with statistics: BatchNormStatistics) throws
     -> Evaluation
 
+  /// Takes the given running statistics for those of the current weights, until a weight changes.
+  mutating func keep(_ statistics: BatchNormStatistics) throws
+
   /// The running statistics of batch norm that the last sweep or evaluation used.
   var statistics: BatchNormStatistics { get }
 }

@@ -8,9 +8,12 @@ package struct ReferenceEngine: Engine {
     set {
       current = newValue
       sweep = nil
+      areStatisticsKept = false
     }
   }
   package private(set) var statistics = BatchNormStatistics()
+  /// Whether `statistics` were given for the current weights.
+  private var areStatisticsKept = false
   private let network: Network
   private let data: Dataset
   private let objective: Objective
@@ -52,6 +55,7 @@ package struct ReferenceEngine: Engine {
     _ proposals: ArraySlice<Proposal>, by rule: inout SweepRule
   ) throws -> [Decision] {
     guard var sweep else { throw RSOError("judge", "no sweep was begun") }
+    areStatisticsKept = false
     defer { self.sweep = sweep }
     return try proposals.map { proposal in
       guard sweep.judged.insert(proposal.element).inserted else {
@@ -104,7 +108,9 @@ package struct ReferenceEngine: Engine {
     _ split: EvaluatedSplit, with statistics: BatchNormStatistics
   ) throws -> Evaluation {
     let data = try data.samples(split)
-    self.statistics = statistics
+    if self.statistics != statistics {
+      (self.statistics, areStatisticsKept) = (statistics, false)
+    }
     let samples = (0..<Int32(data.count)).map { $0 }
     let logits = samples.map {
       forward([image(Int($0), of: data)], from: 0, to: network.nodes.count, norm: .running)[0]
@@ -139,11 +145,16 @@ package struct ReferenceEngine: Engine {
       case .bytes(let bytes): value = Double(bytes[index * split.shape.count + i]) / 255
       case .floats(let floats): value = Double(floats[index * split.shape.count + i])
       }
-      return Double(Float(value - Double(data.mean[i / area])))
+      return Double(data.normalization(value, channel: i / area))
     }
   }
 
+  package mutating func keep(_ statistics: BatchNormStatistics) {
+    (self.statistics, areStatisticsKept) = (statistics, true)
+  }
+
   private mutating func renewStatistics() {
+    if areStatisticsKept { return }
     let count = min(statisticsSamples, data.train.count)
     let images = (0..<count).map { image($0, of: data.train) }
     var found = BatchNormStatistics()

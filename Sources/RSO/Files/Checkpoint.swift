@@ -179,7 +179,7 @@ extension Checkpoint {
 
   /// - Throws: `RSOError` naming the file and what is wrong with it.
   package init(contentsOf url: URL) throws {
-    let tensors = try SafeTensors(data: Data(readFile(url)), name: url.path)
+    let tensors = try Model.tensors(at: url)
     let metadata = tensors.metadata
     func decode<Value: Decodable>(_ key: String) throws -> Value {
       try decodeJSON(metadata[key], key, url.path)

@@ -8,8 +8,9 @@ extension Model {
   public enum Images: Hashable, Sendable {
     /// Pixels from 0 to 255, which were divided by 255.
     case bytes
-    /// Floats, which were taken as they came, with the least and the greatest of the training images.
-    case floats(ClosedRange<Float>)
+    /// Floats, which were taken as they came, with the least and the greatest of the training images; `nil` if those
+    /// are unknown.
+    case floats(ClosedRange<Float>?)
 
     /// The kind of some images.
     ///
@@ -42,7 +43,7 @@ extension Model.Images {
 
   /// A warning about floats that look like bytes nobody has scaled; `nil` for other images.
   package var doubt: String? {
-    guard case .floats(let range) = self, Self.fills(range, scale: 255) else { return nil }
+    guard case .floats(let range?) = self, Self.fills(range, scale: 255) else { return nil }
     return "floats from \(Self.words(range)), taken as they are; bytes (uint8) are divided by 255"
   }
 
@@ -55,7 +56,7 @@ extension Model.Images {
     switch (self, pixels) {
     case (.bytes, .bytes): return (pixels, nil)
     case (.bytes, .floats):
-      guard case .floats(let found) = Self(pixels) else { return (pixels, nil) }
+      guard case .floats(let found?) = Self(pixels) else { return (pixels, nil) }
       guard found.lowerBound >= 0, found.upperBound <= 1 else {
         throw RSOError(
           name,
@@ -64,7 +65,12 @@ extension Model.Images {
           hint: "give the pixels as they are: images.astype('uint8'), or images / 255")
       }
       return (pixels, "floats from 0 to 1, taken as the bytes / 255 that the model was trained on")
-    case (.floats(let range), .bytes(let bytes)):
+    case (.floats(nil), .floats): return (pixels, nil)
+    case (.floats(nil), .bytes):
+      throw RSOError(
+        name, "expected floats, which the model takes, found bytes",
+        hint: "convert them as the training images were, and save them as float32 in an .npy file")
+    case (.floats(let range?), .bytes(let bytes)):
       if Self.fills(range, scale: 1) {
         return (
           pixels, "bytes, divided by 255: the model was trained on floats from \(Self.words(range))"
@@ -81,8 +87,8 @@ extension Model.Images {
         "expected floats like those that the model was trained on, \(Self.words(range)), "
           + "found bytes",
         hint: "convert them as the training images were, and save them as float32 in an .npy file")
-    case (.floats(let range), .floats):
-      guard case .floats(let found) = Self(pixels) else { return (pixels, nil) }
+    case (.floats(let range?), .floats):
+      guard case .floats(let found?) = Self(pixels) else { return (pixels, nil) }
       // Some are always beyond what was seen in training; far beyond is another scale.
       let reach = range.upperBound / 2 - range.lowerBound / 2
       let isFar =
@@ -97,7 +103,7 @@ extension Model.Images {
   }
 }
 
-/// JSON: `{"kind":"bytes"}`, or `{"kind":"floats","least":-0.42,"greatest":2.82}`.
+/// JSON: `{"kind":"bytes"}`, or `{"kind":"floats","least":-0.42,"greatest":2.82}`, or `{"kind":"floats"}`.
 extension Model.Images: Codable {
   private enum Key: String, CodingKey { case kind, least, greatest }
   private enum Kind: String, Codable { case bytes, floats }
@@ -108,6 +114,10 @@ extension Model.Images: Codable {
     switch try container.decode(Kind.self, forKey: .kind) {
     case .bytes: self = .bytes
     case .floats:
+      guard container.contains(.least) || container.contains(.greatest) else {
+        self = .floats(nil)
+        return
+      }
       // A double's shortest decimal form reads back as the same float.
       let least = Float(try container.decode(Double.self, forKey: .least))
       let greatest = Float(try container.decode(Double.self, forKey: .greatest))
@@ -126,8 +136,8 @@ extension Model.Images: Codable {
     case .bytes: try container.encode(Kind.bytes, forKey: .kind)
     case .floats(let range):
       try container.encode(Kind.floats, forKey: .kind)
-      try container.encode(Double(range.lowerBound), forKey: .least)
-      try container.encode(Double(range.upperBound), forKey: .greatest)
+      try container.encodeIfPresent(range.map { Double($0.lowerBound) }, forKey: .least)
+      try container.encodeIfPresent(range.map { Double($0.upperBound) }, forKey: .greatest)
     }
   }
 }

@@ -11,28 +11,29 @@ public struct Model: Sendable {
   public var parameters: Parameters
   /// The running statistics of batch norm for these parameters.
   public var statistics: BatchNormStatistics
-  /// The mean to subtract from every channel of pixels / 255, or of float images.
-  public var mean: [Float]
+  /// What it reads instead of the values of images: pixels / 255, or floats.
+  public var normalization: Normalization
   /// The kind of images it was trained on; `nil` if that is unknown, as for a file of an earlier version.
   public var images: Images?
 
   /// A model of matching parts; nothing is checked.
   ///
-  /// - Parameters:
-  ///   - mean: `[channels]` of the images.
-  ///   - images: the kind of images it takes; others are then refused.
+  /// - Parameter images: the kind of images it takes; others are then refused.
   public init(
-    network: Network, parameters: Parameters, statistics: BatchNormStatistics, mean: [Float],
-    images: Images? = nil
+    network: Network, parameters: Parameters, statistics: BatchNormStatistics,
+    normalization: Normalization, images: Images? = nil
   ) {
     self.network = network
     self.parameters = parameters
     self.statistics = statistics
-    self.mean = mean
+    self.normalization = normalization
     self.images = images
   }
 
-  /// Loss and accuracy over a split, with the model's own statistics and mean.
+  /// `[channels]`, the mean of `normalization`.
+  public var mean: [Float] { normalization.mean }
+
+  /// Loss and accuracy over a split, with the model's own statistics and normalization.
   ///
   /// - Parameters:
   ///   - loss: what `Evaluation.loss` is.
@@ -46,7 +47,7 @@ public struct Model: Sendable {
     own: (any BatchLoss)? = nil, metrics: [Measure] = [], device: Device = .cpu()
   ) throws -> Evaluation {
     var data = try images.map { try data.adapted(to: $0).data } ?? data
-    data.mean = mean
+    data.normalization = normalization
     let objective = try Objective(
       loss, own: own, reported: metrics, data: data, classes: network.classes)
     var engine = try device.engine(
@@ -64,12 +65,14 @@ extension Model {
     static let version = "format_version"
     static let network = "network"
     static let mean = "mean"
+    static let deviation = "deviation"
     static let classes = "classes"
     static let images = "images"
   }
 
   static let format = "rso-model"
-  static let version = "1"
+  /// A file says 2 if it has a deviation, which readers of version 1 would overlook.
+  static let versions = ["1", "2"]
 
   /// Replaces the file at `url` as a whole.
   ///
@@ -93,10 +96,9 @@ extension Model {
         return (name, SafeTensors.Tensor(shape: shape, values: values))
       },
       metadata: [
-        Key.format: Self.format, Key.version: Self.version, Key.network: compactJSON(network),
-        // JSON has doubles, and a double's shortest decimal form reads back as the same float.
-        Key.mean: compactJSON(mean.map { Double($0) }), Key.classes: "\(network.classes)",
-      ])
+        Key.format: Self.format, Key.version: Self.versions[normalization.divides ? 1 : 0],
+        Key.network: compactJSON(network), Key.classes: "\(network.classes)",
+      ].merging(normalization.metadata()) { own, _ in own })
     result.metadata[Key.images] = try images.map(compactJSON)
     try result.checkFinite(file)
     return result
@@ -104,6 +106,15 @@ extension Model {
 
   /// The names of the parameters and of the running statistics.
   package var tensorNames: [String] { Self.layout(of: network, parameters.slots).map(\.name) }
+
+  /// The tensors of a network's file, and which of them are running statistics.
+  static func shapes(
+    of network: Network
+  ) -> [(name: String, shape: [Int], isStatistic: Bool)] {
+    layout(of: network, Parameters.slots(of: network)).map { name, shape, source in
+      if case .parameter = source { (name, shape, false) } else { (name, shape, true) }
+    }
+  }
 
   /// The part of the model that a tensor of the file belongs to.
   private enum Source {
@@ -141,7 +152,27 @@ extension Model {
   ///   or a tensor that is missing, surplus, of another shape, NaN or infinite.
   public init(contentsOf url: URL) throws {
     let url = try Self.file(at: url)
-    try self.init(SafeTensors(data: Data(readFile(url)), name: url.path), file: url.path)
+    try self.init(Self.tensors(at: url), file: url.path)
+  }
+
+  /// The content of a model's file.
+  ///
+  /// - Throws: `RSOError` naming the file; about one that is no model, before anything is said of its tensors.
+  package static func tensors(at url: URL) throws -> SafeTensors {
+    let data = try Data(readFile(url))
+    try requireModel(SafeTensors.metadata(of: data, name: url.path), file: url.path)
+    return try SafeTensors(data: data, name: url.path)
+  }
+
+  private static func requireModel(_ metadata: [String: String], file: String) throws {
+    guard metadata[Key.format] != format else { return }
+    let name = URL(fileURLWithPath: file).lastPathComponent
+    throw RSOError(
+      file,
+      "expected a model of rso ('\(Key.format)' is '\(format)' in its metadata), "
+        + "found \(metadata[Key.format].map { "'\($0)'" } ?? "no '\(Key.format)'")",
+      hint: "make a model of weights from elsewhere: rso import \(name) --network net.json "
+        + "-o model.safetensors")
   }
 
   /// Whether tensors claim to be a model of this program rather than weights from elsewhere.
@@ -151,26 +182,18 @@ extension Model {
 
   package init(_ tensors: SafeTensors, file: String) throws {
     let metadata = tensors.metadata
-    guard metadata[Key.format] == Self.format else {
+    try Self.requireModel(metadata, file: file)
+    guard let version = metadata[Key.version], Self.versions.contains(version) else {
       throw RSOError(
         file,
-        "expected a model of rso ('\(Key.format)' is '\(Self.format)' in its metadata), "
-          + "found \(metadata[Key.format].map { "'\($0)'" } ?? "no '\(Key.format)'")",
-        hint: "was it written by another program?")
-    }
-    guard metadata[Key.version] == Self.version else {
-      throw RSOError(
-        file, "expected format version \(Self.version), found \(metadata[Key.version] ?? "none")",
+        "expected format version \(Self.versions.joined(separator: " or ")), "
+          + "found \(metadata[Key.version] ?? "none")",
         hint: "was it written by a later rso?")
     }
     let network = try Network(
       json: Data(metadata[Key.network, default: ""].utf8), name: "\(file), network")
-    let mean: [Double] = try decodeJSON(metadata[Key.mean], Key.mean, file)
-    guard mean.count == network.input.channels, mean.allSatisfy({ Float($0).isFinite }) else {
-      throw RSOError(
-        file,
-        "expected a mean of \(network.input.channels) channels, as 32-bit floats, found \(mean)")
-    }
+    let normalization = try Normalization(
+      metadata: metadata, channels: network.input.channels, file: file)
     guard metadata[Key.classes] == "\(network.classes)" else {
       throw RSOError(
         file,
@@ -189,11 +212,26 @@ extension Model {
         "expected a tensor \(name) of shape \(shape), "
           + "found \(tensors[name].map { "\($0.shape)" } ?? "none")")
     }
+    let (parameters, statistics) = try Self.values(of: network, in: tensors, file: file)
+    self.init(
+      network: network, parameters: parameters, statistics: statistics,
+      normalization: normalization,
+      images: try metadata[Key.images] == nil
+        ? nil : decodeJSON(metadata[Key.images], Key.images, file))
+  }
+
+  /// The weights and running statistics of a network, from tensors that have the right shapes; zeros for any that is
+  /// not there.
+  ///
+  /// - Throws: `RSOError` naming the first value that is NaN or infinite, or the first negative variance.
+  static func values(
+    of network: Network, in tensors: SafeTensors, file: String
+  ) throws -> (Parameters, BatchNormStatistics) {
     // Only now: a network may claim more weights than the file has.
     var parameters = Parameters(zerosFor: network)
     var statistics = BatchNormStatistics()
-    for (name, _, source) in layout {
-      let values = tensors[name]?.values ?? []
+    for (name, _, source) in layout(of: network, parameters.slots) {
+      guard let values = tensors[name]?.values else { continue }
       switch source {
       case .parameter(let slot):
         parameters.values.replaceSubrange(parameters.slots[slot].range, with: values)
@@ -208,11 +246,28 @@ extension Model {
       }
     }
     try tensors.checkFinite(file)
-    self.init(
-      network: network, parameters: parameters, statistics: statistics,
-      mean: mean.map { Float($0) },
-      images: try metadata[Key.images] == nil
-        ? nil : decodeJSON(metadata[Key.images], Key.images, file))
+    return (parameters, statistics)
+  }
+}
+
+extension Normalization {
+  private typealias Key = Model.Key
+
+  /// The entries of a file's metadata; without a deviation if nothing is divided.
+  func metadata() throws -> [String: String] {
+    // JSON has doubles, and a double's shortest decimal form reads back as the same float.
+    var metadata = [Key.mean: try compactJSON(mean.map { Double($0) })]
+    if divides { metadata[Key.deviation] = try compactJSON(deviation.map { Double($0) }) }
+    return metadata
+  }
+
+  /// Reads what `metadata()` writes.
+  init(metadata: [String: String], channels: Int, file: String) throws {
+    try self.init(
+      mean: decodeJSON(metadata[Key.mean], Key.mean, file),
+      deviation: metadata[Key.deviation] == nil
+        ? nil : decodeJSON(metadata[Key.deviation], Key.deviation, file),
+      channels: channels, name: file)
   }
 }
 

@@ -136,21 +136,7 @@ extension SafeTensors {
   public init(
     data: Data, name: String, skipping skips: (_ name: String) -> Bool = { _ in false }
   ) throws {
-    guard data.count >= 8 else {
-      throw RSOError(
-        name, "expected at least 8 bytes, found \(data.count)",
-        hint: "cut short, or not a safetensors file?")
-    }
-    let length = data.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-    guard length <= min(data.count - 8, Self.longestHeader) else {
-      throw RSOError(
-        name,
-        "expected a header in a file of \(data.count) bytes, found its length to be \(length)",
-        hint: "cut short, or not a safetensors file?")
-    }
-    let body = data.dropFirst(8 + Int(length))
-    let header = try Header(json: data.dropFirst(8).prefix(Int(length)), name: name)
-
+    let (header, body) = try Self.header(of: data, name: name)
     self.init(metadata: header.metadata)
     var offset = 0
     for (tensor, entry) in header.entries {
@@ -183,6 +169,30 @@ extension SafeTensors {
     guard offset == body.count else {
       throw RSOError(name, "expected \(offset) bytes of values, found \(body.count)")
     }
+  }
+
+  /// The text entries of a file's header, whatever types its tensors have.
+  package static func metadata(of data: Data, name: String) throws -> [String: String] {
+    try header(of: data, name: name).header.metadata
+  }
+
+  private static func header(of data: Data, name: String) throws -> (header: Header, body: Data) {
+    let hint =
+      data.starts(with: "PK".utf8)
+      ? "a file of torch.save? write it with safetensors.torch.save_file"
+      : "cut short, or not a safetensors file?"
+    guard data.count >= 8 else {
+      throw RSOError(name, "expected at least 8 bytes, found \(data.count)", hint: hint)
+    }
+    let length = data.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    guard length <= min(data.count - 8, longestHeader) else {
+      throw RSOError(
+        name,
+        "expected a header in a file of \(data.count) bytes, found its length to be \(length)",
+        hint: hint)
+    }
+    let header = try Header(json: data.dropFirst(8).prefix(Int(length)), name: name)
+    return (header, data.dropFirst(8 + Int(length)))
   }
 
   /// The limit of the reference implementation.

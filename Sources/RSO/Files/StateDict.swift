@@ -1,39 +1,39 @@
 import Foundation
 
-/// Weights without their network, as in a PyTorch `state_dict`.
-extension Parameters {
-  /// Reads weights from a safetensors file of another program.
-  ///
-  /// Names and shapes are those of a `state_dict`: `conv0.weight`, `bn0.bias`, `fc.weight`, … Running statistics
-  /// and `num_batches_tracked` are allowed and ignored: a search computes its own statistics.
-  ///
-  /// - Throws: `RSOError` naming every tensor that is missing, left over or of another shape, or the first NaN or
-  ///   infinite value.
-  public init(contentsOf url: URL, for network: Network) throws {
-    let tensors = try SafeTensors(
-      data: Data(readFile(url)), name: url.path, skipping: Self.isNoWeight)
-    try self.init(stateDict: tensors, for: network, file: url.path)
-  }
+/// A PyTorch `state_dict`, read for a network: weights that come without one.
+///
+/// Tensors have the names and shapes of `conv0.weight`, `bn0.bias`, `bn0.running_mean`, `fc.weight`, …
+package struct StateDict: Sendable {
+  package let parameters: Parameters
+  /// Batch norm's running statistics; `nil` if `missingStatistics` has any.
+  package let statistics: BatchNormStatistics?
+  /// The names of running statistics that the file lacks.
+  package let missingStatistics: [String]
+  /// What a file of `Model.writeStateDict(to:)` says about the input; `nil` for another file.
+  package let normalization: Normalization?
+  /// The parts of names that stand for PyTorch's wrappers and were left out.
+  package let wrappers: [String]
 
   /// - Parameter file: the file's name in errors.
-  package init(stateDict tensors: SafeTensors, for network: Network, file: String) throws {
-    let slots = Self.slots(of: network)
-    let own = Set(slots.map(\.name))
-    let statistics = Set(
-      slots.filter { $0.role == .shift }.flatMap { slot in
-        ["mean", "var"].map { "\(network.nodes[slot.node].name).running_\($0)" }
-      })
-    let missing = slots.filter { tensors[$0.name] == nil }.map(\.name)
-    let surplus = tensors.tensors.map(\.name).filter {
-      !own.contains($0) && !statistics.contains($0)
+  /// - Throws: `RSOError` naming every tensor that is missing, left over or of another shape, or the first value that
+  ///   is NaN or infinite.
+  package init(_ tensors: SafeTensors, for network: Network, file: String) throws {
+    let layout = Model.shapes(of: network)
+    let (tensors, wrappers) = Self.unwrapped(tensors, own: Set(layout.map(\.name)))
+    self.wrappers = wrappers
+    let surplus = tensors.tensors.map(\.name).filter { name in
+      !layout.contains { $0.name == name }
     }
-    let misshapen = slots.compactMap { slot in
-      tensors[slot.name].flatMap { tensor in
-        tensor.shape == slot.shape
-          ? nil : "\(slot.name) of \(tensor.shape) where the network has \(slot.shape)"
+    let misshapen = layout.compactMap { own in
+      tensors[own.name].flatMap { tensor in
+        tensor.shape == own.shape
+          ? nil : "\(own.name) of \(tensor.shape) where the network has \(own.shape)"
       }
     }
-    let faults = [("no", missing), ("left over", surplus), ("", misshapen)]
+    func missing(_ isStatistic: Bool) -> [String] {
+      layout.filter { $0.isStatistic == isStatistic && tensors[$0.name] == nil }.map(\.name)
+    }
+    let faults = [("no", missing(false)), ("left over", surplus), ("", misshapen)]
       .filter { !$1.isEmpty }.map { "\($0) \($1.joined(separator: ", "))" }
     guard faults.isEmpty else {
       throw RSOError(
@@ -42,24 +42,108 @@ extension Parameters {
           + faults.map { $0.trimmingPrefix(" ") }.joined(separator: "; "),
         hint: "the network and the file must have the same names and shapes")
     }
-    try tensors.checkFinite(file)
-    self.init(zerosFor: network)
-    for slot in slots {
-      values.replaceSubrange(slot.range, with: tensors[slot.name]?.values ?? [])
-    }
+    missingStatistics = missing(true)
+    let (parameters, statistics) = try Model.values(of: network, in: tensors, file: file)
+    self.parameters = parameters
+    self.statistics = missingStatistics.isEmpty ? statistics : nil
+    // Another program may use these words for something else.
+    normalization = try? Normalization(
+      metadata: tensors.metadata, channels: network.input.channels, file: file)
   }
 
-  /// Whether a tensor of a `state_dict` is an integer count of batches, which is not needed here.
-  package static func isNoWeight(_ name: String) -> Bool {
-    name.hasSuffix(".num_batches_tracked")
+  /// - Throws: `RSOError` naming the file.
+  package init(contentsOf url: URL, for network: Network) throws {
+    try self.init(Self.tensors(at: url), for: network, file: url.path)
+  }
+
+  /// The tensors of a file, without counts of batches.
+  ///
+  /// - Parameter name: the file's name in errors; `nil` for its path.
+  package static func tensors(at url: URL, name: String? = nil) throws -> SafeTensors {
+    try SafeTensors(data: Data(readFile(url)), name: name ?? url.path, skipping: isCount)
+  }
+
+  /// Whether a tensor is an integer count of batches or averages, which is not needed here.
+  static func isCount(_ name: String) -> Bool {
+    name.hasSuffix("num_batches_tracked") || name == "n_averaged"
+  }
+
+  /// The tensors under the names that they have without `DataParallel` and `torch.compile`: those put `module` and
+  /// `_orig_mod` in front of the names of what they wrap.
+  ///
+  /// - Parameter own: names of the network, which stay as they are.
+  private static func unwrapped(
+    _ tensors: SafeTensors, own: Set<String>
+  ) -> (SafeTensors, wrappers: [String]) {
+    let wrappers = ["module", "_orig_mod"]
+    var result = tensors
+    var (taken, found) = (Set(tensors.tensors.map(\.name)), Set<String>())
+    for (index, (name, _)) in tensors.tensors.enumerated() where !own.contains(name) {
+      let parts = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+      let plain = parts.filter { !wrappers.contains($0) }.joined(separator: ".")
+      guard own.contains(plain), taken.insert(plain).inserted else { continue }
+      result.tensors[index].name = plain
+      found.formUnion(parts.filter(wrappers.contains))
+    }
+    return (result, wrappers.filter(found.contains))
+  }
+}
+
+extension Parameters {
+  /// Reads weights from a safetensors file of another program.
+  ///
+  /// Names and shapes are those of a `state_dict`: `conv0.weight`, `bn0.bias`, `fc.weight`, … Parts of names that are
+  /// PyTorch's wrappers, `module` and `_orig_mod`, are left out. Running statistics and `num_batches_tracked` are
+  /// allowed and ignored; `Model(stateDict:for:)` keeps the statistics.
+  ///
+  /// - Throws: `RSOError` naming every tensor that is missing, left over or of another shape, or the first NaN or
+  ///   infinite value.
+  public init(contentsOf url: URL, for network: Network) throws {
+    self = try StateDict(contentsOf: url, for: network).parameters
   }
 }
 
 extension Model {
+  /// A model of a network that another program trained: a PyTorch `state_dict` as a safetensors file.
+  ///
+  /// - Parameters:
+  ///   - normalization: what the network reads, as torchvision's `Normalize` has it; by default what a file of
+  ///     `writeStateDict(to:)` says, or else the values as they are.
+  ///   - images: the kind of images it takes.
+  /// - Throws: `RSOError` naming every tensor that is missing, left over or of another shape, or the first NaN or
+  ///   infinite value.
+  public init(
+    stateDict url: URL, for network: Network, normalization: Normalization? = nil,
+    images: Images = .bytes
+  ) throws {
+    try self.init(
+      StateDict(contentsOf: url, for: network), network, normalization, images, file: url.path)
+  }
+
+  package init(
+    _ stateDict: StateDict, _ network: Network, _ normalization: Normalization?, _ images: Images,
+    file: String
+  ) throws {
+    guard let statistics = stateDict.statistics else {
+      throw RSOError(
+        file,
+        "expected the running statistics of batch norm, found no "
+          + stateDict.missingStatistics.joined(separator: ", "),
+        hint: "a batch norm with track_running_stats=False has none; a search computes its own")
+    }
+    let channels = network.input.channels
+    self.init(
+      network: network, parameters: stateDict.parameters, statistics: statistics,
+      normalization: normalization ?? stateDict.normalization
+        ?? Normalization(mean: [Float](repeating: 0, count: channels)),
+      images: images)
+  }
+
   /// Writes only the weights, for other programs: a PyTorch `state_dict` with the parameters and the running
   /// statistics of batch norm, as a safetensors file without anything specific to this program.
   ///
-  /// The metadata hold `mean`, a JSON list of what to subtract from every channel of pixels / 255, or of floats.
+  /// The metadata hold `mean`, a JSON list of what to subtract from every channel of pixels / 255, or of floats, and
+  /// `deviation`, what to divide the differences by, if the network was trained so.
   ///
   /// - Throws: `RSOError` naming the file, or the first NaN or infinite value.
   public func writeStateDict(to url: URL) throws {
@@ -70,9 +154,7 @@ extension Model {
   package func stateDict(file: String) throws -> SafeTensors {
     var tensors = try safeTensors(file: file)
     // PyTorch's own files say `pt`.
-    tensors.metadata = [
-      "format": "pt", Key.mean: try compactJSON(mean.map { Double($0) }),
-    ]
+    tensors.metadata = try normalization.metadata().merging(["format": "pt"]) { $1 }
     return tensors
   }
 }

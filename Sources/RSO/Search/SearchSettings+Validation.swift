@@ -38,15 +38,20 @@ extension SearchSettings {
       deviationScale > 0 && deviationScale.isFinite, "`deviationScale`", "a number above 0",
       deviationScale)
     let slots = Parameters(zerosFor: network).slots
-    if let only {
-      try require(!only.isEmpty, "`only`", "a pattern or more", "none")
-      for pattern in only {
+    for (setting, patterns) in [("`only`", only), ("`freeze`", freeze)] {
+      guard let patterns else { continue }
+      try require(!patterns.isEmpty, setting, "a pattern or more", "none")
+      for pattern in patterns {
         try require(
-          slots.contains { Self.matches($0.name, pattern) }, "`only`",
+          slots.contains { Self.matches($0.name, pattern) }, setting,
           "a pattern of the names of parameters", "'\(pattern)', which matches none",
           "there are " + slots.map(\.name).joined(separator: ", "))
       }
     }
+    try require(
+      freeze == nil || slots.contains(where: searches), "`freeze`", "a parameter left to search",
+      "none: the patterns match all"
+        + (only.map { " that `only` \($0.joined(separator: " `only` ")) names" } ?? ""))
     let names = slots.compactMap { slot in
       SweepPlan.group(of: slot.node, in: network).map { network.nodes[$0].name }
     }

@@ -38,6 +38,11 @@ public struct SearchSettings: Hashable, Codable, Sendable {
   /// Shell patterns for the names of the parameters to search, such as `bn*` or `fc.weight`; `nil` for all. The
   /// others keep their bits. The draws for a parameter do not depend on the patterns. Not in the paper.
   public var only: [String]?
+  /// Shell patterns for the names of parameters to leave as they are, also of those that `only` names; `nil` for none.
+  /// Not in the paper.
+  public var freeze: [String]?
+  /// The running statistics of batch norm that a search of trained weights begins with. Not in the paper.
+  public var statistics = InitialStatistics.renew
 
   /// When the weights are evaluated. The paper's script does it after every tensor.
   public var evaluations = EvaluationInterval.tensor
@@ -48,6 +53,14 @@ public struct SearchSettings: Hashable, Codable, Sendable {
     case tensor
     /// After the last tensor of a cycle. Saves time where mini-batches are small. Not in the paper.
     case cycle
+  }
+
+  /// What becomes of running statistics that come with the initial weights.
+  public enum InitialStatistics: String, CaseIterable, Codable, Sendable {
+    /// They are computed anew, from the first training samples.
+    case renew
+    /// They hold until a tensor below a batch norm has been searched. From then on they are computed anew.
+    case keep
   }
 
   /// A number of cycles with mini-batches of one size.
@@ -124,6 +137,9 @@ extension SearchSettings {
     elementOrder = try container.decode(ElementOrder.self, forKey: .elementOrder)
     sweeps = try container.decode([String: Int].self, forKey: .sweeps)
     only = try container.decodeIfPresent([String].self, forKey: .only)
+    freeze = try container.decodeIfPresent([String].self, forKey: .freeze)
+    statistics =
+      try container.decodeIfPresent(InitialStatistics.self, forKey: .statistics) ?? statistics
     firstBatches =
       try container.decodeIfPresent([BatchStep].self, forKey: .firstBatches) ?? firstBatches
     hold = try container.decodeIfPresent(Hold.self, forKey: .hold) ?? hold

@@ -49,8 +49,12 @@ extension SearchSettings {
       .max() ?? 0
   }
 
-  private func searches(_ slot: Parameters.Slot) -> Bool {
-    only.map { $0.contains { Self.matches(slot.name, $0) } } ?? true
+  /// Whether the patterns name a tensor.
+  func searches(_ slot: Parameters.Slot) -> Bool {
+    func isNamed(by patterns: [String]) -> Bool {
+      patterns.contains { Self.matches(slot.name, $0) }
+    }
+    return only.map(isNamed) ?? true && !(freeze.map(isNamed) ?? false)
   }
 
   /// Whether a shell pattern (`*`, `?`, `[…]`) matches a whole name.

@@ -19,8 +19,8 @@ package final class CPUEngine: Engine {
   private var current: Parameters
   private let images: (train: ImageMemory, validation: ImageMemory?, test: ImageMemory)
   private let pixels: Buffer<Float>
-  /// `[channels]`
-  private let means: Buffer<Float>
+  /// `[channels]`, both.
+  private let scaling: (mean: Buffer<Float>, deviation: Buffer<Float>)
 
   private var statisticsPass: (built: NetworkPass, batches: Batches)?
   private var evaluationPasses: [EvaluatedSplit: EvaluationPass] = [:]
@@ -61,11 +61,8 @@ package final class CPUEngine: Engine {
       try ImageMemory(data.train.images), try data.validation.map { try ImageMemory($0.images) },
       try ImageMemory(data.test.images)
     )
-    pixels = try Buffer(
-      data.mean.flatMap { mean in
-        (0..<256).map { Float(Double($0) / 255 - Double(mean)) }
-      })
-    means = try Buffer(data.mean)
+    pixels = try Buffer(data.normalization.table(for: data.train.images))
+    scaling = try (Buffer(data.normalization.mean), Buffer(data.normalization.deviation))
   }
 
   package var parameters: Parameters {
@@ -189,6 +186,10 @@ package final class CPUEngine: Engine {
         of: (0..<Int32(samples.count)).map { $0 }, in: split, samples))
   }
 
+  package func keep(_ statistics: BatchNormStatistics) {
+    (self.statistics, areStatisticsCurrent) = (statistics, true)
+  }
+
   /// A pass from the images to `value`.
   private func inputPass(
     to value: Int, _ batches: Batches, blocks: Int? = nil, usesRunningStatistics: Bool
@@ -208,7 +209,9 @@ package final class CPUEngine: Engine {
       case .bytes(let bytes):
         .bytes(UnsafePointer(bytes.pointer), table: UnsafePointer(pixels.pointer))
       case .floats(let floats):
-        .floats(UnsafePointer(floats.pointer), mean: UnsafePointer(means.pointer))
+        .floats(
+          UnsafePointer(floats.pointer), mean: UnsafePointer(scaling.mean.pointer),
+          deviation: UnsafePointer(scaling.deviation.pointer))
       }
     return input
   }

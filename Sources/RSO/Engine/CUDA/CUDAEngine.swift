@@ -11,6 +11,8 @@ final class CUDAEngine: Engine {
   private(set) var statistics = BatchNormStatistics()
   /// Whether `statistics` are those of the current weights.
   private var areStatisticsCurrent = false
+  /// Whether they were given for the current weights.
+  private var areStatisticsKept = false
   /// The network to compute: average pooling is folded into the convolution before it.
   private let network: Network
   private let data: Dataset
@@ -96,7 +98,7 @@ final class CUDAEngine: Engine {
     }
     set {
       current.values = newValue.values
-      areStatisticsCurrent = false
+      (areStatisticsCurrent, areStatisticsKept) = (false, false)
       sweep = nil
       cache = nil
     }
@@ -158,7 +160,7 @@ final class CUDAEngine: Engine {
     }
     // An error ends the sweep; the weights decided so far stay.
     sweep = nil
-    areStatisticsCurrent = false
+    (areStatisticsCurrent, areStatisticsKept) = (false, false)
     var decisions: [Decision] = []
     var rest = proposals
     while !rest.isEmpty {
@@ -236,7 +238,8 @@ extension CUDAEngine {
     try context.enter()
     let samples = try data.samples(split)
     if self.statistics != statistics {
-      (self.statistics, areStatisticsCurrent) = (statistics, false)
+      self.statistics = statistics
+      (areStatisticsCurrent, areStatisticsKept) = (false, false)
     }
     try memory.set(statistics, network)
     try memory.parameters.set(current.values)
@@ -261,8 +264,14 @@ extension CUDAEngine {
     return result
   }
 
+  func keep(_ statistics: BatchNormStatistics) {
+    self.statistics = statistics
+    (areStatisticsCurrent, areStatisticsKept) = (true, true)
+  }
+
   /// Takes the running statistics from the first samples, in one pass that uses the samples' own statistics.
   private func renewStatistics() throws {
+    if areStatisticsKept { return try memory.set(statistics, network) }
     let count = min(statisticsSamples, data.train.count)
     try memory.parameters.set(current.values)
     let work = try room(

@@ -129,8 +129,8 @@ extension Pass {
           switch images {
           case .bytes(let bytes, let table):
             rso_load_images(bytes, samples, table, channels, Int32(area), y)
-          case .floats(let floats, let mean):
-            rso_load_floats(floats, samples, mean, channels, Int32(area), y)
+          case .floats(let floats, let mean, let deviation):
+            rso_load_floats(floats, samples, mean, deviation, channels, Int32(area), y)
           }
         }
       case .convolution(let window, let weights, let bias, let inputs):

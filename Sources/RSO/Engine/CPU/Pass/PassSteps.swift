@@ -70,8 +70,9 @@ extension Pass {
   enum Images {
     /// `table`: `[channels][256]`, the float for each byte.
     case bytes(UnsafePointer<UInt8>, table: UnsafePointer<Float>)
-    /// `mean`: `[channels]`, subtracted.
-    case floats(UnsafePointer<Float>, mean: UnsafePointer<Float>)
+    /// `mean`: `[channels]`, subtracted; `deviation`: `[channels]`, what the difference is divided by.
+    case floats(
+      UnsafePointer<Float>, mean: UnsafePointer<Float>, deviation: UnsafePointer<Float>)
   }
 
   /// What a run reads besides its values.

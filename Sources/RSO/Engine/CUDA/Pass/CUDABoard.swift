@@ -28,12 +28,13 @@ struct CUDABoard {
   var partial: UInt64 = 0
   var predicted: UInt64 = 0
 
-  /// Addresses of a split's images and labels. Pixels are bytes with a table, or floats with a mean.
+  /// Addresses of a split's images and labels. Pixels are bytes with a table, or floats with a mean and a deviation.
   struct Images {
     var bytes: UInt64 = 0
     var floats: UInt64 = 0
     var table: UInt64 = 0
     var mean: UInt64 = 0
+    var deviation: UInt64 = 0
     var labels: UInt64 = 0
   }
 

@@ -12,8 +12,9 @@ extension CUDAPass {
         .loadImages, samples: samples, lanes: 1, area: area, planes: channels,
         rso_gpu_load(
           turn: board.turn, bytes: images.bytes, floats: images.floats, table: images.table,
-          mean: images.mean, order: order, y: y.target, samples: Int32(samples),
-          count: Int32(count), channels: Int32(channels), area: Int32(area))))
+          mean: images.mean, deviation: images.deviation, order: order, y: y.target,
+          samples: Int32(samples), count: Int32(count), channels: Int32(channels), area: Int32(area)
+        )))
     return y
   }
 

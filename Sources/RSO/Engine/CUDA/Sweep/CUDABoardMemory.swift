@@ -52,16 +52,16 @@ final class CUDABoardMemory {
     let everything = try DeviceMemory<Int32>(
       context, (0..<Int32(splits.map(\.count).max() ?? 0)).map { $0 })
     // The same as in `CPUEngine`.
-    let table = try DeviceMemory<Float>(
-      context,
-      data.mean.flatMap { mean in (0..<256).map { Float(Double($0) / 255 - Double(mean)) } })
-    let mean = try DeviceMemory<Float>(context, data.mean)
-    var others: [AnyObject] = [everything, table, mean]
+    let table = try DeviceMemory<Float>(context, data.normalization.table(for: data.train.images))
+    let mean = try DeviceMemory<Float>(context, data.normalization.mean)
+    let deviation = try DeviceMemory<Float>(context, data.normalization.deviation)
+    var others: [AnyObject] = [everything, table, mean, deviation]
     func images(_ split: Split) throws -> CUDABoard.Images {
       let labels = try DeviceMemory<Int32>(context, split.labels)
       others.append(labels)
       var images = CUDABoard.Images(
-        table: table.address, mean: mean.address, labels: labels.address)
+        table: table.address, mean: mean.address, deviation: deviation.address,
+        labels: labels.address)
       switch split.images {
       case .bytes(let bytes):
         let memory = try DeviceMemory<UInt8>(context, Array(bytes))

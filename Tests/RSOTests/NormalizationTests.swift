@@ -1,0 +1,126 @@
+import CRSO
+import Foundation
+import Testing
+
+@testable import RSO
+
+/// (x − mean) / deviation, in every engine and in files.
+struct NormalizationTests {
+  /// NumPy 2.4: `((np.arange(0, 256, 51) / 255 - np.float64(np.float32(0.1307))) / np.float64(np.float32(0.3081)))
+  /// .astype('f4')`.
+  @Test func bytesAreAsInNumPy() {
+    let table = Normalization(mean: [0, 0.1307], deviation: [1, 0.3081]).table(for: .bytes([0]))
+    #expect(table.count == 512 && table[51] == 0.2)
+    #expect(
+      stride(from: 256, to: 512, by: 51).map { table[$0] } == [
+        -0.42421296, 0.22492696, 0.8740669, 1.5232068, 2.1723468, 2.8214867,
+      ])
+    #expect(Normalization(mean: [0]).table(for: .floats([1])).isEmpty)
+  }
+
+  @Test func loadFloats() throws {
+    let (channels, area) = (2, 15)
+    let philox = Philox(seed: 3)
+    let values = try Buffer<Float>(
+      (0..<4 * channels * area).map {
+        Float(philox.normal(.initialisation, cycle: 0, tensor: 0, element: $0))
+      })
+    let (mean, deviation) = try (Buffer<Float>([0.25, -7]), Buffer<Float>([1, 0.3081]))
+    let samples = try Buffer<Int32>((0..<16).map { $0 % 5 == 4 ? -1 : Int32($0 * 3 % 4) })
+    let y = try KernelSample(lanes: 1, size: channels * area)
+    rso_load_floats(
+      values.pointer, samples.pointer, mean.pointer, deviation.pointer, Int32(channels),
+      Int32(area), y.pointer)
+    let wrong = y.wrong { _, i, sample in
+      let number = Int(samples.pointer[sample])
+      guard number >= 0 else { return (0, 0) }
+      let x = values.pointer[number * channels * area + i]
+      // Without a division, what single precision gives.
+      if i < area { return (Double(x - 0.25), 0) }
+      return (Double(Float((Double(x) + 7) / Double(deviation.pointer[1]))), 0)
+    }
+    #expect(wrong == 0)
+  }
+
+  private static let shape = Shape(channels: 2, height: 3, width: 2)
+  private static let normalization = Normalization(
+    mean: [0.125, 0.5], deviation: [0.25, 3.5])
+
+  private static func network() throws -> Network {
+    try Network(input: shape) {
+      Node.conv2d("conv", channels: 3, kernel: 3, padding: 1, bias: true)
+      Node.batchNorm("bn")
+      Node.relu("relu")
+      Node.flatten("flat")
+      Node.linear("fc", features: 2)
+    }
+  }
+
+  /// Images, and floats that are what the network is to read of them.
+  private static func data(_ isFloat: Bool) throws -> (given: Dataset, read: Dataset) {
+    let bytes = try Sample.dataset(shape, classes: 2, train: 24, test: 20)
+    func split(_ split: Split, _ change: (Double, Int) -> Float) throws -> Split {
+      guard case .bytes(let bytes) = split.images else { return split }
+      return try Split(
+        images: .floats(
+          bytes.enumerated().map { i, byte in
+            change(Double(byte) / 255, i % shape.count / shape.area)
+          }), labels: split.labels, shape: shape)
+    }
+    func dataset(_ change: (Double, Int) -> Float) throws -> Dataset {
+      try Dataset(name: "d", train: split(bytes.train, change), test: split(bytes.test, change))
+    }
+    let read = try dataset { x, channel in
+      let x = isFloat ? Double(Float(x)) : x
+      return Float(
+        (x - Double(normalization.mean[channel])) / Double(normalization.deviation[channel]))
+    }.normalized(Normalization(mean: [0, 0]))
+    let given = isFloat ? try dataset { x, _ in Float(x) } : bytes
+    return (given.normalized(normalization), read)
+  }
+
+  /// Every engine, and predictions, read (x − mean) / deviation, to the bit.
+  @Test(arguments: [false, true])
+  func enginesReadThem(isFloat: Bool) throws {
+    let network = try Self.network()
+    let (given, read) = try Self.data(isFloat)
+    let parameters = Parameters(initialFor: network, seed: 3)
+    let engines: [(String, (Dataset) throws -> any Engine)] = [
+      ("reference", { ReferenceEngine(network: network, data: $0, parameters: parameters) }),
+      ("cpu", { try CPUEngine(network: network, data: $0, parameters: parameters, threads: 1) }),
+      ("cuda", { try FakeCUDA().engine(network: network, data: $0, parameters: parameters) }),
+    ]
+    for (name, engine) in engines {
+      var (one, two, plain) = try (
+        engine(given), engine(read), engine(given.normalized(Normalization(mean: [0.125, 0.5])))
+      )
+      let (a, b) = try (one.evaluate(.test), two.evaluate(.test))
+      #expect(a.loss == b.loss && a.confusion == b.confusion, "\(name)")
+      #expect(one.statistics == two.statistics, "\(name)")
+      #expect(try plain.evaluate(.test).loss != a.loss, "\(name)")
+    }
+    let (model, other) = try (
+      PredictionTests.model(network, given), PredictionTests.model(network, read)
+    )
+    #expect(try model.predict(given.test.images) == other.predict(read.test.images))
+    // A model brings its own.
+    let found = try model.evaluate(on: given.normalized(Normalization(mean: [9, 9])))
+    #expect(found.loss == (try other.evaluate(on: read).loss))
+  }
+
+  @Test func filesKeepThem() throws {
+    let network = try Self.network()
+    var model = try PredictionTests.model(network, Self.data(false).given)
+    model.normalization = Normalization(mean: [0.1, 1e-30], deviation: [0.3081, 3e30])
+    let tensors = try model.safeTensors(file: "m")
+    #expect(tensors.metadata["format_version"] == "2")
+    #expect(try Model(tensors, file: "m").normalization == model.normalization)
+    #expect(
+      try model.stateDict(file: "m").metadata.keys.sorted() == ["deviation", "format", "mean"])
+    // Without a division it is a file that earlier versions read.
+    model.normalization = Normalization(mean: [0.1, 0.2])
+    let plain = try model.safeTensors(file: "m")
+    #expect(plain.metadata["format_version"] == "1" && plain.metadata["deviation"] == nil)
+    #expect(try Model(plain, file: "m").normalization == model.normalization)
+  }
+}
