@@ -151,8 +151,7 @@ public final class Predictor {
 
   private func predictBatch(_ images: Pass.Images, count: Int) throws -> [Prediction] {
     let batches = try Batches(
-      (0..<Int32(count)).map { $0 }, size: count,
-      labels: [Int32](repeating: 0, count: count))
+      (0..<Int32(count)).map { $0 }, size: count)
     var input = try batches.input(0, candidates: 1)
     input.images = images
     _ = try built.pass.run(input, workers)

@@ -93,9 +93,11 @@ public struct RandomSearch {
 
   /// The trained network: the weights and the running statistics of the last evaluation.
   public var model: Model {
-    Model(
+    var model = Model(
       network: network, parameters: engine.parameters, statistics: engine.statistics,
       normalization: data.normalization, images: data.kind)
+    model.hasClasses = data.hasLabels
+    return model
   }
 
   /// Loss and accuracy over a split, with running statistics recomputed for the current weights.

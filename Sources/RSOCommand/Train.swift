@@ -173,8 +173,12 @@ struct Train: ParsableCommand {
     let data = try data.dataset(self.network)
     if let doubt = Model.Images(data.train.images).doubt { Console.note("\(data.name): \(doubt)") }
     let (network, start) = try start(on: data, paperLayers: paper.layers)
-    let settings = try search.settings(
+    var settings = try search.settings(
       over: paper.settings, network: network, samples: data.train.count)
+    if !data.hasLabels, search.loss == nil, lossCommand == nil {
+      settings.loss = Loss(.sample(.squaredError))
+      Console.note("loss squared-error: \(data.name) has targets instead of classes")
+    }
     let configuration = RunConfiguration(
       data: DataDescription(data, directory: self.data.directory), network: network,
       settings: settings,

@@ -46,7 +46,8 @@ struct TrainingSession {
     if output == .json { Console.line(untrained.line) }
     describe(
       search,
-      "untrained: \(untrained.split) accuracy \(percent(evaluation.accuracy))"
+      "untrained: \(untrained.split) " + (evaluation.hasClasses ? "accuracy " : "loss ")
+        + Self.result(evaluation)
         + Self.words(evaluation.measures))
   }
 
@@ -195,16 +196,14 @@ struct TrainingSession {
     try events?.record(report, model: model, test: test)
     try folder.record(
       report, model: model, position: search.position, ruleStates: search.ruleStates,
-      test: test.map {
-        .init(accuracy: $0.accuracy, loss: $0.meanLoss.isFinite ? $0.meanLoss : nil)
-      })
+      test: test.map { .init($0) })
     if output == .json, let line = folder.last?.line, !Console.line(line) {
       Interrupts.request(SIGPIPE)
     }
     display.line(
       row(
         "\(cycle + 1)", report.parameter, percent(report.keptShare, 1),
-        fixed(report.meanLoss, 4), report.evaluation.map { percent($0.accuracy) } ?? "–",
+        fixed(report.meanLoss, 4), report.evaluation.map(Self.result) ?? "–",
         folder.checkpoint.best.map(words) ?? "–",
         fixed(report.seconds + report.evaluationSeconds, 1) + " s")
         + Self.words(report.evaluation?.measures))
@@ -274,7 +273,7 @@ extension TrainingSession {
       data: \(data.name), \(data.train.count) images of \(data.train.shape) to train on, \
       \(data.validation.map { "\($0.count) to validate, " } ?? "")\(data.test.count) to test
       network: \(search.network.nodes.count) layers, \(search.parameters.values.count) weights, \
-      \(data.classes) classes
+      \(data.classes) \(data.hasLabels ? "classes" : "outputs")
       search: \(settings.cycles) cycles of \(search.sweeps.count) sweeps, batch \(settings.batchWords), \
       seed \(settings.seed)
       run folder: \(path)
@@ -287,8 +286,13 @@ extension TrainingSession {
 
   /// What chose the best model: its accuracy, or its loss if that is not the paper's.
   private func words(_ best: Checkpoint.Best) -> String {
-    guard choosesByLoss else { return percent(best.accuracy) }
+    guard choosesByLoss else { return best.accuracy.map { percent($0) } ?? "–" }
     return best.loss.map { fixed($0, 4) } ?? "∞"
+  }
+
+  /// The accuracy, or the loss if the samples have no classes.
+  private static func result(_ evaluation: Evaluation) -> String {
+    evaluation.hasClasses ? percent(evaluation.accuracy) : fixed(evaluation.meanLoss, 4)
   }
 
   /// Metrics besides loss and accuracy.
@@ -319,7 +323,9 @@ extension TrainingSession {
     let tail = "  left \(time(left)), run \(time(all))"
     var middle = [
       folder.lastEvaluated.flatMap { line in
-        line.accuracy.map { "  \(line.split) \(percent($0))" }
+        (line.accuracy.map { percent($0) } ?? line.loss.map { fixed($0, 4) }).map {
+          "  \(line.split) \($0)"
+        }
       } ?? "",
       "  loss \(fixed(judged.meanLoss, 4))", "  kept \(percent(judged.keptShare, 0))",
     ]
@@ -364,6 +370,8 @@ extension TrainingSession {
     var lines: [String] = []
     if let last, let accuracy = last.accuracy {
       lines.append("\(last.split) accuracy: \(percent(accuracy))")
+    } else if let last, let loss = last.loss {
+      lines.append("\(last.split) loss: \(fixed(loss, 4))")
     }
     if let best = checkpoint.best {
       lines.append(
@@ -372,7 +380,9 @@ extension TrainingSession {
     }
     if let test {
       let loss = test.loss.map { fixed($0, 4) } ?? "not finite"
-      lines.append("test accuracy of the best: \(percent(test.accuracy)), loss \(loss)")
+      lines.append(
+        test.accuracy.map { "test accuracy of the best: \(percent($0)), loss \(loss)" }
+          ?? "test loss of the best: \(loss)")
     }
     if isRun {
       lines.append("time: \(duration((ContinuousClock.now - start) / .seconds(1)))")

@@ -58,15 +58,18 @@ package final class EventLog {
     ]
     if let evaluation = report.evaluation {
       values += [
-        value("\(report.split)/accuracy", evaluation.accuracy),
-        value("\(report.split)/loss", evaluation.meanLoss),
+        value("\(report.split)/loss", evaluation.meanLoss)
       ]
+      if evaluation.hasClasses {
+        values.append(value("\(report.split)/accuracy", evaluation.accuracy))
+      }
       values += (evaluation.measures ?? [:]).sorted { $0.key < $1.key }.map {
         value("\(report.split)/\($0)", $1)
       }
     }
     if let test {
-      values += [value("test/accuracy", test.accuracy), value("test/loss", test.meanLoss)]
+      values.append(value("test/loss", test.meanLoss))
+      if test.hasClasses { values.append(value("test/accuracy", test.accuracy)) }
     }
     if report.sweep == sweeps - 1 {
       values.append(value("cycle/seconds", cycleSeconds))
@@ -83,10 +86,10 @@ package final class EventLog {
   private func cycleValues(
     _ model: Model, _ evaluation: Evaluation, _ split: EvaluatedSplit
   ) throws -> [TensorBoardSummary.Value] {
-    var values = [
-      value("cycle/\(split)_accuracy", evaluation.accuracy),
-      value("cycle/\(split)_loss", evaluation.meanLoss),
-    ]
+    var values = [value("cycle/\(split)_loss", evaluation.meanLoss)]
+    if evaluation.hasClasses {
+      values.append(value("cycle/\(split)_accuracy", evaluation.accuracy))
+    }
     for slot in model.parameters.slots {
       values.append(
         .with {

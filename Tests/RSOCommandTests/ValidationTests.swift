@@ -53,7 +53,7 @@ struct ValidationTests {
       #expect(
         result.output.contains(
           String(
-            format: "\ntest accuracy of the best: %.2f %%, loss %.4f\n", 100 * test.accuracy,
+            format: "\ntest accuracy of the best: %.2f %%, loss %.4f\n", 100 * (test.accuracy ?? 0),
             test.loss ?? 0)))
       // The best model's file knows who chose it, and nothing of the test.
       let metadata = try place.tensors("r/best.safetensors").metadata["best"] ?? ""

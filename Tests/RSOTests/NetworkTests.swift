@@ -151,23 +151,13 @@ import Testing
       ),
       (
         { try Network(input: image, nodes: []) },
-        "network: expected the last layer to give two or more classes, found 3×8×8 "
-          + "(end with a linear layer of as many features as there are classes)"
+        "network: expected the last layer to give one number for each class or target, found 3×8×8 "
+          + "(end with a linear layer of as many features as there are classes or targets)"
       ),
       (
         { try Network(input: image) { Node.relu("a") } },
-        "a: expected the last layer to give two or more classes, found 3×8×8 "
-          + "(end with a linear layer of as many features as there are classes)"
-      ),
-      (
-        {
-          try Network(input: image) {
-            Node.globalMaxPool("a")
-            Node.linear("b", features: 1)
-          }
-        },
-        "b: expected the last layer to give two or more classes, found 1 "
-          + "(end with a linear layer of as many features as there are classes)"
+        "a: expected the last layer to give one number for each class or target, found 3×8×8 "
+          + "(end with a linear layer of as many features as there are classes or targets)"
       ),
       (
         ending(.relu("a"), .relu("b", input: "input")),

@@ -8,8 +8,10 @@ public struct Dataset: Sendable {
   public let validation: Split?
   /// The test images, after applying the limit.
   public let test: Split
-  /// Labels are in `0..<classes`.
+  /// Labels are in `0..<classes`. With targets, it is their number: a network has an output for each.
   public let classes: Int
+  /// Whether the samples have classes, and so an accuracy.
+  public var hasLabels: Bool { train.hasLabels }
   /// What a network reads instead of the images' values. By default, the mean of each channel over the training images
   /// in use is subtracted, and nothing is divided.
   public internal(set) var normalization: Normalization
@@ -39,6 +41,13 @@ public struct Dataset: Sendable {
         "expected images of \(train.images.kind) as in \(train.names.images), "
           + "found \(test.images.kind)")
     }
+    guard train.targetCount == test.targetCount, train.hasLabels == test.hasLabels else {
+      throw RSOError(
+        name,
+        "expected test samples with labels and targets as the training samples have, found "
+          + "\(train.targetCount) and \(test.targetCount) targets, labels in "
+          + "\(train.hasLabels == test.hasLabels ? "both" : "one of them")")
+    }
     if let classes {
       guard 1...Split.largestClassCount ~= classes else {
         throw RSOError(
@@ -49,7 +58,8 @@ public struct Dataset: Sendable {
     }
     let labels = [train.labels, test.labels].joined()
     self.name = name
-    self.classes = classes ?? 1 + Int(labels.max() ?? 0)
+    self.classes =
+      classes ?? (train.targetCount > 0 ? train.targetCount : 1 + Int(labels.max() ?? 0))
     self.train = try train.limited(to: trainLimit, option: "`trainLimit`")
     validation = nil
     self.test = try test.limited(to: testLimit, option: "`testLimit`")

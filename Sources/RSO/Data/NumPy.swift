@@ -8,18 +8,51 @@ import Foundation
 ///
 /// Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 enum NumPy {
-  static let names = ["train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy"]
+  static let names = [
+    "train_images.npy", "train_labels.npy", "train_targets.npy", "test_images.npy",
+    "test_labels.npy", "test_targets.npy",
+  ]
 
-  /// The arrays `train_images.npy` and `train_labels.npy`, or those of `test`, in a folder.
+  /// The arrays `train_images.npy` and `train_labels.npy`, or those of `test`, in a folder; beside or instead of labels
+  /// `train_targets.npy`, `[N, K]` or `[N]`.
   ///
   /// - Throws: `RSOError` naming the file, what is wrong with it and how to convert it.
   static func split(_ prefix: String, in folder: URL) throws -> Split {
     let names = (images: "\(prefix)_images.npy", labels: "\(prefix)_labels.npy")
     let images = try Array(contentsOf: folder.appendingPathComponent(names.images))
-    let labels = try Array(contentsOf: folder.appendingPathComponent(names.labels))
     let shape = try images.imageShape()
+    let targets = folder.appendingPathComponent("\(prefix)_targets.npy")
+    if FileManager.default.fileExists(atPath: targets.path) {
+      return try split(images, shape, targets, in: folder, names)
+    }
+    let labels = try Array(contentsOf: folder.appendingPathComponent(names.labels))
     return try Split(
       images: images.pixels(), labels: labels.labels(), shape: shape, names: names)
+  }
+
+  /// A split with targets, and with labels if there are any.
+  private static func split(
+    _ images: Array, _ shape: Shape, _ file: URL, in folder: URL,
+    _ names: (images: String, labels: String)
+  ) throws -> Split {
+    let targets = try Array(contentsOf: file)
+    guard (1...2).contains(targets.header.shape.count) else {
+      throw RSOError(
+        targets.header.name,
+        "expected targets [N, K] or [N], found the shape \(targets.header.shape)")
+    }
+    guard case .floats(let values) = try targets.pixels() else {
+      throw RSOError(
+        targets.header.name, "expected float32, found the type '\(targets.header.type)'",
+        hint: "convert it: targets.astype('float32')")
+    }
+    let labelled = folder.appendingPathComponent(names.labels)
+    let labels =
+      FileManager.default.fileExists(atPath: labelled.path)
+      ? try Array(contentsOf: labelled).labels() : nil
+    return try Split(
+      images: images.pixels(), targets: values, labels: labels, shape: shape, names: names,
+      targetsName: targets.header.name)
   }
 
   private static let magic: [UInt8] = [0x93] + "NUMPY".utf8

@@ -34,8 +34,14 @@ public struct Split: Sendable {
 
   /// `[N, C, H, W]`
   public let images: Pixels
-  /// `[N]`, each from 0.
+  /// `[N]`, each from 0; all 0 if `hasLabels` is false.
   public let labels: [Int32]
+  /// Whether the samples have classes. If not, they have targets.
+  public private(set) var hasLabels = true
+  /// `[N, targetCount]`: the numbers that the outputs are to have; empty if the samples have classes alone.
+  public private(set) var targets: [Float] = []
+  /// The number of targets of a sample; 0 without targets.
+  public private(set) var targetCount = 0
   /// The shape of one image.
   public let shape: Shape
   /// The names of their files, for errors.
@@ -86,21 +92,70 @@ public struct Split: Sendable {
     try self.init(images: .bytes(images), labels: labels, shape: shape, names: names)
   }
 
+  /// Samples with numbers for the outputs to have, for regression or for several labels at once.
+  ///
+  /// - Parameters:
+  ///   - images: as above.
+  ///   - targets: `[N, width]`, finite.
+  ///   - labels: `[N]`, each below `width`; `nil` for samples without classes.
+  ///   - shape: of one image.
+  /// - Throws: `RSOError` as above, or if a target is not finite, or their number is not a multiple of the samples'.
+  public init(
+    images: Pixels, targets: [Float], labels: [Int32]? = nil, shape: Shape,
+    names: (images: String, labels: String) = ("images", "labels"), targetsName: String = "targets"
+  ) throws {
+    let size = max(product(of: [shape.channels, shape.height, shape.width]) ?? 1, 1)
+    let count = images.count / size
+    try self.init(
+      images: images, labels: labels ?? Array(repeating: 0, count: count), shape: shape,
+      names: names)
+    guard !targets.isEmpty, targets.count.isMultiple(of: count),
+      targets.count / count <= Self.largestClassCount
+    else {
+      throw RSOError(
+        targetsName,
+        "expected 1 to \(Self.largestClassCount) targets for each of the \(count) samples in "
+          + "\(names.images), found \(targets.count) numbers")
+    }
+    hasLabels = labels != nil
+    targetCount = targets.count / count
+    if let index = targets.firstIndex(where: { !$0.isFinite }) {
+      throw RSOError(
+        targetsName,
+        "expected finite numbers, found \(targets[index]) at "
+          + "[\(index / targetCount), \(index % targetCount)]")
+    }
+    self.targets = targets
+    if labels != nil { try checkLabels(classes: targetCount) }
+  }
+
   /// The same samples with other values.
-  func replacing(_ images: Pixels) -> Split { Split(self, images: images, labels: labels) }
+  func replacing(_ images: Pixels) -> Split {
+    Split(self, images: images, labels: labels, targets: targets)
+  }
 
   private init(_ split: Split, _ range: Range<Int>) {
     let size = split.shape.count
     self.init(
       split, images: split.images[range.lowerBound * size..<range.upperBound * size],
-      labels: Array(split.labels[range]))
+      labels: Array(split.labels[range]),
+      targets: Array(
+        split.targets[
+          range.lowerBound * split.targetCount..<range.upperBound * split.targetCount]))
   }
 
-  private init(_ split: Split, images: Pixels, labels: [Int32]) {
+  private init(_ split: Split, images: Pixels, labels: [Int32], targets: [Float]) {
     self.images = images
     self.labels = labels
+    self.targets = targets
+    (hasLabels, targetCount) = (split.hasLabels, split.targetCount)
     shape = split.shape
     names = split.names
+  }
+
+  /// `[targetCount]`: the targets of a sample.
+  func targets(of sample: Int) -> ArraySlice<Float> {
+    targets[sample * targetCount..<(sample + 1) * targetCount]
   }
 
   /// The first `n` samples; all of them if `n` is `nil` or there are no more.

@@ -14,15 +14,17 @@ public struct Evaluation: Hashable, Codable, Sendable {
   public var count: Int
   /// The loss per sample, times the number of samples: by default the sum of the softmax cross entropies.
   public var loss: Double
-  /// `confusion[label][predicted]`: number of samples.
+  /// `confusion[label][predicted]`: number of samples; empty if the samples have no classes.
   public var confusion: [[Int]]
   /// What was asked for besides (`SearchSettings.metrics`), by name; without what is not finite.
   public var measures: [String: Double]? = nil
 
+  /// Whether the samples have classes; if not, `correct` is 0 and `accuracy` NaN.
+  public var hasClasses: Bool { !confusion.isEmpty }
   /// Number of samples whose largest logit is the label's.
   public var correct: Int { confusion.indices.reduce(0) { $0 + confusion[$1][$1] } }
   /// Fraction of samples whose largest logit is the label's, 0 to 1.
-  public var accuracy: Double { Double(correct) / Double(count) }
+  public var accuracy: Double { hasClasses ? Double(correct) / Double(count) : .nan }
   /// The loss per sample: by default softmax cross entropy.
   public var meanLoss: Double { loss / Double(count) }
 

@@ -124,7 +124,10 @@ package struct ReferenceEngine: Engine {
     objective.sampleTerms.reduce(0) { total, term in
       total + term.weight
         * zip(logits, samples).reduce(0) {
-          $0 + term.loss($1.0, label: Int(split.labels[Int($1.1)]), weights: term.classWeights)
+          $0
+            + term.loss(
+              $1.0, label: Int(split.labels[Int($1.1)]), targets: split.targets(of: Int($1.1)),
+              weights: term.classWeights)
         }
     }
   }

@@ -67,6 +67,7 @@ package struct DataDescription: Hashable, Codable, Sendable {
       } else {
         add(split.labels)
       }
+      add(split.targets)
     }
     self.digest = String(digest, radix: 16)
   }
@@ -93,7 +94,9 @@ package struct Checkpoint: Sendable {
   /// The best model so far.
   package struct Best: Hashable, Codable, Sendable {
     /// On the validation images if the run has any, else on the test images.
-    package var accuracy: Double
+    ///
+    /// `nil` if the samples have no classes.
+    package var accuracy: Double?
     /// Per sample, on the same images; `nil` if it is not finite, and in files of versions that did not write it.
     package var loss: Double?
     package var cycle: Int
@@ -104,13 +107,19 @@ package struct Checkpoint: Sendable {
     package var test: Result?
 
     package struct Result: Hashable, Codable, Sendable {
-      package var accuracy: Double
+      /// `nil` if the samples have no classes.
+      package var accuracy: Double?
       /// Per sample; `nil` if it is not finite.
       package var loss: Double?
 
-      package init(accuracy: Double, loss: Double?) {
+      package init(accuracy: Double?, loss: Double?) {
         self.accuracy = accuracy
         self.loss = loss
+      }
+
+      package init(_ evaluation: Evaluation) {
+        accuracy = evaluation.hasClasses ? evaluation.accuracy : nil
+        loss = evaluation.meanLoss.isFinite ? evaluation.meanLoss : nil
       }
     }
   }
@@ -208,7 +217,7 @@ extension Checkpoint {
           + "found cycle \(position.cycle), sweep \(position.sweep)")
     }
     if let best {
-      guard 0..<settings.cycles ~= best.cycle, 0...1 ~= best.accuracy else {
+      guard 0..<settings.cycles ~= best.cycle, 0...1 ~= best.accuracy ?? 0 else {
         throw RSOError(
           url.path,
           "\(Key.best): expected an accuracy from 0 to 1 in a cycle of the run, found \(best)")

@@ -11,7 +11,7 @@ package struct Metrics: Hashable, Sendable {
   package var split: EvaluatedSplit
   /// On `split`, per sample; `nil` if it is not finite.
   package var loss: Double?
-  /// On `split`; `nil` if the weights were not evaluated after this tensor.
+  /// On `split`; `nil` if the weights were not evaluated after this tensor, or the samples have no classes.
   package var accuracy: Double?
   /// The best accuracy on `split` so far; `nil` for the untrained network.
   package var bestAccuracy: Double?
@@ -44,7 +44,7 @@ package struct Metrics: Hashable, Sendable {
     cycle = 0
     self.split = split
     loss = evaluation.meanLoss.isFinite ? evaluation.meanLoss : nil
-    accuracy = evaluation.accuracy
+    accuracy = evaluation.hasClasses ? evaluation.accuracy : nil
     measures = evaluation.measures
     self.seconds = 0
     evaluationSeconds = milliseconds(seconds)
@@ -65,7 +65,7 @@ package struct Metrics: Hashable, Sendable {
     meanLoss = report.meanLoss.isFinite ? report.meanLoss : nil
     split = report.split
     loss = report.evaluation.flatMap { $0.meanLoss.isFinite ? $0.meanLoss : nil }
-    accuracy = report.evaluation?.accuracy
+    accuracy = report.evaluation.flatMap { $0.hasClasses ? $0.accuracy : nil }
     measures = report.evaluation?.measures
     self.bestAccuracy = bestAccuracy
     batch = report.batchSize
@@ -79,6 +79,9 @@ package struct Metrics: Hashable, Sendable {
     self.test = test
   }
 
+  /// Whether the weights were evaluated.
+  package var isEvaluated: Bool { loss != nil || accuracy != nil }
+
   /// The metrics as JSON, with the keys in reading order.
   package var line: String {
     let name = parameter.map { "\"\($0)\"" } ?? "null"
@@ -86,7 +89,8 @@ package struct Metrics: Hashable, Sendable {
       let pairs = measures.sorted { $0.key < $1.key }.map { "\"\($0)\":\(json($1))" }
       return ",\"metrics\":{\(pairs.joined(separator: ","))}"
     }
-    let test = test.map { ",\"testLoss\":\(json($0.loss)),\"testAccuracy\":\($0.accuracy)" } ?? ""
+    let test =
+      test.map { ",\"testLoss\":\(json($0.loss)),\"testAccuracy\":\(json($0.accuracy))" } ?? ""
     return """
       {"cycle":\(cycle),"parameter":\(name),"keptShare":\(json(keptShare)),\
       "meanLoss":\(json(meanLoss)),"\(split)Loss":\(json(loss)),"\(split)Accuracy":\(json(accuracy)),\
@@ -116,8 +120,10 @@ extension Metrics: Decodable {
       split = .validation
       loss = try line.decodeIfPresent(Double.self, forKey: .validationLoss)
       accuracy = try line.decodeIfPresent(Double.self, forKey: .validationAccuracy)
-      test = try line.decodeIfPresent(Double.self, forKey: .testAccuracy).map {
-        .init(accuracy: $0, loss: try line.decodeIfPresent(Double.self, forKey: .testLoss))
+      if line.contains(.testAccuracy) {
+        test = .init(
+          accuracy: try line.decodeIfPresent(Double.self, forKey: .testAccuracy),
+          loss: try line.decodeIfPresent(Double.self, forKey: .testLoss))
       }
     } else {
       split = .test

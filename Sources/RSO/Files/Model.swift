@@ -15,6 +15,8 @@ public struct Model: Sendable {
   public var normalization: Normalization
   /// The kind of images it was trained on; `nil` if that is unknown, as for a file of an earlier version.
   public var images: Images?
+  /// Whether its outputs tell classes; if not, they are numbers of their own, as in regression.
+  public var hasClasses = true
 
   /// A model of matching parts; nothing is checked.
   ///
@@ -68,9 +70,12 @@ extension Model {
     static let deviation = "deviation"
     static let classes = "classes"
     static let images = "images"
+    static let outputs = "outputs"
   }
 
   static let format = "rso-model"
+  /// What `outputs` says of a model without classes.
+  private static let values = "values"
   /// A file says 2 if it has a deviation, which readers of version 1 would overlook.
   static let versions = ["1", "2"]
 
@@ -99,6 +104,7 @@ extension Model {
         Key.format: Self.format, Key.version: Self.versions[normalization.divides ? 1 : 0],
         Key.network: compactJSON(network), Key.classes: "\(network.classes)",
       ].merging(normalization.metadata()) { own, _ in own })
+    if !hasClasses { result.metadata[Key.outputs] = Self.values }
     result.metadata[Key.images] = try images.map(compactJSON)
     try result.checkFinite(file)
     return result
@@ -218,6 +224,12 @@ extension Model {
       normalization: normalization,
       images: try metadata[Key.images] == nil
         ? nil : decodeJSON(metadata[Key.images], Key.images, file))
+    if let outputs = metadata[Key.outputs] {
+      guard outputs == Self.values else {
+        throw RSOError(file, "\(Key.outputs): expected '\(Self.values)', found '\(outputs)'")
+      }
+      hasClasses = false
+    }
   }
 
   /// The weights and running statistics of a network, from tensors that have the right shapes; zeros for any that is

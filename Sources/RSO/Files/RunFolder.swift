@@ -28,7 +28,7 @@ package final class RunFolder {
   package let earlierMetrics: [Metrics]
   /// The last line of metrics; `nil` before the first.
   package private(set) var last: Metrics? {
-    didSet { if last?.accuracy != nil { lastEvaluated = last } }
+    didSet { if last?.isEvaluated ?? false { lastEvaluated = last } }
   }
   /// The last line of metrics with an evaluation.
   package private(set) var lastEvaluated: Metrics?
@@ -128,7 +128,7 @@ package final class RunFolder {
       file(Name.metrics),
       count: checkpoint.position.cycle * sweeps.count + checkpoint.position.sweep)
     earlierMetrics = lines
-    (last, lastEvaluated) = (lines.last, lines.last { $0.accuracy != nil })
+    (last, lastEvaluated) = (lines.last, lines.last(where: \.isEvaluated))
     let before = settings.cycles
     earlierCycles = cycles ?? 0 > before ? before : nil
     if let cycles, cycles > before {
@@ -166,7 +166,9 @@ package final class RunFolder {
   /// Whether a model is the best so far: of the smallest loss, or of the largest accuracy if the loss is the paper's.
   package func isBest(_ evaluation: Evaluation) -> Bool {
     guard let best = checkpoint.best else { return true }
-    guard checkpoint.configuration.choosesByLoss else { return evaluation.accuracy > best.accuracy }
+    guard checkpoint.configuration.choosesByLoss else {
+      return evaluation.accuracy > best.accuracy ?? 0
+    }
     return best.loss.map { evaluation.meanLoss < $0 } ?? evaluation.meanLoss.isFinite
   }
 
@@ -190,7 +192,7 @@ package final class RunFolder {
     let isBest = report.evaluation.map(isBest) ?? false
     if isBest, let evaluation = report.evaluation {
       checkpoint.best = .init(
-        accuracy: evaluation.accuracy,
+        accuracy: evaluation.hasClasses ? evaluation.accuracy : nil,
         loss: evaluation.meanLoss.isFinite ? evaluation.meanLoss : nil, cycle: report.cycle,
         parameter: report.parameter,
         split: report.split == .test ? nil : report.split)

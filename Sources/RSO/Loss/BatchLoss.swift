@@ -54,7 +54,15 @@ public struct Outputs: Sendable {
     self.width = width
     self.split = name
     self.samples = samples
-    labels = samples.map { split.labels[Int($0)] }
-    targets = []
+    labels = split.hasLabels ? samples.map { split.labels[Int($0)] } : []
+    targets = samples.flatMap { split.targets(of: Int($0)) }
+  }
+
+  /// A loss of one sample, by its definition.
+  func value(of loss: SampleLoss, candidate: Int, sample: Int, weights: [Float]) -> Double {
+    let count = samples.isEmpty ? 0 : targets.count / samples.count
+    return loss(
+      self[candidate, sample].map(Double.init), label: labels.isEmpty ? 0 : Int(labels[sample]),
+      targets: targets[sample * count..<(sample + 1) * count], weights: weights)
   }
 }

@@ -61,13 +61,34 @@ package struct Objective: Sendable {
   private static func check(
     _ measure: Measure, _ subject: String, _ data: Dataset, classes: Int
   ) throws {
-    switch measure {
-    case .sample(let loss):
-      guard !loss.needsTargets else {
-        throw RSOError(
-          subject, "'\(loss)' compares outputs with targets, found labels only in \(data.name)",
+    let needsTargets = if case .sample(let loss) = measure { loss.needsTargets } else { false }
+    guard needsTargets || data.hasLabels else {
+      throw RSOError(
+        subject, "'\(measure)' needs classes, found targets only in \(data.name)",
+        hint: "for targets: squared-error, absolute-error, quantile=Q or binary-cross-entropy")
+    }
+    guard needsTargets || classes >= 2 else {
+      throw RSOError(
+        subject, "'\(measure)' needs two classes or more, found a network with one output")
+    }
+    guard !needsTargets || data.train.targetCount == classes else {
+      throw data.train.targetCount == 0
+        ? RSOError(
+          subject, "'\(measure)' compares outputs with targets, found labels only in \(data.name)",
           hint: "for classes: cross-entropy, hinge, errors, or a metric")
+        : RSOError(
+          subject,
+          "expected a network with \(data.train.targetCount) outputs, one for each target, "
+            + "found \(classes)")
+    }
+    switch measure {
+    case .sample(.binaryCrossEntropy):
+      for split in [data.train, data.validation, data.test].compactMap({ $0 }) {
+        guard let bad = split.targets.first(where: { !(0...1 ~= $0) }) else { continue }
+        throw RSOError(
+          subject, "binary-cross-entropy compares with targets from 0 to 1, found \(bad)")
       }
+    case .sample(let loss):
       if case .crossEntropy(_, .list(let weights)) = loss, weights.count != classes {
         throw RSOError(
           subject, "expected \(classes) class weights, one for each class, found \(weights.count)")
@@ -145,6 +166,7 @@ package struct Objective: Sendable {
     let count = outputs.samples.count
     let loss = try values(of: sum, candidates: 1, samples: count, outputs)[0]
     var confusion = Evaluation.confusion(classes: outputs.width)
+    if outputs.labels.isEmpty { confusion = [] }
     for (sample, label) in outputs.labels.enumerated() {
       let row = outputs[0, sample]
       let predicted = row.indices.reduce(row.startIndex) { row[$1] > row[$0] ? $1 : $0 }
@@ -168,9 +190,7 @@ package struct Objective: Sendable {
       case .sample(let loss):
         let weights = sampleTerms.first { $0.loss == loss }?.classWeights ?? []
         let sum = outputs.samples.indices.reduce(0) {
-          $0
-            + loss(
-              outputs[0, $1].map(Double.init), label: Int(outputs.labels[$1]), weights: weights)
+          $0 + outputs.value(of: loss, candidate: 0, sample: $1, weights: weights)
         }
         value = sum / Double(outputs.samples.count)
       }

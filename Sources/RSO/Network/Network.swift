@@ -89,11 +89,12 @@ public struct Network: Hashable, Sendable {
       inputs.append(reads)
       values[name] = index + 1
     }
-    guard let output = shapes.last, !nodes.isEmpty, output.area == 1, output.channels >= 2 else {
+    guard let output = shapes.last, !nodes.isEmpty, output.area == 1 else {
       throw RSOError(
         nodes.last?.name ?? "network",
-        "expected the last layer to give two or more classes, found \(shapes[shapes.count - 1])",
-        hint: "end with a linear layer of as many features as there are classes")
+        "expected the last layer to give one number for each class or target, "
+          + "found \(shapes[shapes.count - 1])",
+        hint: "end with a linear layer of as many features as there are classes or targets")
     }
     // Searching a layer that nothing reads would have no effect on the loss.
     let read = Set(inputs.joined())

@@ -21,7 +21,8 @@ package struct ReportRun: Sendable {
     self.data = data
     model = record.best ?? record.checkpoint.model
     let isTested = data.validation == nil || record.checkpoint.best?.test != nil
-    predictions = isTested ? try model.predict(data.test.images, threads: threads) : []
+    predictions =
+      isTested && data.hasLabels ? try model.predict(data.test.images, threads: threads) : []
   }
 
   var settings: SearchSettings { record.checkpoint.configuration.settings }
@@ -35,8 +36,9 @@ package struct ReportRun: Sendable {
   /// Without validation images, the test images have chosen the model.
   var tested: String {
     let best = record.checkpoint.best
-    guard split == .validation else { return best.map { percentage($0.accuracy) } ?? "–" }
-    return best?.test.map { percentage($0.accuracy) } ?? "known when the run has ended"
+    guard split == .validation else { return best?.accuracy.map { percentage($0) } ?? "–" }
+    return best?.test.map { $0.accuracy.map { percentage($0) } ?? "–" }
+      ?? "known when the run has ended"
   }
 
   /// What the sessions of the run say of themselves, each only once.

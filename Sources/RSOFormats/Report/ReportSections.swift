@@ -38,11 +38,13 @@ extension Report {
   /// The mark's largest share of a cell's colour: beyond it the number is hard to read, above all in dark mode.
   static let deepestMark = 0.55
 
-  private static let untested = "<p class=weak>Known when the run has ended.</p>"
+  private static func untested(_ run: ReportRun) -> String {
+    "<p class=weak>\(run.data.hasLabels ? "Known when the run has ended." : "The samples have no classes.")</p>"
+  }
 
   var confusions: String {
     let body = eachRun { run in
-      if run.predictions.isEmpty { return Self.untested }
+      if run.predictions.isEmpty { return Self.untested(run) }
       let table = run.confusion
       let head = row(["shown \\ seen as"] + table.indices.map { escaped(name($0)) }, "th")
       let rows = table.enumerated().map { label, counts in
@@ -70,7 +72,7 @@ extension Report {
 
   func mistakes() throws -> String {
     let body = try eachRun { run in
-      if run.predictions.isEmpty { return Self.untested }
+      if run.predictions.isEmpty { return Self.untested(run) }
       let all = run.mistakes
       let shown = all.prefix(Self.mostMistakes)
       let figures = try shown.map { index, share in

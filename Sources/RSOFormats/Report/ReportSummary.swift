@@ -121,7 +121,7 @@ extension Report {
     var columns: [Row] = [
       ("run", { $0.name }),
       ("\(evaluated) accuracy", { $0.accuracy.map { percentage($0) } ?? "–" }),
-      ("best", { $0.record.checkpoint.best.map { percentage($0.accuracy) } ?? "–" }),
+      ("best", { $0.record.checkpoint.best?.accuracy.map { percentage($0) } ?? "–" }),
       (
         "best after",
         { run in

@@ -130,7 +130,7 @@ package final class CPUEngine: Engine {
 
   private func makeEvaluationPass(_ samples: Split) throws -> EvaluationPass {
     let batches = try Batches(
-      (0..<Int32(samples.count)).map { $0 }, size: samples.count, labels: samples.labels,
+      (0..<Int32(samples.count)).map { $0 }, size: samples.count, of: samples,
       reduction: reduction)
     let built = try inputPass(to: network.nodes.count, batches, usesRunningStatistics: true)
     var outputs: Buffer<Float>?
@@ -227,7 +227,7 @@ package final class CPUEngine: Engine {
       ?? {
         let count = min(statisticsSamples, data.train.count)
         let batches = try Batches(
-          (0..<Int32(count)).map { $0 }, size: count, labels: data.train.labels,
+          (0..<Int32(count)).map { $0 }, size: count, of: data.train,
           reduction: reduction)
         let built = try inputPass(
           to: network.nodes.count, batches, usesRunningStatistics: false)
@@ -245,7 +245,7 @@ package final class CPUEngine: Engine {
 
   private func renewCache(_ plan: SweepPlan, _ order: SampleOrder) throws {
     let batches = try Batches(
-      order.samples, size: order.batchSize, labels: data.train.labels, reduction: reduction)
+      order.samples, size: order.batchSize, of: data.train, reduction: reduction)
     let shape = network.shapes[plan.cachedValue]
     let floats = Pass.stride(shape) * batches.count * batches.blocks
     // Reuse the largest buffer so far: freeing and allocating gigabytes takes seconds.

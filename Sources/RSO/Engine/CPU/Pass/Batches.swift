@@ -12,12 +12,17 @@ final class Batches {
   let samples: Buffer<Int32>
   /// `[count][blocks][16]`: the class of each sample, 0 in the padding.
   let labels: Buffer<Int32>
+  /// `[count][blocks][targetCount][16]`, 0 in the padding; `nil` without targets.
+  let targets: Buffer<Float>?
+  private let targetCount: Int
   /// For each number of candidates, `[blocks][candidates]`: the number of samples in each block.
   private var valid: [Int: Buffer<Int32>] = [:]
 
-  /// - Parameter order: whole mini-batches of `size` samples.
+  /// - Parameters:
+  ///   - order: whole mini-batches of `size` samples.
+  ///   - split: what the samples are of; `nil` if nothing is to be compared.
   init(
-    _ order: [Int32], size: Int, labels: [Int32], reduction: Reduction = .alone
+    _ order: [Int32], size: Int, of split: Split? = nil, reduction: Reduction = .alone
   ) throws {
     self.size = size
     self.reduction = reduction
@@ -27,12 +32,20 @@ final class Batches {
     count = order.count / size
     blocks = (own + Kernels.block - 1) / Kernels.block
     samples = try Buffer(count * blocks * Kernels.block)
-    self.labels = try Buffer(samples.count)
+    labels = try Buffer(samples.count)
+    targetCount = split?.targetCount ?? 0
+    targets = targetCount == 0 ? nil : try Buffer(samples.count * targetCount)
     samples.pointer.update(repeating: -1, count: samples.count)
     for (index, sample) in order.enumerated() where first..<first + own ~= index % size {
       let place = index / size * blocks * Kernels.block + index % size - first
       samples.pointer[place] = sample
-      self.labels.pointer[place] = labels[Int(sample)]
+      guard let split else { continue }
+      labels.pointer[place] = split.labels[Int(sample)]
+      for (target, value) in split.targets(of: Int(sample)).enumerated() {
+        targets?.pointer[
+          (place / Kernels.block * targetCount + target) * Kernels.block + place % Kernels.block
+        ] = value
+      }
     }
     for candidates in [1, 3] { valid[candidates] = try validity(candidates) }
   }
@@ -54,6 +67,9 @@ final class Batches {
     return Pass.Input(
       count: size, blocks: blocks, reduction: reduction, valid: UnsafePointer(validity.pointer),
       labels: UnsafePointer(labels.pointer + batch * blocks * Kernels.block),
+      targets: targets.map {
+        UnsafePointer($0.pointer + batch * blocks * targetCount * Kernels.block)
+      },
       samples: UnsafePointer(samples.pointer + batch * blocks * Kernels.block))
   }
 

@@ -269,7 +269,10 @@ extension Pass {
             input.predicted.map { $0 + place.block * block })
         } else {
           kernels.sample_loss(
-            &map, &loss, labels, lane, nil, 0, valid(place), own, candidates == nil ? 0 : 1)
+            &map, &loss, labels, lane,
+            input.targets.map { $0 + place.block * i.shape.count * block },
+            candidates == nil ? i.shape.count * block : 0, valid(place), own,
+            candidates == nil ? 0 : 1)
         }
       case .outputs(let copy, let samples):
         guard let x else { return }

@@ -85,6 +85,8 @@ extension Pass {
     var valid: UnsafePointer<Int32>
     /// `[blocks][16]`: the class of each sample, for the loss.
     var labels: UnsafePointer<Int32>?
+    /// `[blocks][targets][16]`, as many targets as outputs, for the losses of targets.
+    var targets: UnsafePointer<Float>?
     /// `[blocks][16]`: the index of each sample or −1, for `load`.
     var samples: UnsafePointer<Int32>?
     var images: Images?
