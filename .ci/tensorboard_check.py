@@ -33,8 +33,9 @@ def close(found, expected):
 
 
 steps = list(enumerate(lines, 1))
-close(series("test/accuracy"), [(n, line["testAccuracy"]) for n, line in steps])
-close(series("test/loss"), [(n, line["testLoss"]) for n, line in steps])
+judged = [(0, untrained)] + steps
+close(series("test/accuracy"), [(n, line["testAccuracy"]) for n, line in judged])
+close(series("test/loss"), [(n, line["testLoss"]) for n, line in judged])
 close(series("cycle/test_accuracy")[:1], [(0, untrained["testAccuracy"])])
 parameters = sorted({line["parameter"] for line in lines})
 for name in parameters:

@@ -22,6 +22,8 @@ public struct RandomSearch {
   public let data: Dataset
   /// The settings of the search.
   public let settings: SearchSettings
+  /// What it computes on.
+  public let device: Device
   /// The sweeps of one cycle, in order.
   public let sweeps: [Sweep]
   /// The next sweep.
@@ -69,6 +71,7 @@ public struct RandomSearch {
     self.network = network
     self.data = data
     self.settings = settings
+    self.device = device
     self.position = position
     self.ruleStates = ruleStates
     sweeps = settings.sweeps(of: parameters, in: network)
@@ -113,7 +116,7 @@ public struct RandomSearch {
   /// Stopping within a sweep keeps the changes made so far and leaves `position` at that sweep.
   ///
   /// - Complexity: per cycle, O(elements · batch · work above the swept layer).
-  public mutating func run(_ observe: (Event) throws -> Answer) throws {
+  public mutating func run(_ observe: (Event) throws -> Answer = { _ in .goOn }) throws {
     while !isFinished {
       let (cycle, sweep) = (position.cycle, sweeps[position.sweep])
       let start = ContinuousClock.now
@@ -124,7 +127,7 @@ public struct RandomSearch {
       let slot = engine.parameters.slots[sweep.parameter]
       let report = SweepReport(
         cycle: cycle, sweep: position.sweep, parameter: slot.name, keptShare: found.keptShare,
-        meanLoss: found.meanLoss, batchSize: settings.batchSize(inCycle: cycle),
+        step: found.step, meanLoss: found.meanLoss, batchSize: settings.batchSize(inCycle: cycle),
         deviation: settings.deviation(of: slot.proposalDeviation, cycle: cycle),
         proposals: slot.count, evaluations: found.evaluations, split: data.evaluatedSplit,
         evaluation: evaluation, seconds: searched / .seconds(1),
@@ -138,19 +141,24 @@ public struct RandomSearch {
   /// Tests every element of one tensor; `nil` if stopped before the end.
   private mutating func sweep(
     _ sweep: Sweep, cycle: Int, _ observe: (Event) throws -> Answer
-  ) throws -> (keptShare: Double, meanLoss: Double, evaluations: Int)? {
+  ) throws -> (keptShare: Double?, step: Double, meanLoss: Double, evaluations: Int)? {
     let slot = engine.parameters.slots[sweep.parameter]
+    let width = settings.deviation(of: slot.proposalDeviation, cycle: cycle)
     let order = sampleOrder(sweep, cycle: cycle)
     try engine.beginSweep(of: sweep.parameter, order: order)
     kept.end(sweep)
 
     let turns = Turns(settings, cycle: cycle, of: slot, batches: order.batches)
     var rule = SweepRule(
-      settings.rule, width: settings.deviation(of: slot.proposalDeviation, cycle: cycle),
-      cycle: cycle, of: settings.cycles, state: ruleStates[slot.name] ?? RuleState())
+      settings.rule, width: width, cycle: cycle, of: settings.cycles,
+      state: ruleStates[slot.name] ?? RuleState())
     let proposals = proposals(sweep, cycle: cycle, turns)
     var (changed, evaluations) = (0, 0)
-    var loss = 0.0
+    var (squares, loss) = (0.0, 0.0)
+    func keptShare(of count: Int) -> Double? {
+      settings.rule.isChoice ? Double(changed) / Double(count) : nil
+    }
+    func step(of count: Int) -> Double { (squares / Double(count)).squareRoot() / width }
     let runLength = engine.runLength(of: sweep.parameter)
     let samples = lossIsSum ? order.batchSize : 1
     for start in stride(from: 0, to: proposals.count, by: runLength) {
@@ -160,19 +168,22 @@ public struct RandomSearch {
       if let statistics = kept.statistics { try engine.keep(statistics) }
       ruleStates[slot.name] = rule.learnt
       for (proposal, decision) in zip(run, decisions) {
-        changed += decision.value == proposal.candidates[0] ? 0 : 1
+        let way = Double(decision.value) - Double(proposal.candidates[0])
+        squares += way * way
+        changed += way == 0 ? 0 : 1
         evaluations += proposal.evaluations
         loss += decision.losses[decision.choice]
       }
       let judged = Event.Judged(
         cycle: cycle, sweep: position.sweep, parameter: slot.name, proposals: run,
         decisions: decisions, done: run.endIndex, count: slot.count,
-        keptShare: Double(changed) / Double(run.endIndex),
+        keptShare: keptShare(of: run.endIndex), step: step(of: run.endIndex),
         meanLoss: loss / Double(run.endIndex * samples))
       if try observe(.judged(judged)) == .stop { return nil }
     }
     return (
-      Double(changed) / Double(slot.count), loss / Double(slot.count * samples), evaluations
+      keptShare(of: slot.count), step(of: slot.count),
+      loss / Double(slot.count * samples), evaluations
     )
   }
 

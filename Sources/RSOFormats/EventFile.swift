@@ -12,10 +12,16 @@ final class EventFile {
 
   /// Opens a file for appending; creates it with its version event if it does not exist.
   ///
-  /// - Parameter step: events after this step are cut off, as is everything from the first damaged event on.
-  init(_ url: URL, keepingTo step: Int) throws {
-    let bytes = FileManager.default.fileExists(atPath: url.path) ? try readFile(url) : []
-    let kept = Self.length(of: bytes, to: step)
+  /// - Parameters:
+  ///   - step: events after this step are cut off, as is everything from the first damaged event on.
+  ///   - tags: values under these tags are removed.
+  init(_ url: URL, keepingTo step: Int, removing tags: Set<String> = []) throws {
+    var bytes = FileManager.default.fileExists(atPath: url.path) ? try readFile(url) : []
+    var kept = Self.length(of: bytes, to: step)
+    if let rest = try Self.removing(tags, from: bytes[..<kept]) {
+      try AtomicFile.write(Data(rest), to: url)
+      (bytes, kept) = (rest, rest.count)
+    }
     let first = Self.content(of: bytes, at: 0).map { $0.count + 16 } ?? 0
     isEmpty = kept <= first
     file = try AppendingFile(url, keeping: kept)
@@ -66,6 +72,25 @@ final class EventFile {
       place += content.count + 16
     }
     return place
+  }
+
+  /// The records without the values under some tags; `nil` if there are none.
+  private static func removing(
+    _ tags: Set<String>, from bytes: ArraySlice<UInt8>
+  ) throws -> [UInt8]? {
+    guard !tags.isEmpty else { return nil }
+    let bytes = Array(bytes)
+    var (rest, place, isChanged): ([UInt8], Int, Bool) = ([], 0, false)
+    while let content = content(of: bytes, at: place) {
+      var event = try TensorBoardEvent(serializedBytes: Array(content))
+      if event.summary.value.contains(where: { tags.contains($0.tag) }) {
+        event.summary.value.removeAll { tags.contains($0.tag) }
+        isChanged = true
+      }
+      rest += try record(event.serializedBytes())
+      place += content.count + 16
+    }
+    return isChanged ? rest : nil
   }
 
   private static func littleEndian(_ value: some FixedWidthInteger) -> [UInt8] {

@@ -3,10 +3,10 @@ import RSO
 
 /// The history of a run for TensorBoard, in the run's folder.
 ///
-/// A step is one finished tensor. Every tensor has its loss, kept share, σ and seconds under its name, and the
-/// accuracy and loss on the validation set or, if there is none, the test set. Every cycle has those two, its seconds,
-/// a histogram of each tensor and the filters of the first layer. A run with validation images ends with the best
-/// model's accuracy and loss on the test set.
+/// A step is one finished tensor; step 0 is the untrained network. Every tensor has its loss, kept share (unless the
+/// rule changes every weight), step, σ and seconds under its name, and the accuracy and loss on the validation set or,
+/// if there is none, the test set. Every cycle has those two, its seconds, a histogram of each tensor and the filters
+/// of the first layer. A run with validation images ends with the best model's accuracy and loss on the test set.
 package final class EventLog {
   /// TensorBoard looks for `tfevents` in the name.
   package static let name = "events.out.tfevents.rso"
@@ -20,16 +20,19 @@ package final class EventLog {
   ///
   /// - Parameters:
   ///   - sweeps: the number of sweeps in a cycle.
+  ///   - split: the split that judges the weights. If it is not test, results on the test set are those of an end that
+  ///     the run had before it was given more cycles; they are removed.
   ///   - cycleSeconds: the seconds that the current cycle has taken so far.
   package init(
-    folder: URL, sweeps: Int, position: RandomSearch.Position,
+    folder: URL, sweeps: Int, position: RandomSearch.Position, judgedOn split: EvaluatedSplit,
     cycleSeconds: Double = 0
   ) throws {
     self.sweeps = sweeps
     self.cycleSeconds = cycleSeconds
     file = try EventFile(
       folder.appendingPathComponent(Self.name),
-      keepingTo: position.cycle * sweeps + position.sweep)
+      keepingTo: position.cycle * sweeps + position.sweep,
+      removing: split == .test ? [] : ["test/accuracy", "test/loss"])
   }
 
   /// Whether nothing has been written yet, not even the initial model.
@@ -37,7 +40,8 @@ package final class EventLog {
 
   /// Writes the initial model of the run.
   package func begin(_ model: Model, _ evaluation: Evaluation, _ split: EvaluatedSplit) throws {
-    try append(cycleValues(model, evaluation, split), step: 0)
+    try append(
+      judgement(evaluation, split) + cycleValues(model, evaluation, split), step: 0)
     try file.synchronize()
   }
 
@@ -53,23 +57,15 @@ package final class EventLog {
     let seconds = report.seconds + report.evaluationSeconds
     cycleSeconds += seconds
     var values = [
-      value("loss/\(name)", report.meanLoss), value("kept_share/\(name)", report.keptShare),
+      value("loss/\(name)", report.meanLoss), value("step/\(name)", report.step),
       value("sigma/\(name)", report.deviation), value("seconds/\(name)", seconds),
     ]
+    if let share = report.keptShare { values.append(value("kept_share/\(name)", share)) }
     if let evaluation = report.evaluation {
-      values += [
-        value("\(report.split)/loss", evaluation.meanLoss)
-      ]
-      if evaluation.hasClasses {
-        values.append(value("\(report.split)/accuracy", evaluation.accuracy))
-      }
-      values += (evaluation.measures ?? [:]).sorted { $0.key < $1.key }.map {
-        value("\(report.split)/\($0)", $1)
-      }
+      values += judgement(evaluation, report.split)
     }
     if let test {
-      values.append(value("test/loss", test.meanLoss))
-      if test.hasClasses { values.append(value("test/accuracy", test.accuracy)) }
+      values += judgement(test, .test)
     }
     if report.sweep == sweeps - 1 {
       values.append(value("cycle/seconds", cycleSeconds))
@@ -81,6 +77,14 @@ package final class EventLog {
     }
     try append(values, step: report.cycle * sweeps + report.sweep + 1)
     try file.synchronize()
+  }
+
+  private func judgement(
+    _ evaluation: Evaluation, _ split: EvaluatedSplit
+  ) -> [TensorBoardSummary.Value] {
+    [value("\(split)/loss", evaluation.meanLoss)]
+      + (evaluation.hasClasses ? [value("\(split)/accuracy", evaluation.accuracy)] : [])
+      + (evaluation.measures ?? [:]).sorted { $0.key < $1.key }.map { value("\(split)/\($0)", $1) }
   }
 
   private func cycleValues(

@@ -21,11 +21,15 @@ struct EventTests {
         let name = try #require(line.parameter)
         #expect(scalar(event, "loss/\(name)") == line.meanLoss.map { Float($0) })
         #expect(scalar(event, "kept_share/\(name)") == line.keptShare.map { Float($0) })
+        #expect(scalar(event, "step/\(name)") == line.step.map { Float($0) } && line.step != nil)
         #expect(scalar(event, "test/accuracy") == line.accuracy.map { Float($0) })
         #expect(scalar(event, "test/loss") == line.loss.map { Float($0) })
         let seconds = try #require(scalar(event, "seconds/\(name)"))
         #expect(abs(Double(seconds) - line.seconds - line.evaluationSeconds) < 0.002)
       }
+      let untrained = try #require(try place.metricsLines("r").first)
+      #expect(scalar(events[1], "test/accuracy") == untrained.accuracy.map { Float($0) })
+      #expect(scalar(events[1], "test/loss") == untrained.loss.map { Float($0) })
       // σ of γ and β is 0.167, annealed to 0.55 of it in the second of two cycles.
       #expect(scalar(events[4], "sigma/bn1.bias") == Float(0.167))
       #expect(abs((scalar(events[11], "sigma/bn1.bias") ?? 0) - 0.167 * 0.55) < 1e-7)
@@ -63,6 +67,26 @@ struct EventTests {
       #expect(
         initial.first { $0.tag == "weights/fc.weight" }
           != last.first { $0.tag == "weights/fc.weight" })
+    }
+  }
+
+  /// A rule that moves every weight has steps and no share of weights that moved.
+  @Test(arguments: ["slope", "parabola"])
+  func aRuleThatMovesEveryWeight(rule: String) throws {
+    try Workplace.with { place in
+      let result = try place.train(["--cycles", "1", "--run", "r", "--rule", rule])
+      #expect(result.output.contains("\ncycle  tensor                step      loss"))
+      let lines = try place.metrics("r")
+      for line in lines {
+        #expect(line.keptShare == nil && line.step ?? 0 > 0)
+        let words = String(format: " %.3f σ ", line.step ?? 0)
+        #expect(result.output.contains(words), "no \(words) in \(result.output)")
+      }
+      let tags = Set(try place.events("r").flatMap { $0.summary.value.map(\.tag) })
+      #expect(tags.contains("step/fc.weight") && !tags.contains { $0.hasPrefix("kept_share") })
+      #expect(try place.run(["report", "r"]).errors == "")
+      let page = try place.text("r/report.html")
+      #expect(page.contains("<h2>Step</h2>") && !page.contains("<h2>Kept share</h2>"))
     }
   }
 

@@ -262,7 +262,8 @@ import Testing
   func decisionsAreTheWeights(way: Int) throws {
     var search = try SearchTests.search(Self.settings(way))
     var parameters = search.parameters
-    var changed = 0
+    var (changed, squares) = (0, 0.0)
+    let isChoice = search.settings.rule == .best
     try search.run { event in
       switch event {
       case .judged(let judged):
@@ -270,11 +271,15 @@ import Testing
         for (proposal, decision) in zip(judged.proposals, judged.decisions) {
           parameters.values[slot.offset + proposal.element] = decision.value
           changed += decision.value == proposal.candidates[0] ? 0 : 1
+          squares += pow(Double(decision.value - proposal.candidates[0]), 2)
         }
       case .swept(let report):
         let slot = try #require(parameters.slots.first { $0.name == report.parameter })
-        #expect(report.keptShare == Double(changed) / Double(slot.count))
-        changed = 0
+        // Rules that move every weight have no share of those that moved.
+        #expect(report.keptShare == (isChoice ? Double(changed) / Double(slot.count) : nil))
+        let step = (squares / Double(slot.count)).squareRoot() / report.deviation
+        #expect(step > 0 && abs(report.step - step) < 1e-5 * step)
+        (changed, squares) = (0, 0)
       }
       return .goOn
     }

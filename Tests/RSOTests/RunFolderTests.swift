@@ -211,7 +211,8 @@ struct RunFolderTests {
 struct MetricsTests {
   @Test func aLineReadsBack() throws {
     let report = RandomSearch.SweepReport(
-      cycle: 3, sweep: 1, parameter: "conv0.weight", keptShare: 1.0 / 3, meanLoss: 1e-7,
+      cycle: 3, sweep: 1, parameter: "conv0.weight", keptShare: 1.0 / 3, step: 0.75,
+      meanLoss: 1e-7,
       batchSize: 45, deviation: 0.25, proposals: 18, evaluations: 52, split: .test,
       evaluation: Evaluation(count: 3, loss: .infinity, confusion: [[1, 0], [1, 1]]),
       seconds: 1.23456, evaluationSeconds: 0.1)
@@ -221,7 +222,7 @@ struct MetricsTests {
     let start =
       #"{"cycle":3,"parameter":"conv0.weight","keptShare":0.3333333333333333,"meanLoss":1e-07,"#
     let end =
-      #""bestAccuracy":0.7,"seconds":1.235,"evaluationSeconds":0.1,"batch":45,"sigma":0.25,"#
+      #""bestAccuracy":0.7,"seconds":1.235,"evaluationSeconds":0.1,"batch":45,"sigma":0.25,"step":0.75,"#
       + #""proposals":118,"evaluations":352,"totalSeconds":3.835"#
     #expect(
       metrics.line == start + #""testLoss":null,"testAccuracy":0.6666666666666666,"# + end + "}")
@@ -246,7 +247,8 @@ struct MetricsTests {
       metrics.line
         == #"{"cycle":0,"parameter":null,"keptShare":null,"meanLoss":null,"validationLoss":1.5,"#
         + #""validationAccuracy":0.75,"bestAccuracy":null,"seconds":0.0,"evaluationSeconds":0.25,"#
-        + #""batch":null,"sigma":null,"proposals":0,"evaluations":0,"totalSeconds":0.25}"#)
+        + #""batch":null,"sigma":null,"step":null,"proposals":0,"evaluations":0,"totalSeconds":0.25}"#
+    )
     #expect(try Self.read(metrics.line) == metrics)
   }
 

@@ -24,7 +24,7 @@ import Testing
         return .goOn
       case .swept(let report):
         record.reports.append(
-          "\(report.cycle) \(report.sweep) \(report.parameter) \(report.keptShare) "
+          "\(report.cycle) \(report.sweep) \(report.parameter) \(report.step) "
             + "\(report.meanLoss) \(String(describing: report.evaluation))")
         return record.reports.count == sweeps ? .stop : .goOn
       }
@@ -69,6 +69,7 @@ import Testing
     var parameters = search.parameters
     var position = RandomSearch.Position()
     var decisions: [Decision] = []
+    var deltas: [Float] = []
     var last: RandomSearch.SweepReport?
     try search.run { event in
       let slot = parameters.slots[sweeps[position.sweep].parameter]
@@ -85,6 +86,7 @@ import Testing
             proposal.candidates[decision.choice]
         }
         decisions += judged.decisions
+        deltas += judged.proposals.map(\.delta)
         #expect(judged.done == decisions.count)
         let kept = decisions.filter { $0.choice != 0 }.count
         #expect(judged.keptShare == Double(kept) / Double(decisions.count))
@@ -96,6 +98,13 @@ import Testing
         #expect(decisions.count == slot.count)
         let kept = decisions.filter { $0.choice != 0 }.count
         #expect(report.keptShare == Double(kept) / Double(slot.count))
+        // A step of the paper's rule is 0 or Δ.
+        let squares = zip(deltas, decisions).reduce(0.0) {
+          $0 + ($1.1.choice == 0 ? 0 : Double($1.0) * Double($1.0))
+        }
+        let step = (squares / Double(slot.count)).squareRoot() / report.deviation
+        #expect(step > 0.1 && abs(report.step - step) < 1e-4 * step)
+        deltas = []
         #expect(report.evaluation?.count == 9)
         #expect(report.seconds > 0 && report.evaluationSeconds > 0)
         decisions = []

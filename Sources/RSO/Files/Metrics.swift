@@ -3,7 +3,7 @@ package struct Metrics: Hashable, Sendable {
   package var cycle: Int
   /// `nil` for the untrained network.
   package var parameter: String?
-  /// `nil` for the untrained network.
+  /// `nil` for the untrained network, and for a rule that changes every element.
   package var keptShare: Double?
   /// `nil` for the untrained network, and if it is infinite or NaN, which JSON cannot express.
   package var meanLoss: Double?
@@ -19,6 +19,8 @@ package struct Metrics: Hashable, Sendable {
   package var batch: Int?
   /// The standard deviation of proposals; `nil` as `batch` is.
   package var sigma: Double?
+  /// How far the elements moved beyond their decay, as a root mean square, in `sigma`; `nil` as `batch` is.
+  package var step: Double?
   /// What the run has done so far; `nil` in runs of versions that did not write it.
   package var totals: Totals?
   /// Seconds of the search, and below those of the evaluation; only times differ between two equal runs.
@@ -70,6 +72,7 @@ package struct Metrics: Hashable, Sendable {
     self.bestAccuracy = bestAccuracy
     batch = report.batchSize
     sigma = report.deviation
+    step = report.step.isFinite ? report.step : nil
     seconds = milliseconds(report.seconds)
     evaluationSeconds = milliseconds(report.evaluationSeconds)
     totals = earlier
@@ -95,7 +98,7 @@ package struct Metrics: Hashable, Sendable {
       {"cycle":\(cycle),"parameter":\(name),"keptShare":\(json(keptShare)),\
       "meanLoss":\(json(meanLoss)),"\(split)Loss":\(json(loss)),"\(split)Accuracy":\(json(accuracy)),\
       "bestAccuracy":\(json(bestAccuracy)),"seconds":\(seconds),\
-      "evaluationSeconds":\(evaluationSeconds),"batch":\(number(batch)),"sigma":\(json(sigma)),\
+      "evaluationSeconds":\(evaluationSeconds),"batch":\(number(batch)),"sigma":\(json(sigma)),"step":\(json(step)),\
       "proposals":\(number(totals?.proposals)),"evaluations":\(number(totals?.evaluations)),\
       "totalSeconds":\(json(totals?.seconds))\(measures ?? "")\(test)}
       """
@@ -104,7 +107,8 @@ package struct Metrics: Hashable, Sendable {
 
 extension Metrics: Decodable {
   private enum Key: String, CodingKey {
-    case cycle, parameter, keptShare, meanLoss, bestAccuracy, batch, sigma, proposals, evaluations
+    case cycle, parameter, keptShare, meanLoss, bestAccuracy, batch, sigma, step
+    case proposals, evaluations
     case seconds, evaluationSeconds, totalSeconds, metrics
     case validationLoss, validationAccuracy, testLoss, testAccuracy
   }
@@ -133,6 +137,7 @@ extension Metrics: Decodable {
     measures = try line.decodeIfPresent([String: Double].self, forKey: .metrics)
     batch = try line.decodeIfPresent(Int.self, forKey: .batch)
     sigma = try line.decodeIfPresent(Double.self, forKey: .sigma)
+    step = try line.decodeIfPresent(Double.self, forKey: .step)
     seconds = try line.decode(Double.self, forKey: .seconds)
     evaluationSeconds = try line.decode(Double.self, forKey: .evaluationSeconds)
     if let proposals = try line.decodeIfPresent(Int.self, forKey: .proposals) {

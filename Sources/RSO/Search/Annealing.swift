@@ -24,7 +24,11 @@ public enum Annealing: Hashable, Sendable {
     switch self {
     case .linear(let α), .cosine(let α):
       guard (0...1).contains(α) else {
-        throw RSOError("`anneal`", "expected a fraction from 0 to 1, found \(α)")
+        throw RSOError(
+          "`anneal`", "expected a fraction from 0 to 1, found \(α)",
+          hint:
+            "it is what is left of σ at the end: 0.1 leaves a tenth, and constant leaves σ as it is"
+        )
       }
     case .constant: break
     }
@@ -76,11 +80,7 @@ extension Annealing: Codable {
       self = .linear(number)
       return
     }
-    do {
-      try self.init(container.decode(String.self))
-    } catch let error as RSOError {
-      throw DecodingError.dataCorruptedError(in: container, debugDescription: error.problem)
-    }
+    self = try decoder.decodeText(Annealing.init)
   }
 
   /// A linear schedule as its number, as versions that knew no other wrote it; others as text.

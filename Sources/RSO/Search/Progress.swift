@@ -21,8 +21,11 @@ extension RandomSearch {
       /// How many elements of the tensor have been tested so far, out of `count`.
       public var done: Int
       public var count: Int
-      /// So far in this sweep: the share of proposals that changed the element beyond its decay.
-      public var keptShare: Double
+      /// So far in this sweep: the share of proposals that changed the element beyond its decay; `nil` for a rule that
+      /// changes every element.
+      public var keptShare: Double?
+      /// So far in this sweep: how far the elements moved beyond their decay, as a root mean square, in σ.
+      public var step: Double
       /// So far in this sweep: the mean smallest loss of a proposal, per sample.
       public var meanLoss: Double
     }
@@ -39,8 +42,10 @@ extension RandomSearch {
     public var sweep: Int
     /// The swept tensor's name.
     public var parameter: String
-    /// Share of the proposals that changed the element beyond its decay.
-    public var keptShare: Double
+    /// Share of the proposals that changed the element beyond its decay; `nil` for a rule that changes every element.
+    public var keptShare: Double?
+    /// How far the elements moved beyond their decay: the root mean square, in `deviation`.
+    public var step: Double
     /// The mean smallest loss of a proposal, per sample, on the mini-batches the proposals were tested on.
     public var meanLoss: Double
     /// Samples in each mini-batch.

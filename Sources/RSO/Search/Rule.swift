@@ -11,6 +11,9 @@ public enum Rule: Hashable, Sendable {
   /// where the tensor's losses are curved. Computes two losses for most proposals. Not in the paper.
   case slope(c: Double = 0.5)
 
+  /// Whether a weight takes the value of a candidate, and so may stay as it is; other rules move every weight.
+  package var isChoice: Bool { self == .best }
+
   /// `slope` computes the loss of the current value, and with it the curvature, for the first of this many proposals.
   static let curvatureInterval = 16
 
@@ -202,12 +205,7 @@ extension Rule.Ramp: CustomStringConvertible {
 extension Rule: Codable {
   /// From its text.
   public init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    do {
-      try self.init(container.decode(String.self))
-    } catch let error as RSOError {
-      throw DecodingError.dataCorruptedError(in: container, debugDescription: error.problem)
-    }
+    self = try decoder.decodeText(Rule.init)
   }
 
   /// As its text.
