@@ -20,8 +20,6 @@ struct TrainingSession {
   private let output: Output
   private var display: ProgressDisplay
   private var estimate: TimeEstimate
-  /// For the last evaluation, which is of the best model and not of the search's.
-  private let device: Device
   private let start = ContinuousClock.now
 
   /// Starts a new run and makes its folder.
@@ -33,36 +31,23 @@ struct TrainingSession {
   ) throws {
     var search = search
     // A model includes running statistics, which an evaluation computes.
-    let (evaluation, untrained) = try Self.untrained(&search)
+    let (evaluation, untrained) = try search.evaluateUntrained()
     let folder = try RunFolder(
       creating: URL(fileURLWithPath: path),
       Checkpoint(model: search.model, configuration: configuration), untrained: untrained,
       initialModel: initialModel)
     try folder.record(Session(on: device))
     let events = try EventLog(
-      folder: folder.url, sweeps: search.sweeps.count, position: search.position)
+      folder: folder.url, sweeps: search.sweeps.count, position: search.position,
+      judgedOn: untrained.split)
     try events.begin(search.model, evaluation, untrained.split)
-    self.init(search, folder, events, path, parent, device, output)
+    self.init(search, folder, events, path, parent, output)
     if output == .json { Console.line(untrained.line) }
     describe(
       search,
       "untrained: \(untrained.split) " + (evaluation.hasClasses ? "accuracy " : "loss ")
         + Self.result(evaluation)
         + Self.words(evaluation.measures))
-  }
-
-  /// The untrained network's evaluation, and its line of metrics.
-  private static func untrained(
-    _ search: inout RandomSearch
-  ) throws -> (Evaluation, Metrics) {
-    let start = ContinuousClock.now
-    let split = search.data.evaluatedSplit
-    let evaluation = try search.evaluate(split)
-    return (
-      evaluation,
-      Metrics(
-        untrained: evaluation, split, seconds: (ContinuousClock.now - start) / .seconds(1))
-    )
   }
 
   /// Resumes a run.
@@ -79,6 +64,7 @@ struct TrainingSession {
       }
       return try EventLog(
         folder: folder.url, sweeps: search.sweeps.count, position: search.position,
+        judgedOn: search.data.evaluatedSplit,
         cycleSeconds: cycle.reduce(0) { $0 + $1.seconds + $1.evaluationSeconds })
     }
     var search = search
@@ -86,7 +72,7 @@ struct TrainingSession {
       events.isEmpty || folder.needsUntrained
     {
       // The run was killed after its first checkpoint and before this step.
-      let (evaluation, untrained) = try Self.untrained(&first)
+      let (evaluation, untrained) = try first.evaluateUntrained()
       if folder.needsUntrained {
         try folder.record(untrained: untrained)
         if output == .json { Console.line(untrained.line) }
@@ -94,7 +80,7 @@ struct TrainingSession {
       if events.isEmpty { try events.begin(first.model, evaluation, untrained.split) }
       search = first
     }
-    self.init(search, folder, events, path, parent, device, output)
+    self.init(search, folder, events, path, parent, output)
     if let search {
       if let earlier = folder.earlierCycles {
         display.line(Self.moreCycles(search.settings, from: earlier, at: search.position.cycle))
@@ -109,14 +95,13 @@ struct TrainingSession {
 
   private init(
     _ search: RandomSearch?, _ folder: RunFolder, _ events: EventLog?, _ path: String,
-    _ parent: String?, _ device: Device, _ output: Output
+    _ parent: String?, _ output: Output
   ) {
     self.search = search
     self.folder = folder
     self.events = events
     self.path = path
     self.parent = parent ?? path
-    self.device = device
     self.output = output
     display = ProgressDisplay(quiet: output != .table)
     estimate = TimeEstimate(
@@ -190,39 +175,23 @@ struct TrainingSession {
     estimate.end(at: .now)
     // The checkpoint comes last: resuming cuts off whatever is beyond it.
     let model = search.model
-    let test =
-      search.isFinished && report.split == .validation
-      ? try testBest(report, model, on: search.data) : nil
+    let test = try folder.testBest(report, search)
     try events?.record(report, model: model, test: test)
     try folder.record(
       report, model: model, position: search.position, ruleStates: search.ruleStates,
-      test: test.map { .init($0) })
+      test: test.map(Checkpoint.Best.Result.init))
     if output == .json, let line = folder.last?.line, !Console.line(line) {
       Interrupts.request(SIGPIPE)
     }
     display.line(
       row(
-        "\(cycle + 1)", report.parameter, percent(report.keptShare, 1),
+        "\(cycle + 1)", report.parameter,
+        report.keptShare.map { percent($0, 1) } ?? "\(fixed(report.step, 3)) σ",
         fixed(report.meanLoss, 4), report.evaluation.map(Self.result) ?? "–",
         folder.checkpoint.best.map(words) ?? "–",
         fixed(report.seconds + report.evaluationSeconds, 1) + " s")
         + Self.words(report.evaluation?.measures))
     return search.isFinished || Interrupts.received == nil
-  }
-
-  /// Evaluates the best model on the test images, which have had no part in the run until now.
-  ///
-  /// - Parameter model: the model after the last tensor, which is not written yet.
-  private func testBest(
-    _ report: RandomSearch.SweepReport, _ model: Model, on data: Dataset
-  ) throws -> Evaluation {
-    let file = folder.bestURL
-    // As it reads back: a file holds 32-bit statistics.
-    let best =
-      report.evaluation.map(folder.isBest) ?? false
-      ? try Model(model.safeTensors(file: file.path), file: file.path)
-      : try Model(contentsOf: file)
-    return try best.evaluate(on: data, .test, device: device)
   }
 }
 
@@ -278,7 +247,7 @@ extension TrainingSession {
       seed \(settings.seed)
       run folder: \(path)
       \(state)
-      \(row("cycle", "tensor", "kept", "loss", "\(data.evaluatedSplit)", choosesByLoss ? "best loss" : "best", "time"))
+      \(row("cycle", "tensor", settings.rule.isChoice ? "kept" : "step", "loss", "\(data.evaluatedSplit)", choosesByLoss ? "best loss" : "best", "time"))
       """)
   }
 
@@ -327,7 +296,8 @@ extension TrainingSession {
           "  \(line.split) \($0)"
         }
       } ?? "",
-      "  loss \(fixed(judged.meanLoss, 4))", "  kept \(percent(judged.keptShare, 0))",
+      "  loss \(fixed(judged.meanLoss, 4))",
+      judged.keptShare.map { "  kept \(percent($0, 0))" } ?? "  step \(fixed(judged.step, 2)) σ",
     ]
     while !middle.isEmpty,
       head.count + tail.count + middle.map(\.count).reduce(0, +) >= ProgressDisplay.width
@@ -388,13 +358,11 @@ extension TrainingSession {
       lines.append("time: \(duration((ContinuousClock.now - start) / .seconds(1)))")
       lines.append("memory: \(fixed(Double(peakMemory) / 1e9, 2)) GB at most")
     }
-    let source = checkpoint.configuration.data
-    let data =
-      source.directory.map { " --data-dir \(Self.quoted($0))" }
-      ?? (source.name == "mnist" ? "" : " --data \(Self.quoted(source.name))")
-    let model = "\(path)/best.safetensors"
-    lines.append("evaluate it: rso evaluate \(Self.quoted(model))\(data)")
-    lines.append("show it: rso report \(Self.quoted(path))")
+    // Several seeds are shown together, at their end.
+    if parent == path {
+      lines.append("evaluate it: rso evaluate \(Self.quoted(path))")
+      lines.append("show it: rso report \(Self.quoted(path))")
+    }
     Console.line(lines.joined(separator: "\n"))
   }
 }

@@ -2,6 +2,8 @@ import Foundation
 import RSO
 import Testing
 
+@testable import RSOFormats
+
 /// Runs that go on after their end: `--resume --cycles`.
 struct ExtensionTests {
   private func train(_ place: Workplace, _ options: [String], run: String) throws {
@@ -10,10 +12,11 @@ struct ExtensionTests {
   }
 
   /// Without annealing, nothing tells a run that was given more cycles from one that had them from the start.
-  @Test(arguments: [1, 2])
-  func withoutAnnealingItIsTheLongerRun(cycles: Int) throws {
+  @Test(arguments: [1, 2], [[], ["--validation", "30"]])
+  func withoutAnnealingItIsTheLongerRun(cycles: Int, validation: [String]) throws {
     try Workplace.with { place in
-      let options = ["--anneal", "constant", "--trace", "r/trace.jsonl", "--cycles"]
+      let options =
+        validation + ["--anneal", "constant", "--trace", "r/trace.jsonl", "--cycles"]
       try train(place, options + ["3"], run: "r")
       let expected = try RunFiles(place, "r")
       let best = try place.tensors("r/best.safetensors").tensors
@@ -70,12 +73,37 @@ struct ExtensionTests {
       for (line, sigma) in zip(lines, expected) { #expect(abs((line.sigma ?? 0) - sigma) < 1e-12) }
       #expect(try place.settings("r").cycles == 4)
       #expect(try place.text("r/config.json").contains("\"cycles\" : 4"))
-      // Both ends had a result; the checkpoint has the last one.
+      // Both ends had a result, and the first is none any more: not in the metrics, nor for TensorBoard.
       let tested = try place.metrics("r").filter { $0.test != nil }
-      #expect(tested.map(\.cycle) == [1, 3])
+      #expect(tested.map(\.cycle) == [3])
+      let events = try place.events("r").filter { event in
+        event.summary.value.contains { $0.tag.hasPrefix("test/") }
+      }
+      #expect(events.map(\.step) == [28])
       let best = try Checkpoint(contentsOf: place.file("r/checkpoint.safetensors")).best
       #expect(best?.test == tested.last?.test)
       #expect(try place.run(["report", "r"]).code == 0)
+    }
+  }
+
+  /// A run that an earlier version gave more cycles has the result of its first end in between; it goes when the run
+  /// goes on, and nothing else does.
+  @Test func anEarlierResultGoes() throws {
+    try Workplace.with { place in
+      let options = ["--cycles", "20", "--validation", "30", "--only", "fc*"]
+      try train(place, options, run: "whole")
+      let running = try Tool.Running(
+        ["train"] + Workplace.options + options + ["--quiet", "--run", "r"], in: place.url)
+      while running.process.isRunning,
+        ((try? place.text("r/metrics.jsonl")) ?? "").count(where: { $0 == "\n" }) < 5
+      { usleep(200) }
+      running.send(SIGKILL)
+      #expect(try running.wait().signal == SIGKILL)
+      var lines = try place.text("r/metrics.jsonl").split(separator: "\n")
+      lines[2] = lines[2].dropLast() + #","testLoss":1.5,"testAccuracy":0.5}"#
+      try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: place.file("r/metrics.jsonl"))
+      #expect(try place.run(["train", "--run", "r", "--resume", "--quiet"]).code == 0)
+      #expect(try RunFiles(place, "whole").differences(from: RunFiles(place, "r")) == [])
     }
   }
 
@@ -102,7 +130,10 @@ struct ExtensionTests {
 
   /// Nothing is changed by a wrong number or by an error elsewhere.
   @Test(arguments: [
-    (["--cycles", "1"], "--cycles: the run has 2, found 1"),
+    (
+      ["--cycles", "1"],
+      "--cycles: the run has 2, of which 2 are done, found 1 (leave it out to go on, or give more cycles than 2;"
+    ),
     (["--cycles", "1000001"], "--cycles: expected 1 to 1,000,000, found 1000001"),
     (["--cycles", "3", "--seed", "7"], "--seed: the run has 0, found 7"),
   ])

@@ -35,6 +35,71 @@ struct ValidationTests {
     #expect(try data.holdingOut(29).train.count == 1)
   }
 
+  @Test func theyGoBack() throws {
+    let data = try Self.data()
+    let whole = try data.holdingOut(7).undivided
+    #expect(whole.train.labels == data.train.labels && whole.validation == nil)
+    #expect(try Self.pixels(whole.train) == Self.pixels(data.train))
+    #expect(DataDescription(whole).digest == DataDescription(data).digest)
+    let floats = try Split(
+      images: (0..<12).map { Float($0) }, labels: [0, 1, 0],
+      shape: Shape(channels: 1, height: 2, width: 2))
+    let held = try Dataset(name: "f", train: floats, test: floats).holdingOut(1).undivided
+    #expect(held.train.images == floats.images && held.train.labels == [0, 1, 0])
+  }
+
+  /// However the data are split, they are the run's or they are not; what a split has of the other is said.
+  @Test func aSplitThatIsNotTheRuns() throws {
+    let data = try Self.data()
+    let own = DataDescription(try data.holdingOut(10))
+    for count in [3, 10, 25] { #expect(own.agrees(with: try data.holdingOut(count)) == true) }
+    #expect(own.agrees(with: data) == true)
+    let other = try Sample.dataset(Self.shape, classes: 3, train: 30, test: 9, seed: 4)
+    #expect(own.agrees(with: try other.holdingOut(3)) == false)
+    func doubt(_ held: Int, _ split: EvaluatedSplit, limit: Int = 30) throws -> String? {
+      own.doubt(about: split, of: try data.prefix(train: limit, test: 9).holdingOut(held))
+    }
+    for held in [1, 9, 10] { #expect(try doubt(held, .validation) == nil) }
+    #expect(
+      try doubt(14, .validation)
+        == "the model was trained on 4 of these 14 validation images (the run kept out the last 10 of 30 images: "
+        + "--train-limit 30 --validation 10)")
+    #expect(try doubt(5, .validation, limit: 22)?.contains("on 3 of these 5 ") == true)
+    #expect(try doubt(5, .validation, limit: 12)?.contains("on 5 of these 5 ") == true)
+    #expect(
+      try doubt(4, .train) == "6 of the 26 training images had no part in the training of the model"
+    )
+    for held in [10, 14] { #expect(try doubt(held, .train) == nil) }
+    #expect(try doubt(14, .test) == nil)
+    let none = DataDescription(data)
+    #expect(
+      none.doubt(about: .validation, of: try data.holdingOut(5))
+        == "the model was trained on 5 of these 5 validation images (the run kept none out)")
+  }
+
+  /// Labels of 120 images, how many are held out, and what is said.
+  @Test(arguments: [
+    ((0..<120).map { $0 % 4 }, 60, nil),
+    (
+      (0..<120).map { $0 / 30 }, 30,
+      "no validation image is of classes 0, 1, 2, and no image of class 3 is left to train on"
+    ), ((0..<120).map { $0 / 60 }, 30, "no validation image is of class 0"),
+    // Three are no more than chance.
+    ((0..<120).map { $0 < 12 ? 0 : 1 }, 30, nil), ((0..<120).map { $0 / 30 }, 1, nil),
+  ])
+  func sortedImages(labels: [Int], held: Int, expected: String?) throws {
+    let shape = Shape(channels: 1, height: 1, width: 1)
+    let split = try Split(images: [UInt8](repeating: 7, count: 120), labels: labels, shape: shape)
+    let data = try Dataset(name: "d", train: split, test: split)
+    #expect(data.validationDoubt == nil)
+    let found = try data.holdingOut(held).validationDoubt
+    #expect(
+      found
+        == expected.map {
+          $0 + "; validation images are the last ones: shuffle images that are sorted by class"
+        })
+  }
+
   @Test(arguments: [0, -1, 30, 31])
   func refusesACountOutOfRange(count: Int) throws {
     let error = errorText { _ = try Self.data().holdingOut(count) }

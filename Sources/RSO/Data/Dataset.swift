@@ -126,6 +126,39 @@ public struct Dataset: Sendable {
       self, train: train.prefix(train.count - count), validation: train.suffix(count))
   }
 
+  /// What to know about validation images that stand for other classes than the training images do; else `nil`.
+  ///
+  /// A class of the training images that would be expected five times or more is missing by chance once in 150 times.
+  package var validationDoubt: String? {
+    guard let validation else { return nil }
+    func counts(_ split: Split) -> [Int] {
+      split.labels.reduce(into: Array(repeating: 0, count: classes)) { $0[Int($1)] += 1 }
+    }
+    let (train, held) = (counts(self.train), counts(validation))
+    func words(_ labels: [Int]) -> String {
+      (labels.count == 1 ? "class " : "classes ") + labels.map { "\($0)" }.joined(separator: ", ")
+    }
+    let share = Double(validation.count) / Double(self.train.count + validation.count)
+    let absent = held.indices.filter {
+      held[$0] == 0 && Double(train[$0]) * share >= 5
+    }
+    let unlearnt = train.indices.filter { train[$0] == 0 && held[$0] > 0 }
+    let problems = [
+      absent.isEmpty ? nil : "no validation image is of \(words(absent))",
+      unlearnt.isEmpty ? nil : "no image of \(words(unlearnt)) is left to train on",
+    ].compactMap { $0 }
+    return problems.isEmpty
+      ? nil
+      : problems.joined(separator: ", and ")
+        + "; validation images are the last ones: shuffle images that are sorted by class"
+  }
+
+  /// The same data with the validation images back among the training images.
+  package var undivided: Dataset {
+    guard let validation else { return self }
+    return Dataset(self, train: train.appending(validation), validation: nil, test: test)
+  }
+
   /// The split that judges the weights after every sweep of a search: validation if there is one, else test.
   public var evaluatedSplit: EvaluatedSplit { validation == nil ? .test : .validation }
 

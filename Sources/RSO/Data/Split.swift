@@ -27,6 +27,17 @@ public enum Pixels: Hashable, Sendable {
   }
 }
 
+extension Pixels {
+  /// These values and those of the same kind after them.
+  fileprivate func appending(_ other: Pixels) -> Pixels {
+    switch (self, other) {
+    case (.bytes(let first), .bytes(let second)): .bytes(first + second)
+    case (.floats(let first), .floats(let second)): .floats(first + second)
+    case (.bytes, .floats), (.floats, .bytes): self
+    }
+  }
+}
+
 /// Labelled images, for training or for testing.
 public struct Split: Sendable {
   /// More classes than this are taken for a mistake.
@@ -50,13 +61,19 @@ public struct Split: Sendable {
   /// The number of samples.
   public var count: Int { labels.count }
 
+  /// A split of bytes or floats.
+  ///
+  ///     let train = try Split(images: floats, labels: [0, 1, 1], shape: Shape(channels: 1, height: 8, width: 8))
+  ///
   /// - Parameters:
-  ///   - images: `[N, C, H, W]`, with H and W at most 64.
+  ///   - images: `[N, C, H, W]`, with H and W at most 64; floats are finite.
   ///   - labels: `[N]`, each in 0...999.
   ///   - names: the names of images and labels in errors.
-  /// - Throws: `RSOError` if there are no images, the counts differ, or a size or a label is out of range.
+  /// - Throws: `RSOError` if there are no images, the counts differ, a size or a label is out of range, or a float is
+  ///   not finite.
+  /// - Complexity: O(labels), and O(values) for floats.
   public init(
-    images: Pixels, labels: [Int32], shape: Shape,
+    images: Pixels, labels: [some BinaryInteger], shape: Shape,
     names: (images: String, labels: String) = ("images", "labels")
   ) throws {
     guard shape.channels >= 1, 1...64 ~= shape.height, 1...64 ~= shape.width else {
@@ -77,19 +94,33 @@ public struct Split: Sendable {
         "expected \(images.count / size) labels, as many as images in \(names.images), "
           + "found \(labels.count)")
     }
+    if case .floats(let floats) = images, let index = floats.firstIndex(where: { !$0.isFinite }) {
+      throw RSOError(
+        names.images,
+        "expected finite values, found \(floats[index]) in image \(index / size), value \(index % size)"
+      )
+    }
+    try Self.check(labels, classes: Self.largestClassCount, name: names.labels)
     self.images = images
-    self.labels = labels
+    self.labels = labels.map { Int32($0) }
     self.shape = shape
     self.names = names
-    try checkLabels(classes: Self.largestClassCount)
   }
 
-  /// A split of images of bytes.
+  /// A split of images of bytes, which a network reads as byte / 255.
   public init(
-    images: [UInt8], labels: [Int32], shape: Shape,
+    images: [UInt8], labels: [some BinaryInteger], shape: Shape,
     names: (images: String, labels: String) = ("images", "labels")
   ) throws {
     try self.init(images: .bytes(images), labels: labels, shape: shape, names: names)
+  }
+
+  /// A split of images of floats, which a network reads as they are.
+  public init(
+    images: [Float], labels: [some BinaryInteger], shape: Shape,
+    names: (images: String, labels: String) = ("images", "labels")
+  ) throws {
+    try self.init(images: .floats(images), labels: labels, shape: shape, names: names)
   }
 
   /// Samples with numbers for the outputs to have, for regression or for several labels at once.
@@ -167,10 +198,21 @@ public struct Split: Sendable {
   /// The last `n` samples; all of them if there are no more.
   func suffix(_ n: Int) -> Split { Split(self, max(count - n, 0)..<count) }
 
+  /// These samples and those of a split of the same kind and shape.
+  func appending(_ other: Split) -> Split {
+    Split(self, images: images.appending(other.images), labels: labels + other.labels)
+  }
+
   func checkLabels(classes: Int) throws {
-    guard let index = labels.firstIndex(where: { !(0..<classes ~= Int($0)) }) else { return }
+    try Self.check(labels, classes: classes, name: names.labels)
+  }
+
+  private static func check(
+    _ labels: [some BinaryInteger], classes: Int, name: String
+  ) throws {
+    guard let index = labels.firstIndex(where: { $0 < 0 || $0 >= classes }) else { return }
     throw RSOError(
-      names.labels, "expected labels 0 to \(classes - 1), found \(labels[index]) at index \(index)")
+      name, "expected labels 0 to \(classes - 1), found \(labels[index]) at index \(index)")
   }
 
   /// The first `limit` samples; errors name `option`.

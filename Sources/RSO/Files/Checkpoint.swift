@@ -72,45 +72,41 @@ package struct DataDescription: Hashable, Codable, Sendable {
     self.digest = String(digest, radix: 16)
   }
 
-  /// Whether the samples in use are the first of `data`; `nil` if `data` has fewer.
+  /// Whether the samples in use are the first of `data`, however `data` is split; `nil` if `data` has fewer.
   ///
   /// - Complexity: O(bytes in use)
   package func agrees(with data: Dataset) -> Bool? {
-    var data = data
-    if let validation, data.validation == nil {
-      let whole = data.prefix(train: train + validation, test: test)
-      guard whole.train.count == train + validation, let held = try? whole.holdingOut(validation)
-      else { return nil }
-      data = held
-    }
-    guard data.train.count >= train, data.test.count >= test, data.validation?.count == validation
-    else { return nil }
-    return DataDescription(data.prefix(train: train, test: test, validation: true)).digest == digest
+    let whole = data.undivided.prefix(train: trainAndValidation, test: test)
+    guard whole.train.count == trainAndValidation, whole.test.count == test else { return nil }
+    guard let validation else { return DataDescription(whole).digest == digest }
+    return (try? whole.holdingOut(validation)).map { DataDescription($0).digest == digest }
   }
 }
 
 /// A run between two sweeps: a model, and everything needed to continue from it.
-package struct Checkpoint: Sendable {
+public struct Checkpoint: Sendable {
   /// The best model so far.
-  package struct Best: Hashable, Codable, Sendable {
+  public struct Best: Hashable, Codable, Sendable {
     /// On the validation images if the run has any, else on the test images.
     ///
     /// `nil` if the samples have no classes.
-    package var accuracy: Double?
+    public var accuracy: Double?
     /// Per sample, on the same images; `nil` if it is not finite, and in files of versions that did not write it.
-    package var loss: Double?
-    package var cycle: Int
-    package var parameter: String
+    public var loss: Double?
+    /// The cycle, counted from 0, and the parameter after which it was found.
+    public var cycle: Int
+    public var parameter: String
     /// The split that chose the model; `nil` stands for test.
-    package var split: EvaluatedSplit?
+    public var split: EvaluatedSplit?
     /// The model on the test images; `nil` until a run with validation images has ended.
-    package var test: Result?
+    public var test: Result?
 
-    package struct Result: Hashable, Codable, Sendable {
-      /// `nil` if the samples have no classes.
-      package var accuracy: Double?
+    /// An evaluation on the test images.
+    public struct Result: Hashable, Codable, Sendable {
+      /// 0 to 1; `nil` if the samples have no classes.
+      public var accuracy: Double?
       /// Per sample; `nil` if it is not finite.
-      package var loss: Double?
+      public var loss: Double?
 
       package init(accuracy: Double?, loss: Double?) {
         self.accuracy = accuracy
@@ -124,11 +120,13 @@ package struct Checkpoint: Sendable {
     }
   }
 
-  package var model: Model
+  /// The latest model.
+  public var model: Model
   package var configuration: RunConfiguration
   /// The next sweep.
-  package var position = RandomSearch.Position()
-  package var best: Best?
+  public var position = RandomSearch.Position()
+  /// The best model so far; `nil` before the first evaluation.
+  public var best: Best?
   /// What the rule has learnt, by the name of the tensor.
   package var ruleStates: [String: RuleState] = [:]
   /// The length of the trace so far, in bytes.
@@ -140,7 +138,7 @@ package struct Checkpoint: Sendable {
   }
 
   /// Whether every cycle is done.
-  package var isFinished: Bool { position.cycle >= configuration.settings.cycles }
+  public var isFinished: Bool { position.cycle >= configuration.settings.cycles }
 }
 
 extension Checkpoint {
@@ -186,8 +184,10 @@ extension Checkpoint {
     try tensors.metadata[Key.data].map { try decodeJSON($0, Key.data, file) }
   }
 
+  /// Reads the checkpoint of a run, or its best model's file.
+  ///
   /// - Throws: `RSOError` naming the file and what is wrong with it.
-  package init(contentsOf url: URL) throws {
+  public init(contentsOf url: URL) throws {
     let tensors = try Model.tensors(at: url)
     let metadata = tensors.metadata
     func decode<Value: Decodable>(_ key: String) throws -> Value {

@@ -21,9 +21,18 @@ import Foundation
 ///
 /// After every tensor the checkpoint is written last, and resuming cuts off whatever the other files hold beyond
 /// it. So a run killed at any moment resumes after its last finished tensor.
-package final class RunFolder {
-  package let url: URL
-  package private(set) var checkpoint: Checkpoint
+///
+///     var search = try RandomSearch(network: .mnist(), data: data, settings: SearchSettings())
+///     let folder = try RunFolder(beginning: &search, at: url)
+///     try search.run(in: folder)
+///
+/// After a stop, `RunFolder(resuming: url).search(on: data)` is the search that goes on. `rso` reads and resumes these
+/// folders, too.
+public final class RunFolder {
+  /// The folder.
+  public let url: URL
+  /// The latest model, and everything needed to continue from it.
+  public private(set) var checkpoint: Checkpoint
   /// The metrics of the untrained network and of tensors finished before this program started.
   package let earlierMetrics: [Metrics]
   /// The last line of metrics; `nil` before the first.
@@ -108,7 +117,7 @@ package final class RunFolder {
   ///   - cycles: how many cycles the run has from now on, if that is more than it had. The run may be finished.
   ///   - check: called before anything is changed, with the cycles that the run will have.
   /// - Throws: `RSOError` if there is no run, another program uses it, or a file is damaged; also what `check` throws.
-  package init(
+  public init(
     resuming url: URL, cycles: Int? = nil, check: (Checkpoint) throws -> Void = { _ in }
   ) throws {
     self.url = url
@@ -124,11 +133,9 @@ package final class RunFolder {
 
     let settings = checkpoint.configuration.settings
     let sweeps = settings.sweeps(of: checkpoint.model.parameters, in: checkpoint.model.network)
-    let (lines, bytes) = try Self.readMetrics(
+    var (lines, bytes) = try Self.readMetrics(
       file(Name.metrics),
       count: checkpoint.position.cycle * sweeps.count + checkpoint.position.sweep)
-    earlierMetrics = lines
-    (last, lastEvaluated) = (lines.last, lines.last(where: \.isEvaluated))
     let before = settings.cycles
     earlierCycles = cycles ?? 0 > before ? before : nil
     if let cycles, cycles > before {
@@ -136,6 +143,11 @@ package final class RunFolder {
       // It was the result at the end, and the end has moved.
       checkpoint.best?.test = nil
     }
+    // So was the line with that result.
+    let hasEarlierResult = !checkpoint.isFinished && lines.contains { $0.test != nil }
+    if hasEarlierResult { for index in lines.indices { lines[index].test = nil } }
+    earlierMetrics = lines
+    (last, lastEvaluated) = (lines.last, lines.last(where: \.isEvaluated))
     self.checkpoint = checkpoint
     try check(checkpoint)
     try Self.removeTemporaries(url)
@@ -146,6 +158,11 @@ package final class RunFolder {
     }
     if !FileManager.default.fileExists(atPath: file(Name.configuration).path) {
       try Self.write(checkpoint.configuration, to: file(Name.configuration))
+    }
+    if hasEarlierResult {
+      let text = Data(lines.map { $0.line + "\n" }.joined().utf8)
+      try AtomicFile.write(text, to: file(Name.metrics))
+      bytes = text.count
     }
     metrics = try AppendingFile(file(Name.metrics), keeping: bytes)
     trace = try checkpoint.configuration.trace.map {
@@ -221,9 +238,9 @@ extension RunFolder {
   /// Whether a name is that of a temporary file that a killed program left behind.
   private static func isTemporary(_ name: String) -> Bool {
     name.hasSuffix(".tmp")
-      && [Name.checkpoint, Name.best, Name.initial, Name.configuration, Name.sessions].contains {
-        name.hasPrefix(".\($0).")
-      }
+      && [
+        Name.checkpoint, Name.best, Name.initial, Name.configuration, Name.sessions, Name.metrics,
+      ].contains { name.hasPrefix(".\($0).") }
   }
 
   /// The path under which a run records a file: relative if the file is in the run's folder, so that the run can move.

@@ -1,0 +1,143 @@
+import Foundation
+
+extension RunFolder {
+  /// Whether a folder holds a run.
+  public static func isRun(_ url: URL) -> Bool {
+    FileManager.default.fileExists(atPath: url.appendingPathComponent(Name.checkpoint).path)
+  }
+
+  /// Makes the folder of a new run, with a checkpoint of its start, and evaluates the untrained network.
+  ///
+  /// - Parameters:
+  ///   - search: a search at its beginning.
+  ///   - url: a new or empty folder.
+  ///   - dataDirectory: where `rso` finds the data, if they are not built in.
+  /// - Throws: `RSOError` if the search has begun, the folder is not empty, another program uses it, or it cannot be
+  ///   written; what was created is then gone.
+  /// - Complexity: one evaluation.
+  public convenience init(
+    beginning search: inout RandomSearch, at url: URL, dataDirectory: URL? = nil
+  ) throws {
+    guard search.position == RandomSearch.Position() else {
+      throw RSOError(
+        "search",
+        "expected one that has not begun, found one in cycle \(search.position.cycle + 1)",
+        hint: "make the folder first, then run the search in it")
+    }
+    let untrained = try search.evaluateUntrained().metrics
+    let configuration = RunConfiguration(
+      data: DataDescription(search.data, directory: dataDirectory?.path), network: search.network,
+      settings: search.settings)
+    try self.init(
+      creating: url, Checkpoint(model: search.model, configuration: configuration),
+      untrained: untrained)
+    try record(Session(on: search.device))
+  }
+
+  /// The search that continues the run after its last finished tensor.
+  ///
+  /// - Parameter data: the data that the run was started with.
+  /// - Throws: `RSOError` if they are other data, or the device cannot be used.
+  public func search(on data: Dataset, device: Device = .cpu()) throws -> RandomSearch {
+    let (own, found) = (checkpoint.configuration.data, DataDescription(data))
+    guard own.digest == found.digest else {
+      throw RSOError(
+        data.name, "the run has the data \(own.words), found \(found.words)",
+        hint: "give the data that the run was started with, limits and validation images included")
+    }
+    var search = try RandomSearch(
+      network: checkpoint.configuration.network, data: data,
+      settings: checkpoint.configuration.settings, device: device,
+      parameters: checkpoint.model.parameters, position: checkpoint.position,
+      ruleStates: checkpoint.ruleStates)
+    try record(Session(on: device))
+    // The run was killed after its first checkpoint.
+    if needsUntrained { try record(untrained: search.evaluateUntrained().metrics) }
+    return search
+  }
+
+  /// Writes everything that a finished tensor changes. At the end of a run with validation images, it first evaluates
+  /// the best model on the test images.
+  fileprivate func record(
+    _ report: RandomSearch.SweepReport, of search: RandomSearch
+  ) throws {
+    try record(
+      report, model: search.model, position: search.position, ruleStates: search.ruleStates,
+      test: testBest(report, search).map(Checkpoint.Best.Result.init))
+  }
+
+  /// Evaluates the best model on the test images, which have had no part in the run until now; `nil` unless a run with
+  /// validation images has ended.
+  ///
+  /// - Parameter report: the last tensor, which is not recorded yet.
+  package func testBest(
+    _ report: RandomSearch.SweepReport, _ search: RandomSearch
+  ) throws -> Evaluation? {
+    guard search.isFinished, report.split == .validation else { return nil }
+    // As it reads back: a file holds 32-bit statistics.
+    let best =
+      report.evaluation.map(isBest) ?? false
+      ? try Model(search.model.safeTensors(file: bestURL.path), file: bestURL.path)
+      : try Model(contentsOf: bestURL)
+    return try best.evaluate(on: search.data, .test, device: search.device)
+  }
+
+  /// - Throws: `RSOError` unless the search is where the run is.
+  fileprivate func requireAgreement(with search: RandomSearch) throws {
+    guard search.position == checkpoint.position,
+      search.settings == checkpoint.configuration.settings,
+      search.parameters == checkpoint.model.parameters
+    else {
+      throw RSOError(
+        url.path, "expected the search of this run, found one with other settings or weights",
+        hint:
+          "a search that was stopped within a tensor goes on as RunFolder(resuming:).search(on:)")
+    }
+  }
+}
+
+extension RandomSearch {
+  /// Searches until every cycle is done or `observe` returns `.stop`, and writes every finished tensor to a folder.
+  ///
+  /// A program that is killed at any moment can go on after the last finished tensor, and ends with the same bits:
+  ///
+  ///     let folder = try RunFolder(resuming: url)
+  ///     var search = try folder.search(on: data)
+  ///     try search.run(in: folder)
+  ///
+  /// - Parameters:
+  ///   - folder: the run's, at the same position.
+  ///   - observe: learns of a finished tensor once it is written.
+  /// - Throws: `RSOError` if the folder is that of another search or cannot be written; also what `observe` throws.
+  public mutating func run(
+    in folder: RunFolder, _ observe: (Event) throws -> Answer = { _ in .goOn }
+  ) throws {
+    try folder.requireAgreement(with: self)
+    while !isFinished {
+      var finished: SweepReport?
+      // One tensor at a time: writing it needs the search, which is busy while it runs.
+      try run { event in
+        switch event {
+        case .judged(let judged):
+          try folder.record(judged)
+          return try observe(event)
+        case .swept(let report):
+          finished = report
+          return .stop
+        }
+      }
+      guard let finished else { return }
+      try folder.record(finished, of: self)
+      if try observe(.swept(finished)) == .stop { return }
+    }
+  }
+
+  /// The untrained network's evaluation, which also gives its model running statistics, and its line of metrics.
+  package mutating func evaluateUntrained() throws -> (evaluation: Evaluation, metrics: Metrics) {
+    let start = ContinuousClock.now
+    let split = data.evaluatedSplit
+    let evaluation = try evaluate(split)
+    let seconds = (ContinuousClock.now - start) / .seconds(1)
+    return (evaluation, Metrics(untrained: evaluation, split, seconds: seconds))
+  }
+}
