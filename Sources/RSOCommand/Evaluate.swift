@@ -7,13 +7,16 @@ struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Evaluate a trained network.",
     discussion: """
-      The model's file is enough: it holds the network, the statistics of batch norm and what it \
-      does to its input, and a run's model the place of its data. A checkpoint is a model, too.
+      It prints loss and accuracy, precision, recall and F1 of every class with their averages, and the \
+      confusion matrix; for two classes also the area under the ROC curve. The model's file is enough: it holds the \
+      network, the statistics of batch norm and what it does to its input, and a run's model the place of its data. \
+      A checkpoint is a model, too.
 
         rso evaluate runs/five                        the best model of a run
         rso evaluate runs/five/checkpoint.safetensors the last one
         rso evaluate model.safetensors --split train
-        rso evaluate model.safetensors --split validation --validation 5000
+        rso evaluate runs/five --split validation     the images that chose the best model
+        rso evaluate runs/five --csv > classes.csv
         rso evaluate model.safetensors --data-dir digits --json
       """)
 
@@ -22,35 +25,25 @@ struct Evaluate: ParsableCommand {
     completion: .file())
   var model: String
 
-  @OptionGroup(title: "Data") var data: DataOptions
+  @OptionGroup(title: "Data") var data: EvaluatedDataOptions
   @OptionGroup(title: "Device") var device: DeviceOptions
 
-  @Option(help: "The images to evaluate (default: test).")
+  @Option(
+    help:
+      "The images to evaluate (default: test). Validation images are those that the run kept out of training."
+  )
   var split: EvaluatedSplit?
 
-  @Flag(help: "Print JSON.")
+  @OptionGroup var classNames: ClassNameOptions
+
+  @Flag(help: "Print JSON: everything that the tables say, unrounded.")
   var json = false
 
-  private struct Result: Encodable {
-    var model: String
-    var data: String
-    var split: String
-    var samples: Int
-    /// Per sample; `nil` unless it is finite, because JSON has no other numbers.
-    var loss: Double?
-    var accuracy: Double
-    var correct: Int
-    var classes: [Class]
-    /// `confusion[label][predicted]`
-    var confusion: [[Int]]
+  @Flag(help: "Print comma-separated values: a row for every class, unrounded.")
+  var csv = false
 
-    struct Class: Encodable {
-      var label: Int
-      var samples: Int
-      var correct: Int
-      /// `nil` if the class has no samples.
-      var accuracy: Double?
-    }
+  func validate() throws {
+    guard !(json && csv) else { throw ValidationError("--json: expected it without --csv") }
   }
 
   func run() throws {
@@ -58,34 +51,30 @@ struct Evaluate: ParsableCommand {
     let file = try Model.file(at: URL(fileURLWithPath: model))
     let tensors = try Model.tensors(at: file)
     let trained = try Model(tensors, file: file.path)
-    let dataset = try dataset(for: trained, Checkpoint.data(in: tensors, file: file.path))
+    let names = try classNames.names(for: trained.network)
     let split = split ?? .test
+    let dataset = try dataset(for: trained, split, Checkpoint.data(in: tensors, file: file.path))
     let found = try trained.evaluate(on: dataset, split, device: device)
-    let result = Result(
-      model: model, data: dataset.name, split: split.rawValue, samples: found.count,
-      loss: found.meanLoss.isFinite ? found.meanLoss : nil, accuracy: found.accuracy,
-      correct: found.correct,
-      classes: found.confusion.enumerated().map { label, row in
-        let count = row.reduce(0, +)
-        return .init(
-          label: label, samples: count, correct: row[label],
-          accuracy: count == 0 ? nil : Double(row[label]) / Double(count))
-      },
-      confusion: found.confusion)
+    let area = try trained.areaUnderROCCurve(on: dataset, split, threads: self.device.threads)
+    let result = EvaluationResult(
+      model: model, data: dataset.name, split: split, found, area: area,
+      names: classNames.classNames == nil ? nil : names)
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
       Console.line(String(decoding: try encoder.encode(result), as: UTF8.self))
     } else {
-      Console.line(Self.table(result))
+      Console.line((csv ? result.csv(names) : result.tables(names)).joined(separator: "\n"))
     }
   }
 
   /// The data that the options name, or those that the model was trained on, with images as it takes them.
   ///
   /// Other data than it was trained on are no error, but said.
-  private func dataset(for trained: Model, _ own: DataDescription?) throws -> Dataset {
-    let options = data.completed(by: own)
+  private func dataset(
+    for trained: Model, _ split: EvaluatedSplit, _ own: DataDescription?
+  ) throws -> Dataset {
+    let options = try data.options().completed(by: own)
     if !data.isGiven, let folder = options.dataDir, !FileManager.default.fileExists(atPath: folder)
     {
       throw RSOError(
@@ -93,8 +82,16 @@ struct Evaluate: ParsableCommand {
         hint: "say where they are: --data-dir DIR, or --data NAME")
     }
     var dataset = try options.dataset()
-    if let own, own.agrees(with: dataset) == false {
-      Console.note("\(dataset.name): other data than the model was trained on, \(own.words)")
+    if let own {
+      let agrees = own.agrees(with: dataset)
+      // Fewer images than the run had cannot tell; then the place does.
+      let isSamePlace =
+        own.directory == options.directory && (own.directory != nil || own.name == dataset.name)
+      if agrees == false {
+        Console.note("\(dataset.name): other data than the model was trained on, \(own.words)")
+      } else if agrees ?? isSamePlace, let note = own.doubt(about: split, of: dataset) {
+        Console.note("\(dataset.name): \(note)")
+      }
     }
     if let images = trained.images {
       let adapted = try dataset.adapted(to: images)
@@ -103,22 +100,52 @@ struct Evaluate: ParsableCommand {
     }
     return dataset
   }
+}
 
-  private static func table(_ result: Result) -> String {
-    var lines = [
-      "\(result.data), \(result.split): \(result.samples) images",
-      "loss      \(result.loss.map { fixed($0, 6) } ?? "not finite")",
-      "accuracy  \(percent(result.accuracy)) (\(result.correct) correct)",
-      "",
-      "class     images   correct  accuracy",
-    ]
-    for row in result.classes {
-      lines.append(
-        "\(row.label)".padded(5, right: true) + "\(row.samples)".padded(11, right: true)
-          + "\(row.correct)".padded(10, right: true)
-          + (row.accuracy.map { percent($0) } ?? "–").padded(10, right: true))
-    }
-    return lines.joined(separator: "\n")
+/// The images to evaluate on.
+struct EvaluatedDataOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Evaluate on a data set known by name, as `rso data list` shows them (default: the data of the model's run, else "
+        + "mnist).", valueName: "name"), completion: .list(KnownData.all.map(\.name)))
+  var data: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Evaluate on a folder of images, such as the run's data after they have moved (default: the folder of the "
+        + "model's run, if it had one).", valueName: "dir"), completion: .directory)
+  var dataDir: String?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Leave out all training images after the first n, for --split train and validation (default: as the run did).",
+      valueName: "n"))
+  var trainLimit: Int?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Evaluate on only the first n test images (default: all, whatever the run used).",
+      valueName: "n"))
+  var testLimit: Int?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "How many of the last training images, or which share of them, are the validation images (default: as many as "
+        + "the run kept out of training).", valueName: "n|share"))
+  var validation: ValidationArgument?
+
+  /// Whether any data were requested.
+  var isGiven: Bool { data != nil || dataDir != nil }
+
+  func options() throws -> DataOptions {
+    var options = try DataOptions.parse([])
+    (options.data, options.dataDir) = (data, dataDir)
+    (options.trainLimit, options.testLimit) = (trainLimit, testLimit)
+    options.validation = validation
+    return options
   }
 }
 

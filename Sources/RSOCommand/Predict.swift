@@ -138,21 +138,13 @@ private struct Table {
     let columns = (1...top).flatMap {
       $0 == 1 ? ["class", "probability"] : ["class \($0)", "probability \($0)"]
     }
-    return csvLine(["image", "index"] + columns)
+    return csvLine(["image", "index"] + columns) + "\n"
   }
 
   func csvRow(_ name: ImageFiles.Name, _ prediction: Prediction) -> String {
     let shares = prediction.probabilities
     return csvLine(
       [name.file, name.index.map(String.init) ?? ""]
-        + prediction.ranking.prefix(top).flatMap { [names[$0], "\(shares[$0])"] })
-  }
-
-  /// A line of CSV; fields are quoted where RFC 4180 requires it.
-  private func csvLine(_ fields: [String]) -> String {
-    fields.map { field in
-      guard field.contains(where: { ",\"\n\r".contains($0) }) else { return field }
-      return "\"" + field.replacingOccurrences(of: "\"", with: "\"\"") + "\""
-    }.joined(separator: ",") + "\n"
+        + prediction.ranking.prefix(top).flatMap { [names[$0], "\(shares[$0])"] }) + "\n"
   }
 }

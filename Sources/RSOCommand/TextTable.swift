@@ -1,3 +1,5 @@
+import Foundation
+
 /// Rows of text in columns, names left-aligned and numbers right-aligned.
 struct TextTable {
   private var rows: [[String]]
@@ -21,4 +23,12 @@ struct TextTable {
       return String(line.reversed().drop { $0 == " " }.reversed())
     }
   }
+}
+
+/// A line of CSV; fields are quoted where RFC 4180 requires it.
+func csvLine(_ fields: [String]) -> String {
+  fields.map { field in
+    guard field.contains(where: { ",\"\n\r".contains($0) }) else { return field }
+    return "\"" + field.replacingOccurrences(of: "\"", with: "\"\"") + "\""
+  }.joined(separator: ",")
 }

@@ -71,7 +71,11 @@ struct DataTests {
       ])
       #expect(result.errors == "" && result.code == 0)
       #expect(result.output.hasPrefix("data: fashion-mnist, 20 images of 1×28×28 to train on"))
-      #expect(result.output.contains("evaluate r/best.safetensors --data-dir "))
+      // The command that is printed finds the data.
+      #expect(result.output.contains("\nevaluate it: rso evaluate r\n"))
+      let evaluation = try place.run(["evaluate", "r"])
+      #expect(
+        evaluation.errors == "" && evaluation.output.hasPrefix("mine, test: 10 images"))
       #expect(try place.run(["train", "--run", "r", "--resume"]).code == 0)
       #expect(try place.run(["report", "r"]).code == 0)
       let other = try place.run(["describe", "--data", "c10", "--data-dir", "mine", "--no-time"])
@@ -94,12 +98,10 @@ struct DataTests {
       ])
       #expect(first.code == 0 && first.errors == "")
       #expect(first.output.hasPrefix("data: cifar10, 40 images of 3×32×32 to train on, 20 to test"))
-      #expect(first.output.contains("rso evaluate r/best.safetensors --data cifar10\n"))
+      #expect(first.output.contains("\nevaluate it: rso evaluate r\n"))
       let again = try place.run(["train", "--run", "r", "--resume"])
       #expect(again.code == 0)
-      let evaluation = try place.run([
-        "evaluate", "r/best.safetensors", "--data", "cifar10", "--test-limit", "20",
-      ])
+      let evaluation = try place.run(["evaluate", "r", "--test-limit", "20"])
       #expect(evaluation.code == 0 && evaluation.output.hasPrefix("cifar10, test: 20 images"))
     }
   }

@@ -64,7 +64,9 @@ struct HelpTests {
     (["report"], ["--output", "--data-dir", "--quiet", "One file of HTML"]),
     (
       ["evaluate"],
-      ["--data ", "--data-dir", "--split", "--json", "--device", "rso evaluate runs/five"]
+      [
+        "--data ", "--data-dir", "--split", "--json", "--csv", "--device", "rso evaluate runs/five",
+      ]
     ),
   ]
 
@@ -76,6 +78,20 @@ struct HelpTests {
     #expect(result.errors == "")
     for text in expected {
       #expect(result.output.contains(text), "\(command): no '\(text)' in\n\(result.output)")
+    }
+  }
+
+  /// What is about training is not in the help of a command that does not train.
+  @Test func evaluatingIsNotTraining() throws {
+    let help = try Tool.run(
+      ["evaluate", "--help"], in: FileManager.default.temporaryDirectory
+    ).output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    for text in [
+      "Evaluate on a data set", "Evaluate on only the first n test images",
+      "as many as the run kept out", "precision, recall and F1 of every class",
+    ] { #expect(help.contains(text), "\(help)") }
+    for text in ["Use only the first training images", "choose the best", "out of training, and"] {
+      #expect(!help.contains(text), "\(help)")
     }
   }
 
