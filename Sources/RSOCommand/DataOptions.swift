@@ -23,7 +23,7 @@ struct ValidationArgument: ExpressibleByArgument {
 
   /// The number of images out of `count` training images; a share is rounded to the nearest whole number.
   ///
-  /// - Throws: `RSOError` if a share is not between 0 and 1.
+  /// - Throws: `RSOError` if a share is not between 0 and 1, or is of no image or of all.
   func count(of count: Int) throws -> Int {
     switch size {
     case .count(let count): return count
@@ -33,7 +33,15 @@ struct ValidationArgument: ExpressibleByArgument {
           "`validation`", "expected a number of images, or a share between 0 and 1, found \(text)",
           hint: "0.1 and 10% are a tenth of the training images")
       }
-      return Int((share * Double(count)).rounded())
+      let images = Int((share * Double(count)).rounded())
+      guard 1..<max(count, 1) ~= images else {
+        throw RSOError(
+          "`validation`",
+          "expected a share of 1 to \(count - 1) of the \(count) training images, found \(text), which is "
+            + "\(images)",
+          hint: "a number of images will do, too: 1 is one image, 0.1 a tenth of them")
+      }
+      return images
     }
   }
 }

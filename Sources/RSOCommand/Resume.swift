@@ -5,20 +5,17 @@ import RSO
 extension Train {
   static var hint: String { "leave it out to go on; another value needs a run of its own" }
 
+  /// - Parameter done: the number of cycles that the run has finished; `nil` for several runs.
   /// - Throws: `RSOError` naming the option, the run's value and the given value.
-  func requireAgreement(with configuration: RunConfiguration) throws {
+  func requireAgreement(with configuration: RunConfiguration, done: Int? = nil) throws {
     func require(_ option: String, _ own: String, _ found: String) throws {
       guard own == found else {
         throw RSOError(option, "the run has \(own), found \(found)", hint: Self.hint)
       }
     }
-    let own = configuration.settings.words
-    let found = try search.settings(over: configuration.settings, network: configuration.network)
-    for (own, found) in zip(own, found.words) {
-      try require(own.option, own.value, found.value)
-    }
+    try requireSettings(of: configuration, done: done)
     let validation = configuration.data.validation
-    let images = configuration.data.train + (validation ?? 0)
+    let images = configuration.data.trainAndValidation
     try data.trainLimit.map { try require("--train-limit", "\(images)", "\($0)") }
     try data.validation.map {
       try require(
@@ -39,6 +36,39 @@ extension Train {
     }
   }
 
+  /// The settings that options name must be the run's; so must those that a preset sets and no option names.
+  private func requireSettings(of configuration: RunConfiguration, done: Int?) throws {
+    let settings = configuration.settings
+    func found(_ options: SearchOptions) throws -> [(option: String, value: String)] {
+      var found = try options.settings(over: settings, network: configuration.network)
+      // As when a preset begins a run.
+      if options.batch == nil { found.capBatches(at: configuration.data.train) }
+      return found.words
+    }
+    var named = search
+    named.preset = nil
+    for (own, found) in try zip(settings.words, found(named)) where own.value != found.value {
+      guard own.option == "--cycles" else {
+        throw RSOError(
+          own.option, "the run has \(own.value), found \(found.value)", hint: Self.hint)
+      }
+      throw RSOError(
+        "--cycles",
+        "the run has \(own.value)" + (done.map { ", of which \($0) are done" } ?? "")
+          + ", found \(found.value)",
+        hint:
+          "leave it out to go on, or give more cycles than \(own.value); a run does not get shorter"
+      )
+    }
+    guard let preset = search.preset else { return }
+    for (own, found) in try zip(settings.words, found(search)) where own.value != found.value {
+      throw RSOError(
+        "--preset",
+        "\(preset.rawValue) has \(found.option) \(found.value), and the run has \(own.value)",
+        hint: Self.hint)
+    }
+  }
+
   func tracePath(_ path: String, _ folder: String) -> String {
     RunFolder.path(of: URL(fileURLWithPath: path), in: URL(fileURLWithPath: folder))
   }
@@ -51,7 +81,7 @@ extension DataOptions {
   func dataset(of configuration: RunConfiguration) throws -> Dataset {
     let own = configuration.data
     var options = completed(by: own)
-    options.trainLimit = own.train + (own.validation ?? 0)
+    options.trainLimit = own.trainAndValidation
     options.validation = own.validation.flatMap { ValidationArgument(argument: "\($0)") }
     options.testLimit = own.test
     let dataset = try options.dataset()
@@ -72,17 +102,10 @@ extension DataOptions {
     guard !options.isGiven, let own else { return options }
     if own.directory == nil { options.data = own.name } else { options.dataDir = own.directory }
     if let held = own.validation, options.validation == nil {
-      options.trainLimit = options.trainLimit ?? own.train + held
+      options.trainLimit = options.trainLimit ?? own.trainAndValidation
       options.validation = ValidationArgument(argument: "\(held)")
     }
     return options
-  }
-}
-
-extension DataDescription {
-  var words: String {
-    "\(directory ?? name) of digest \(digest) (\(train) to train on, "
-      + (validation.map { "\($0) to validate, " } ?? "") + "\(test) to test)"
   }
 }
 

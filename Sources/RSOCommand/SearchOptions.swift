@@ -136,10 +136,7 @@ struct SearchOptions: ParsableArguments {
     } else if let samples, samples < settings.batchSize {
       Console.note(
         "batch \(samples) instead of \(settings.batchSize): there are no more training images")
-      settings.batchSize = samples
-      for step in settings.firstBatches.indices {
-        settings.firstBatches[step].size = min(settings.firstBatches[step].size, samples)
-      }
+      settings.capBatches(at: samples)
     }
     settings.hold = hold ?? settings.hold
     if let rule { settings.rule = try Rule(rule) }
@@ -174,6 +171,16 @@ struct SearchOptions: ParsableArguments {
       }
     }
     return counts
+  }
+}
+
+extension SearchSettings {
+  /// Makes no mini-batch larger than the training set.
+  mutating func capBatches(at samples: Int) {
+    batchSize = min(batchSize, samples)
+    for step in firstBatches.indices {
+      firstBatches[step].size = min(firstBatches[step].size, samples)
+    }
   }
 }
 

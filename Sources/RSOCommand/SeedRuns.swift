@@ -4,22 +4,33 @@ import RSO
 import RSOFormats
 
 /// Seeds in order: `0..4` is 0, 1, 2, 3, 4; `0,3,7` names them; `0..2,9` does both.
-struct SeedsArgument: ExpressibleByArgument {
-  var seeds: [UInt64] = []
+enum SeedsArgument {
+  private static let most: UInt64 = 1000
 
-  init?(argument: String) {
-    for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
-      if let dots = part.firstRange(of: "..") {
-        guard let first = UInt64(part[..<dots.lowerBound]),
-          let last = UInt64(part[dots.upperBound...]), first <= last, last - first < 1000
-        else { return nil }
-        seeds += first...last
-      } else {
-        guard let seed = UInt64(part) else { return nil }
-        seeds.append(seed)
-      }
+  /// - Throws: `RSOError` naming the option and what is wrong with the text.
+  static func seeds(_ text: String) throws -> [UInt64] {
+    func error(_ expected: String, _ hint: String) -> RSOError {
+      RSOError("--seeds", "expected \(expected), found \(text)", hint: hint)
     }
-    guard Set(seeds).count == seeds.count, seeds.count <= 1000 else { return nil }
+    var seeds: [UInt64] = []
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+      let dots = part.firstRange(of: "..")
+      guard let first = UInt64(part[..<(dots?.lowerBound ?? part.endIndex)]),
+        let last = dots.map({ UInt64(part[$0.upperBound...]) }) ?? first, first <= last
+      else {
+        throw error(
+          "seeds from 0 on as in 0..4 or 0,3,7",
+          "a seed has no sign, and a range ends no lower than it begins")
+      }
+      guard last - first < most, UInt64(seeds.count) + (last - first) < most else {
+        throw error("at most \(most) seeds", "every seed is a run of its own; 0..4 are five")
+      }
+      seeds += first...last
+    }
+    guard Set(seeds).count == seeds.count else {
+      throw error("each seed once", "runs of one seed are the same run")
+    }
+    return seeds
   }
 }
 
@@ -74,13 +85,16 @@ extension Train {
     ] where isGiven {
       throw RSOError(option, "expected it for a single run, found it with several seeds")
     }
+    _ = try seeds.map(SeedsArgument.seeds)
     var beginning = resume ? nil : try self.beginning()
     let path = folder ?? Self.defaultFolder(beginning?.data.name ?? "")
     let list = try beginning.map { try begunList($0, path) } ?? resumedList(path)
     for seed in list.seeds {
       try stopIfAsked(path)
       let folder = SeedList.folder(of: seed, in: path)
-      if output == .table { Console.line("seed \(seed)") }
+      if output == .table {
+        Console.line((seed == list.seeds.first ? "" : "\n") + "seed \(seed)")
+      }
       var session: TrainingSession
       if FileManager.default.fileExists(atPath: "\(folder)/checkpoint.safetensors") {
         // A run may have been finished before all of them were given more cycles.
@@ -97,8 +111,8 @@ extension Train {
       } else {
         try session.run()
       }
-      if output == .table { Console.line("") }
     }
+    if output == .table { Console.line("") }
     try stopIfAsked(path)
     try summary(of: list, path)
   }
@@ -120,7 +134,7 @@ extension Train {
       throw RSOError(path, "the folder cannot be made: \(error.localizedDescription)")
     }
     let list = SeedList(
-      seeds: seeds?.seeds ?? [], configuration: beginning.configuration,
+      seeds: try seeds.map(SeedsArgument.seeds) ?? [], configuration: beginning.configuration,
       startsFromModel: beginning.start != nil)
     try list.write(path)
     return list
@@ -129,10 +143,10 @@ extension Train {
   /// The list in a folder, which the options must agree with.
   private func resumedList(_ path: String) throws -> SeedList {
     var list = try SeedList.read(path)
-    if let seeds, seeds.seeds != list.seeds {
+    if let seeds = try seeds.map(SeedsArgument.seeds), seeds != list.seeds {
       func words(_ seeds: [UInt64]) -> String { seeds.map { "\($0)" }.joined(separator: ",") }
       throw RSOError(
-        "--seeds", "the runs have \(words(list.seeds)), found \(words(seeds.seeds))",
+        "--seeds", "the runs have \(words(list.seeds)), found \(words(seeds))",
         hint: Self.hint)
     }
     let isExtended = search.cycles ?? 0 > list.configuration.settings.cycles
@@ -201,8 +215,9 @@ extension Train {
       test.map { "test accuracy \(isValidated ? "of the best " : "")\($0.percentages)" },
       best.map { "\(isValidated ? "validation accuracy" : "best") \($0.percentages)" },
     ].compactMap { $0 }
+    let count = list.seeds.count
     Console.line(
-      "\(list.seeds.count) seed\(list.seeds.count == 1 ? "" : "s"), mean ± standard deviation: "
+      (count == 1 ? "1 seed: " : "\(count) seeds, mean ± standard deviation: ")
         + words.joined(separator: ", "))
     Console.line("show them: rso report \(TrainingSession.quoted(path))")
   }

@@ -90,10 +90,11 @@ struct Train: ParsableCommand {
   var json = false
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "Run these seeds one after another, each in a folder of --run: 0..4, or 0,3,7.",
       valueName: "list"))
-  var seeds: SeedsArgument?
+  var seeds: String?
 
   var output: TrainingSession.Output { json ? .json : quiet ? .quiet : .table }
 
@@ -171,7 +172,9 @@ struct Train: ParsableCommand {
     try checkOutputs()
     let paper = self.data.paper(self.network)
     let data = try data.dataset(self.network)
-    if let doubt = Model.Images(data.train.images).doubt { Console.note("\(data.name): \(doubt)") }
+    for doubt in [Model.Images(data.train.images).doubt, data.validationDoubt].compactMap({ $0 }) {
+      Console.note("\(data.name): \(doubt)")
+    }
     let (network, start) = try start(on: data, paperLayers: paper.layers)
     var settings = try search.settings(
       over: paper.settings, network: network, samples: data.train.count)
@@ -213,7 +216,7 @@ struct Train: ParsableCommand {
       resuming: URL(fileURLWithPath: folder), cycles: cycles ?? self.search.cycles
     ) { checkpoint in
       let configuration = checkpoint.configuration
-      try requireAgreement(with: configuration)
+      try requireAgreement(with: configuration, done: checkpoint.position.cycle)
       // Reporting on a finished run needs no data.
       guard !checkpoint.isFinished || data.isGiven else { return }
       let found = try data.dataset(of: configuration)

@@ -39,6 +39,11 @@ struct BadInputTests {
     option(["--rule", "slope:c=0"], 64, "--rule: expected best, slope:c=C", "found 'slope:c=0'"),
     option(["--round", "0"], 64, "--round: expected 1 or more elements, or channel, found 0"),
     option(["--round", "channel:1"], 64, "The value 'channel:1' is invalid for '--round"),
+    option(
+      ["--round", "1:0,channel"], 64,
+      "--round 1: expected 1 to 1,000,000 cycles, found 0 (a schedule such as"),
+    option(
+      ["--anneal", "-1"], 64, "--anneal: expected a fraction from 0 to 1, found -1.0 (it is what"),
     option(["--batch", "ten"], 64, "The value 'ten' is invalid for '--batch <n>'"),
     option(["--anneal", "1.5"], 64, "--anneal: expected a fraction from 0 to 1, found 1.5"),
     option(["--anneal", "nan"], 64, "--anneal: expected a fraction from 0 to 1, found nan"),

@@ -205,7 +205,10 @@ struct ResumeTests {
   }
 
   static let options64: [Change] = [
-    (["--cycles", "29"], "--cycles: the run has 30, found 29 (leave it out to go on"),
+    (
+      ["--cycles", "29"],
+      "--cycles: the run has 30, of which 0 are done, found 29 (leave it out to go on"
+    ),
     (["--batch", "45"], "--batch: the run has 30, found 45"),
     (["--batch", "10:1,30"], "--batch: the run has 30, found 10:1,30"),
     (["--hold", "4"], "--hold: the run has 1, found 4"),
@@ -222,7 +225,11 @@ struct ResumeTests {
     (["--element-order", "shuffled"], "--element-order: the run has row-major, found shuffled"),
     (["--sweeps", "fc=2"], "--sweeps: the run has 1 for every layer, found fc=2"),
     (["--only", "fc*"], "--only: the run has every parameter, found fc*"),
-    (["--preset", "quick"], "--cycles: the run has 30, found "),
+    (["--preset", "quick"], "--preset: quick has --cycles 3, and the run has 30 (leave it out"),
+    (
+      ["--preset", "quick", "--cycles", "30"], "--preset: quick has --batch 90, and the run has 30"
+    ),
+    (["--preset", "quick", "--hold", "2"], "--hold: the run has 1, found 2"),
     (["--layers", "6"], "--layers: the run has conv0 = conv2d(channels: 3, "),
     (["--train-limit", "60"], "--train-limit: the run has 90, found 60"),
     (["--test-limit", "20"], "--test-limit: the run has 30, found 20"),

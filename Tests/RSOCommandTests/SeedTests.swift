@@ -45,6 +45,25 @@ struct SeedTests {
     }
   }
 
+  /// A single seed has no deviation, and runs are evaluated and shown together, at the end.
+  @Test(arguments: [
+    ("7", "1 seed: test accuracy "), ("7..8", "2 seeds, mean ± standard deviation: "),
+  ])
+  func theEndOfTheOutput(seeds: String, words: String) throws {
+    try Workplace.with { place in
+      let result = try place.train([
+        "--cycles", "1", "--run", "r", "--only", "fc*", "--seeds", seeds,
+      ])
+      #expect(result.errors == "")
+      #expect(result.output.contains("\n\n" + words), "\(result.output)")
+      #expect(result.output.contains("±") == (seeds != "7"))
+      #expect(!result.output.contains("evaluate it:") && !result.output.contains("show it:"))
+      #expect(result.output.hasSuffix("\nshow them: rso report r\n"))
+      let single = try place.train(["--cycles", "1", "--run", "s", "--only", "fc*"])
+      #expect(single.output.hasSuffix("\nevaluate it: rso evaluate s\nshow it: rso report s\n"))
+    }
+  }
+
   /// Stopped in the second of three, and resumed without any option.
   @Test(arguments: [SIGINT, SIGKILL])
   func aStoppedRunGoesOn(signal: Int32) throws {
@@ -112,9 +131,23 @@ struct SeedTests {
   }
 
   @Test(arguments: [
-    (["--seeds", "4..0"], "'4..0' is invalid for '--seeds"),
-    (["--seeds", "1,1"], "'1,1' is invalid for '--seeds"),
-    (["--seeds", "a"], "'a' is invalid for '--seeds"),
+    (
+      ["--seeds", "4..0"],
+      "--seeds: expected seeds from 0 on as in 0..4 or 0,3,7, found 4..0 (a seed"
+    ),
+    (
+      ["--seeds", "-1..1"],
+      "--seeds: expected seeds from 0 on as in 0..4 or 0,3,7, found -1..1 (a seed"
+    ),
+    (["--seeds", "1,1"], "--seeds: expected each seed once, found 1,1 (runs of one seed"),
+    (["--seeds", "a"], "--seeds: expected seeds from 0 on as in 0..4 or 0,3,7, found a (a seed"),
+    (["--seeds", "0,"], "--seeds: expected seeds from 0 on as in 0..4 or 0,3,7, found 0, (a seed"),
+    (["--seeds", "0..99999999"], "--seeds: expected at most 1000 seeds, found 0..99999999 (every"),
+    (["--seeds", "0..999,1000"], "--seeds: expected at most 1000 seeds, found 0..999,1000 (every"),
+    (
+      ["--seeds", "0..18446744073709551615"],
+      "--seeds: expected at most 1000 seeds, found 0..18446744073709551615"
+    ),
     (["--seeds", "0..1", "--seed", "3"], "--seed: expected it for a single run"),
     (["--seeds", "0..1", "--trace", "t"], "--trace: expected it for a single run"),
     (["--seeds", "0..1", "--save-initial", "t"], "--save-initial: expected it for a single run"),

@@ -28,7 +28,7 @@ struct TrainTests {
       #expect(metrics.map(\.cycle) == order.map { _ in 0 } + order.map { _ in 1 })
       let accuracies = metrics.compactMap(\.accuracy)
       #expect(metrics.last?.bestAccuracy == accuracies.max())
-      #expect(result.output.contains("rso evaluate runs/a/best.safetensors --data-dir "))
+      #expect(result.output.contains("\nevaluate it: rso evaluate runs/a\n"))
       #expect(result.output.hasSuffix("\nshow it: rso report runs/a\n"))
       for word in ["test accuracy: ", "best: ", "time: ", "memory: "] {
         #expect(result.output.contains("\n" + word), "no \(word)")

@@ -61,7 +61,9 @@ struct ValidationTests {
 
       // TensorBoard sees the test images once, at the end.
       let tags = try place.events("r").map { $0.summary.value.map(\.tag) }
-      #expect(tags.dropFirst(2).allSatisfy { $0.contains("validation/accuracy") })
+      // Step 0, the untrained network, has them, too.
+      #expect(tags.dropFirst().allSatisfy { $0.contains("validation/accuracy") })
+      #expect(tags.dropFirst().allSatisfy { $0.contains("validation/loss") })
       #expect(tags.dropLast().allSatisfy { !$0.contains("test/accuracy") })
       #expect(tags.last?.contains("test/accuracy") == true)
       #expect(tags.last?.contains("cycle/validation_accuracy") == true)
@@ -159,13 +161,34 @@ struct ValidationTests {
     ("0", "--validation: expected 1 to 89, found 0"), ("90", "expected 1 to 89, found 90"),
     ("100%", "expected a number of images, or a share between 0 and 1, found 100%"),
     ("-0.5", "expected a number of images, or a share between 0 and 1, found -0.5"),
-    ("0.001", "expected 1 to 89, found 0"), ("many", "'many' is invalid for '--validation"),
+    (
+      "0.001",
+      "--validation: expected a share of 1 to 89 of the 90 training images, found 0.001, which is 0 (a number of images"
+    ), ("99.9%", "found 99.9%, which is 90 (a number of images will do, too"),
+    ("many", "'many' is invalid for '--validation"),
   ])
   func refuses(text: String, errors: String) throws {
     try Workplace.with { place in
       let result = try place.train(["--run", "r", "--validation", text])
       #expect(result.code == 64)
       #expect(result.errors.contains(errors), "\(result.errors)")
+    }
+  }
+
+  /// The tiny data have labels 0, 1, 2, 0, …; sorted, the last ones are all of one class.
+  @Test func sortedImagesAreSaid() throws {
+    try Workplace.with { place in
+      let file = place.file("digits/train-labels-idx1-ubyte")
+      let labels = try Data(contentsOf: file)
+      try (labels.prefix(8) + labels.dropFirst(8).sorted()).write(to: file)
+      let options = ["--cycles", "1", "--only", "fc*", "--quiet"]
+      let result = try place.train(options + ["--validation", "20", "--run", "r"])
+      #expect(result.code == 0)
+      #expect(
+        result.errors
+          == "rso: note: digits: no validation image is of classes 0, 1; validation images are the last ones: "
+          + "shuffle images that are sorted by class\n")
+      #expect(try place.train(options + ["--run", "s"]).errors == "")
     }
   }
 

@@ -2,45 +2,56 @@ extension SearchSettings {
   /// - Throws: `RSOError` naming the setting.
   public func validate(samples: Int, network: Network) throws {
     func require(
-      _ holds: Bool, _ setting: String, _ expected: String, _ found: Any, _ hint: String? = nil
+      _ holds: Bool, _ setting: String, _ expected: String, _ found: Any, _ hint: String
     ) throws {
       guard holds else {
         throw RSOError(setting, "expected \(expected), found \(found)", hint: hint)
       }
     }
-    try require((1...1_000_000).contains(cycles), "`cycles`", "1 to 1,000,000", cycles)
+    let lengths = 1...1_000_000
+    let schedule = "a schedule such as 1000:2,5000 has 1000 for two cycles, then 5000"
+    try require(
+      lengths.contains(cycles), "`cycles`", "1 to 1,000,000", cycles,
+      "a cycle changes every weight once; the paper has 50")
     for size in firstBatches.map(\.size) + [batchSize] {
-      try require(size >= 1, "`batchSize`", "1 or more", size)
+      try require(
+        size >= 1, "`batchSize`", "1 or more", size,
+        "it is the number of samples that judge a weight; the paper has 5000")
       try require(
         size <= samples, "`batchSize`", "at most the \(samples) training samples", size,
         "use `batchSize` \(samples) or less")
     }
     for step in firstBatches {
       try require(
-        (1...1_000_000).contains(step.cycles), "`batchSize` \(step.size)", "1 to 1,000,000 cycles",
-        step.cycles)
+        lengths.contains(step.cycles), "`batchSize` \(step.size)", "1 to 1,000,000 cycles",
+        step.cycles, schedule)
     }
-    try require(hold.isValid, "`hold`", "1 or more elements, or channel", hold)
+    try require(
+      hold.isValid, "`hold`", "1 or more elements, or channel", hold,
+      "1 gives every weight a mini-batch of its own")
     for span in firstRounds.map(\.span) + [round] {
-      try require(span.isValid, "`round`", "1 or more elements, or channel", span)
+      try require(
+        span.isValid, "`round`", "1 or more elements, or channel", span,
+        "1 decides on every weight before the next one is judged")
     }
     for step in firstRounds {
       try require(
-        (1...1_000_000).contains(step.cycles), "`round` \(step.span)", "1 to 1,000,000 cycles",
-        step.cycles)
+        lengths.contains(step.cycles), "`round` \(step.span)", "1 to 1,000,000 cycles", step.cycles,
+        "a schedule such as 1:2,channel has 1 for two cycles, then a channel")
     }
     try rule.validate()
     try anneal.validate()
     try require(
       weightDecay >= 0 && weightDecay < 1, "`weightDecay`", "0 or more and less than 1",
-      weightDecay)
+      weightDecay, "0 turns it off; the paper has 0.0001")
     try require(
       deviationScale > 0 && deviationScale.isFinite, "`deviationScale`", "a number above 0",
-      deviationScale)
+      deviationScale, "1 leaves the proposals as wide as they are")
     let slots = Parameters(zerosFor: network).slots
     for (setting, patterns) in [("`only`", only), ("`freeze`", freeze)] {
       guard let patterns else { continue }
-      try require(!patterns.isEmpty, setting, "a pattern or more", "none")
+      try require(
+        !patterns.isEmpty, setting, "a pattern or more", "none", "leave it out to search every parameter")
       for pattern in patterns {
         try require(
           slots.contains { Self.matches($0.name, pattern) }, setting,
@@ -59,7 +70,9 @@ extension SearchSettings {
       try require(
         names.contains(name), "`sweeps`", "the name of a convolution or linear layer", "'\(name)'",
         "there are " + Set(names).sorted().joined(separator: ", "))
-      try require((0...1000).contains(count), "`sweeps` \(name)", "0 to 1000 times", count)
+      try require(
+        (0...1000).contains(count), "`sweeps` \(name)", "0 to 1000 times", count,
+        "0 leaves the layer as it is")
     }
   }
 }
