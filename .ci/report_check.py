@@ -49,6 +49,7 @@ found = Tables()
 found.feed(page)
 assert not found.tags & {"script", "link", "iframe", "object"}, found.tags
 assert len(re.findall(r"<svg[^>]*role=\"?img", page)) >= 6, "charts are missing"
+assert len(re.findall(r'<g class="?hit', page)) >= 20, "no values under the pointer"
 # Charts have no place that is not a number.
 assert "nan" not in " ".join(re.findall(r'points="([^"]*)"', page)).lower()
 

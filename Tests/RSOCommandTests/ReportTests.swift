@@ -36,6 +36,14 @@ struct ReportTests {
       }
       #expect(page.contains("&lt;dog&gt;") && !page.contains("<dog>"))
       #expect(page.contains("conv0.weight, before") && page.contains("conv0.weight, after"))
+      // The best of both is at the top, and charts say their values under the pointer.
+      let best = try #require(
+        try ["one", "two"].compactMap { try place.metrics($0).last?.bestAccuracy }.max())
+      #expect(page.contains(String(format: "<dd>%.2f %%</dd>", 100 * best)))
+      #expect(
+        page.contains("<dd class=weak>\(30 - Int((best * 30).rounded())) of 30 images wrong</dd>"))
+      #expect(page.contains(">0 proposals</text>") && page.contains(">cycle 1</text>"))
+      #expect(page.contains("<th>precision</th><th>recall</th><th>F1</th>"))
       // Settings that differ are beside the results, the others once in a table of their own.
       let results = try #require(
         page.firstMatch(of: /<table id=results>.*?<\/table>/.dotMatchesNewlines()))
@@ -85,7 +93,7 @@ struct ReportTests {
       let last = try words { try place.metrics($0).last?.accuracy }
       let best = try words { try place.metrics($0).last?.bestAccuracy }
       #expect(
-        page.contains("<tr><td>r (3 seeds)</td><td>\(last)</td><td>\(best)</td></tr>"), "\(page)")
+        page.contains("</svg>r (3 seeds)</td><td>\(last)</td><td>\(best)</td></tr>"), "\(page)")
       // A band in each of the four learning curves and the seven charts of kept shares, of the first line alone.
       #expect(page.matches(of: /<polygon class="band b0"/).count == 11)
       #expect(!page.contains("class=\"band b1\""))

@@ -44,13 +44,82 @@ struct ChartTests {
     let chart = Chart(
       title: "t", x: "time, s", y: "loss",
       series: [.init(number: 1, points: [(0, 0), (1, .nan), (2, 1), (4, 2)])])
-    #expect(chart.svg.contains("points=\"54.0,228.0 231.0,121.0 408.0,14.0\""), "\(chart.svg)")
+    #expect(chart.svg.contains("points=\"52.0,240.0 250.0,125.0 448.0,10.0\""), "\(chart.svg)")
     #expect(chart.svg.contains("class=\"line c1\""))
     #expect(chart.svg.contains(">time, s</text>") && chart.svg.contains(">loss</text>"))
+    #expect(!chart.svg.contains("accuracy"))
     let point = Chart(title: "t", x: "x", y: "y", series: [.init(number: 0, points: [(1, 1)])])
-    #expect(point.svg.contains("<circle"))
+    // One is always there, and one while the pointer is over it.
+    #expect(point.svg.matches(of: /<circle class="dot b0"/).count == 2)
     // Nothing yet: axes alone.
     #expect(Chart(title: "t", x: "x", y: "y", series: []).svg.contains("<line"))
+  }
+}
+
+/// What a chart shows under the pointer.
+struct ChartHoverTests {
+  private static func strips(_ chart: Chart) -> [Substring] {
+    chart.svg.matches(of: /<g class=hit>.*?<\/g>/).map(\.output)
+  }
+
+  /// Every place has a strip with the values of the lines that reach it, and the strips leave no gap.
+  @Test func valuesOfEveryLine() {
+    var chart = Chart(
+      title: "t", x: "x", y: "y",
+      series: [
+        .init(number: 0, name: "<one>", points: [(0, 1), (2, 3), (4, .nan)]),
+        .init(number: 1, name: "two", points: [(2, 5), (4, 7.125)]),
+      ])
+    chart.placeWords = { "at \(significant($0))" }
+    let strips = Self.strips(chart)
+    #expect(strips.count == 3)
+    let texts = strips.map { $0.matches(of: /<text[^>]*>([^<]*)<\/text>/).map { String($0.1) } }
+    #expect(
+      texts == [
+        ["at 0", "1  &lt;one&gt;"], ["at 2", "3  &lt;one&gt;", "5  two"], ["at 4", "7.125  two"],
+      ])
+    let edges = strips.map { strip -> [Double] in
+      let found = strip.firstMatch(of: /<rect x=([0-9.]+) y=[0-9.]+ width=([0-9.]+)/)
+      let (x, width) = (Double(found?.1 ?? "") ?? 0, Double(found?.2 ?? "") ?? 0)
+      return [x, x + width]
+    }
+    #expect(edges == [[52, 151], [151, 349], [349, 448]])
+    // A single line needs no name.
+    chart.series.removeLast()
+    #expect(Self.strips(chart).count == 2 && !chart.svg.contains("one"))
+  }
+
+  /// As many strips as a pointer can tell apart, the first and the last place among them.
+  @Test func manyPlaces() {
+    let points = (0...999).map { (x: Double($0), y: 1 + Double($0)) }
+    var chart = Chart(
+      title: "t", x: "x", y: "y", series: [.init(number: 0, points: points)], isLogarithmic: true)
+    let strips = Self.strips(chart)
+    #expect(strips.count == 60 && strips[0].contains(">1</text>"))
+    #expect(strips[59].contains(">999</text>") && strips[59].contains(">1000</text>"))
+    chart.isSmall = true
+    #expect(Self.strips(chart).count == 25)
+    #expect(Self.strips(Chart(title: "t", x: "x", y: "y", series: [])).isEmpty)
+  }
+
+  /// The right side of an error has accuracies: 98.9 and 99.1 % are apart.
+  @Test func accuraciesOfErrors() {
+    let chart = Chart(
+      title: "t", x: "x", y: "error, %",
+      series: [.init(number: 0, points: [(0, 90), (1, 1.1), (2, 0.9)])], isLogarithmic: true,
+      isError: true)
+    #expect(chart.svg.contains("text-anchor=start>99</text>"))
+    #expect(chart.svg.contains("text-anchor=start>50</text>") && chart.svg.contains("accuracy, %"))
+    let places = chart.svg.firstMatch(of: /points="[^ ]+ [0-9.]+,([0-9.]+) [0-9.]+,([0-9.]+)"/)
+    let (near, far) = (Double(places?.1 ?? "") ?? 0, Double(places?.2 ?? "") ?? 0)
+    #expect(far - near > 9)
+  }
+
+  @Test func numbers() {
+    #expect(grouped(0) == "0" && grouped(999.4) == "999" && grouped(12016) == "12,016")
+    #expect(grouped(1_234_567) == "1,234,567" && grouped(-1234) == "−1,234")
+    #expect(grouped(.infinity) == "inf" && grouped(1e300) == "1e+300")
+    #expect(significant(0.123456) == "0.1235" && significant(2) == "2")
   }
 }
 
@@ -90,7 +159,7 @@ struct AxisTests {
       series: [.init(number: 7, points: [(0, 1), (1, 1)], band: [(0, 0, 2), (1, 0, 2)])])
     #expect(
       chart.svg.contains(
-        "<polygon class=\"band b1\" points=\"54.0,14.0 408.0,14.0 408.0,228.0 54.0,228.0\" />"),
+        "<polygon class=\"band b1\" points=\"52.0,10.0 448.0,10.0 448.0,240.0 52.0,240.0\" />"),
       "\(chart.svg)")
   }
 
@@ -143,15 +212,18 @@ struct ReportStyleTests {
     let end = try #require(style[start...].range(of: "} }")).upperBound
     let colours = Self.colours(
       style[start..<(scheme.isEmpty ? try #require(style.range(of: "@media")).lowerBound : end)])
-    #expect(colours.count == 11, "\(colours.keys)")
+    #expect(colours.count == 12, "\(colours.keys)")
     let (back, text) = (try #require(colours["back"]), try #require(colours["text"]))
     let mark = try #require(colours["mark"])
     let deepest = zip(mark, back).map {
       $0 * Report.deepestMark + $1 * (1 - Report.deepestMark)
     }
-    #expect(Self.contrast(text, back) >= 7)
+    let page = try #require(colours["page"])
+    for ground in [back, page] {
+      #expect(Self.contrast(text, ground) >= 7)
+      #expect(Self.contrast(try #require(colours["weak"]), ground) >= 4.5)
+    }
     #expect(Self.contrast(text, deepest) >= 4.5)
-    #expect(Self.contrast(try #require(colours["weak"]), back) >= 4.5)
     for number in 0..<Chart.colours {
       #expect(Self.contrast(try #require(colours["c\(number)"]), back) >= 3, "c\(number)")
     }

@@ -20,8 +20,8 @@ package struct Report {
   package func html() throws -> Data {
     let title = curves.map(\.name).joined(separator: ", ")
     let body = try [
-      head(title), summary, learning, keptShares, distances, filters(), confusions, mistakes(),
-      cycleTable, sweepTable,
+      head(title), cards, summary, learning, keptShares, steps, distances, filters(), confusions,
+      mistakes(), cycleTable, sweepTable,
     ].joined(separator: "\n")
     let page = """
       <!DOCTYPE html>
@@ -64,26 +64,42 @@ package struct Report {
     "<figure>\n\(body)\n<figcaption>\(escaped(caption))</figcaption>\n</figure>"
   }
 
+  /// A chart under its title.
+  func panel(_ title: String, _ chart: Chart) -> String {
+    "<figure class=panel>\n<figcaption>\(escaped(title))</figcaption>\n\(chart.svg)\n</figure>"
+  }
+
   /// A row of cells, each already HTML.
   func row(_ cells: [String], _ tag: String = "td") -> String {
     "<tr>" + cells.map { "<\(tag)>\($0)</\(tag)>" }.joined() + "</tr>"
   }
 
-  func table(_ head: [String], _ rows: [[String]], id: String) -> String {
-    """
-    <div class=scroll><table id=\(id)><thead>\(row(head.map(escaped), "th"))</thead><tbody>
-    \(rows.map { row($0.map(escaped)) }.joined(separator: "\n"))
-    </tbody></table></div>
-    """
+  /// - Parameter lines: the number of the line in the charts that each row belongs to; `nil` for no marks.
+  func table(_ head: [String], _ rows: [[String]], id: String, lines: [Int]? = nil) -> String {
+    let rows = rows.enumerated().map { index, cells in
+      let mark = lines.map { swatch($0[index]) } ?? ""
+      return row(cells.enumerated().map { ($0 == 0 ? mark : "") + escaped($1) })
+    }
+    return """
+      <div class=scroll><table id=\(id)><thead>\(row(head.map(escaped), "th"))</thead><tbody>
+      \(rows.joined(separator: "\n"))
+      </tbody></table></div>
+      """
   }
 
-  /// The legend: which line belongs to which run, or to which runs that differ by their seeds.
-  var legend: String {
-    let items = curves.enumerated().map { number, curve in
-      let line = "<line class=\"line c\(number % Chart.colours)\" x1=0 x2=32 y1=6 y2=6 />"
-      return
-        "<li><svg viewBox=\"0 0 32 12\" aria-hidden=true>\(line)</svg>\(escaped(curve.name))</li>"
-    }
+  /// A piece of a line, as it is in the charts.
+  func swatch(_ number: Int) -> String {
+    let line = "<line class=\"line c\(number % Chart.colours)\" x1=0 x2=32 y1=6 y2=6 />"
+    return "<svg class=swatch viewBox=\"0 0 32 12\" aria-hidden=true>\(line)</svg>"
+  }
+
+  /// The legend: which line belongs to which run, or to which runs that differ by their seeds. None for a single line.
+  var legend: String { legend(of: Array(curves.indices)) }
+
+  /// - Parameter numbers: of the lines.
+  func legend(of numbers: [Int]) -> String {
+    guard curves.count > 1 else { return "" }
+    let items = numbers.map { "<li>\(swatch($0))\(escaped(curves[$0].name))</li>" }
     return "<ul class=legend>\(items.joined())</ul>"
   }
 

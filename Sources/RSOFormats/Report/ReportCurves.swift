@@ -9,6 +9,12 @@ extension Report {
     return splits.count == 1 ? "\(runs[0].split)" : "test or validation"
   }
 
+  private func series(
+    _ x: (ReportRun) -> [Double], _ y: (ReportRun) -> [Double]
+  ) -> [Chart.Series] {
+    curves.enumerated().map { number, curve in curve.series(number, x, y) }
+  }
+
   var learning: String {
     let longest = runs.compactMap(\.seconds.last).max() ?? 0
     let (unit, size): (String, Double) =
@@ -16,48 +22,43 @@ extension Report {
       ? ("days", 86400)
       : longest > 7200
         ? ("hours", 3600) : longest > 120 ? ("minutes", 60) : ("seconds", 1)
-    func series(
-      _ x: (ReportRun) -> [Double], _ y: (ReportRun) -> [Double]
-    ) -> [Chart.Series] {
-      curves.enumerated().map { number, curve in curve.series(number, x, y) }
-    }
     let errors = { (run: ReportRun) in run.points.map { run.error($0) } }
     let losses = { (run: ReportRun) in run.points.map { $0.loss ?? .nan } }
     let time = { (run: ReportRun) in run.pointSeconds.map { $0 / size } }
+    let proposals = { (run: ReportRun) in run.pointProposals }
+    func chart(
+      _ title: String, _ y: String, _ x: String, _ series: [Chart.Series], isError: Bool = false,
+      place: @escaping (Double) -> String = { grouped($0) + " proposals" }
+    ) -> String {
+      var chart = Chart(title: title, x: x, y: y, series: series)
+      (chart.isLogarithmic, chart.isError, chart.placeWords) = (true, isError, place)
+      if isError {
+        chart.valueWords = { "\(decimal(100 - $0, 2)) %, error \(significant($0)) %" }
+      }
+      return panel(title, chart)
+    }
+    let judged = "proposals judged"
     let charts = [
-      (
-        "Error on the \(evaluated) images over proposals",
-        Chart(
-          title: "Error", x: "proposals judged", y: "\(evaluated) error, %",
-          series: series({ $0.pointProposals }, errors), isLogarithmic: true)
-      ),
-      (
-        "Error on the \(evaluated) images over time",
-        Chart(
-          title: "Error", x: "time, \(unit)", y: "\(evaluated) error, %",
-          series: series(time, errors), isLogarithmic: true)
-      ),
-      (
-        "Loss on the \(evaluated) images",
-        Chart(
-          title: "Loss", x: "proposals judged", y: "cross entropy per image",
-          series: series({ $0.pointProposals }, losses))
-      ),
-      (
-        "Loss of what was kept, on the mini-batches that judged it",
-        Chart(
-          title: "Training loss", x: "proposals judged", y: "cross entropy per image",
-          series: series({ $0.proposals }, { $0.metrics.map { $0.meanLoss ?? .nan } }))
-      ),
+      chart(
+        "Error on the \(evaluated) images over proposals", "\(evaluated) error, %", judged,
+        series(proposals, errors), isError: true),
+      chart(
+        "Error on the \(evaluated) images over time", "\(evaluated) error, %", "time, \(unit)",
+        series(time, errors), isError: true, place: { "after \(clock($0 * size))" }),
+      chart(
+        "Loss on the \(evaluated) images", "cross entropy per image", judged,
+        series(proposals, losses)),
+      chart(
+        "Loss of what was kept, on the mini-batches that judged it", "cross entropy per image",
+        judged, series({ $0.proposals }, { $0.metrics.map { $0.meanLoss ?? .nan } })),
     ]
     let bands = curves.contains { $0.runs.count > 1 }
     return section(
       "Learning",
-      "A point for the untrained network and every finished tensor. The error is 100 % less the accuracy, on a "
-        + "logarithmic axis."
+      "A point for the untrained network and every evaluation after it. The error is 100 % less the accuracy. The "
+        + "vertical axes are logarithmic, so that 1.1 and 0.9 % are as far apart as 11 and 9 %."
         + (bands ? " A band is a standard deviation to both sides of the mean over seeds." : ""),
-      legend + "<div class=grid2>" + charts.map { figure($0, $1.svg) }.joined(separator: "\n")
-        + "</div>")
+      legend + "<div class=grid2>" + charts.joined(separator: "\n") + "</div>")
   }
 
   /// The tensors of all runs, in the order of the first run that has them.
@@ -66,21 +67,51 @@ extension Report {
     return runs.flatMap(\.swept).map(\.name).filter { seen.insert($0).inserted }
   }
 
-  var keptShares: String {
+  /// A small chart for every tensor, over cycles; empty if no run has the value.
+  private func tensorCharts(
+    _ title: String, _ text: String, _ y: String, to top: Double? = nil,
+    words: @escaping (Double) -> String, _ value: (Metrics) -> Double?
+  ) -> String {
+    let values = runs.flatMap(\.metrics).compactMap(value).filter(\.isFinite)
+    guard let largest = values.max() else { return "" }
     let charts = tensors.map { name in
-      Chart(
-        title: name, x: "cycle", y: "kept share, %",
+      var chart = Chart(
+        title: name, x: "cycle", y: y,
         series: curves.enumerated().map { number, curve in
           curve.series(
             number, { $0.lines(of: name).map { Double($0.cycle + 1) } },
-            { $0.lines(of: name).map { 100 * ($0.keptShare ?? .nan) } })
-        }, yFrom: 0, yTo: 100, isSmall: true)
+            { $0.lines(of: name).map { value($0) ?? .nan } })
+        }, yFrom: 0, yTo: top ?? max(largest, 1e-9), isSmall: true)
+      chart.placeWords = { "cycle \(decimal($0, 0))" }
+      chart.valueWords = words
+      return "<figure class=panel>\(chart.svg)</figure>"
+    }
+    let shown = curves.indices.filter { number in
+      curves[number].runs.contains { $0.metrics.contains { value($0) != nil } }
     }
     return section(
+      title, text,
+      legend(of: shown) + "<div class=small>\(charts.joined(separator: "\n"))</div>")
+  }
+
+  var keptShares: String {
+    tensorCharts(
       "Kept share",
-      "Per cent of the proposals that changed the weight (w + Δ or w − Δ), over cycles, for every tensor.",
-      legend + "<div class=small>"
-        + charts.map { "<figure>\($0.svg)</figure>" }.joined(separator: "\n") + "</div>")
+      "Per cent of the proposals that changed the weight (w + Δ or w − Δ), over cycles, for every tensor."
+        + (runs.allSatisfy { $0.settings.rule.isChoice }
+          ? "" : " Other rules than best change every weight; they have no such share."),
+      "kept share, %", to: 100, words: { decimal($0, 1) + " %" }
+    ) { $0.keptShare.map { 100 * $0 } }
+  }
+
+  /// For rules that change every weight: how far.
+  var steps: String {
+    if runs.allSatisfy({ $0.settings.rule.isChoice }) { return "" }
+    return tensorCharts(
+      "Step",
+      "How far the weights moved when they were tested, as a root mean square, in σ, the width of the proposals.",
+      "step, σ", words: { decimal($0, 3) + " σ" }
+    ) { $0.step }
   }
 
   /// A bar chart with one bar per tensor and run.
@@ -102,7 +133,7 @@ extension Report {
       )
     }
     let ticks = Ticks(from: 0, to: ways.flatMap(\.ways).compactMap { $0 }.max() ?? 1, count: 5)
-    let (width, left, bar) = (420.0, 130.0, 9.0)
+    let (width, left, bar) = (460.0, 110.0, 9.0)
     let step = bar * Double(curves.count) + 8
     let height = step * Double(ways.count)
     func x(_ value: Double) -> Double { left + value / ticks.last * (width - left - 16) }
@@ -134,6 +165,8 @@ extension Report {
     return section(
       "Distance from the start",
       "How far the weights of each tensor are from where they started, in σ, the width of its proposals in the first cycle.",
-      legend + "<div class=narrow>\(figure("After the last finished tensor", svg))</div>")
+      legend
+        + "<figure class=\"panel narrow\"><figcaption>After the last finished tensor</figcaption>\(svg)</figure>"
+    )
   }
 }

@@ -27,7 +27,7 @@ extension Report {
       }
       let first = last.parameters.slots.first { $0.role == .weight }
       let isSearched = run.swept.contains { $0.name == first?.name }
-      return "<div class=\"grid2 filters\">\(figures.joined(separator: "\n"))</div>"
+      return "<div class=filters>\(figures.joined(separator: "\n"))</div>"
         + (isSearched ? "" : "\n<p class=weak>This run has not searched them yet.</p>")
     }
     return section(
@@ -46,18 +46,28 @@ extension Report {
     let body = eachRun { run in
       if run.predictions.isEmpty { return Self.untested(run) }
       let table = run.confusion
-      let head = row(["shown \\ seen as"] + table.indices.map { escaped(name($0)) }, "th")
+      let scores = ClassScores(confusion: table)
+      let head = row(
+        ["shown \\ seen as"] + table.indices.map { escaped(name($0)) }
+          + ["precision", "recall", "F1"], "th")
       let rows = table.enumerated().map { label, counts in
         let sum = max(counts.reduce(0, +), 1)
         let cells = counts.map { count in
           let share = decimal((Double(count) / Double(sum)).squareRoot() * Self.deepestMark, 3)
           return "<td style=\"background: rgba(var(--mark), \(share))\">\(count)</td>"
         }
-        return "<tr><th>\(escaped(name(label)))</th>\(cells.joined())</tr>"
+        let own = scores.classes[label]
+        let figures = [own.precision, own.recall, own.f1].map {
+          "<td class=figure>\($0.map { percentage($0, 1) } ?? "–")</td>"
+        }
+        return
+          "<tr><th>\(escaped(name(label)))</th>\(cells.joined())\(figures.joined())</tr>"
       }
       let correct = table.indices.reduce(0) { $0 + table[$1][$1] }
       return """
         <p class=weak>\(correct) of \(run.data.test.count) correct.</p>
+        <p class=weak>Averages over classes: precision \(percentage(scores.macroPrecision)), \
+        recall \(percentage(scores.macroRecall)), F1 \(percentage(scores.macroF1)).</p>
         <div class=scroll><table class=confusion><thead>\(head)</thead><tbody>
         \(rows.joined(separator: "\n"))
         </tbody></table></div>

@@ -49,12 +49,14 @@ struct ReportCurve {
   ) -> Chart.Series {
     let (xs, ys) = (runs.map(x), runs.map(y))
     let count = (xs + ys).map(\.count).min() ?? 0
-    var series = Chart.Series(number: number, points: [])
+    var series = Chart.Series(number: number, name: name, points: [])
     for index in 0..<count {
       guard let place = Spread(xs.map { $0[index] }), let value = Spread(ys.map { $0[index] })
       else {
         continue
       }
+      // A value that some runs do not have has no mean.
+      guard value.mean.isFinite else { continue }
       series.points.append((place.mean, value.mean))
       if let deviation = value.standardDeviation {
         series.band.append((place.mean, value.mean - deviation, value.mean + deviation))
@@ -112,6 +114,60 @@ extension Report {
     ]
   }
 
+  /// What the best run reached, at a glance.
+  var cards: String {
+    let best =
+      curves.map(\.best).max {
+        ($0.record.checkpoint.best?.accuracy ?? -1) < ($1.record.checkpoint.best?.accuracy ?? -1)
+      } ?? runs[0]
+    let found = best.record.checkpoint.best
+    let images = (best.data.validation ?? best.data.test).count
+    let end = runs.count > 1 ? " of \(best.name)" : ""
+    var cards: [(name: String, value: String, text: String)] = [
+      (
+        "best \(best.split) accuracy\(end)", found.map { percentage($0.accuracy) } ?? "–",
+        found.map {
+          "\(grouped((1 - $0.accuracy) * Double(images))) of \(grouped(Double(images))) images wrong"
+        } ?? "not evaluated yet"
+      )
+    ]
+    if best.split == .validation {
+      cards.append(("test accuracy\(end)", best.tested, "evaluated once, at the end"))
+    }
+    let groups = curves.compactMap { curve in
+      curve.runs.count == 1
+        ? nil
+        : Spread(curve.runs.compactMap { $0.record.checkpoint.best?.accuracy }).map {
+          (name: curve.name, spread: $0)
+        }
+    }
+    if let group = groups.max(by: { $0.spread.mean < $1.spread.mean }) {
+      cards.append(
+        ("best of each run of \(group.name)", group.spread.percentages, "mean ± standard deviation")
+      )
+    }
+    let totals = best.metrics.last?.totals
+    cards += [
+      (
+        "weights", grouped(Double(best.model.parameters.values.count)),
+        "\(best.model.network.nodes.count) layers, \(best.model.network.classes) classes"
+      ),
+      (
+        "proposals judged", grouped(best.proposals.last ?? 0),
+        totals.map { "\(grouped(Double($0.evaluations))) losses computed" } ?? "no gradients"
+      ),
+      (
+        runs.count > 1 ? "time\(end)" : "time", clock(best.seconds.last ?? 0),
+        best.uniqueSessions(\.words)
+      ),
+    ]
+    let items = cards.map {
+      "<div class=card><dt>\(escaped($0.name))</dt><dd>\(escaped($0.value))</dd>"
+        + "<dd class=weak>\(escaped($0.text))</dd></div>"
+    }
+    return "<dl class=cards>\(items.joined(separator: "\n"))</dl>"
+  }
+
   /// The runs' results, best first, each with the settings that are not the same for all; then those that are.
   var summary: String {
     func isShared(_ row: Row) -> Bool { Set(runs.map(row.value)).count == 1 }
@@ -142,16 +198,29 @@ extension Report {
     }
     let results = table(
       columns.map(\.name), order.map { index in columns.map { $0.value(runs[index]) } },
-      id: "results")
+      id: "results",
+      lines: curves.count == 1
+        ? nil
+        : order.map { index in
+          curves.firstIndex { $0.runs.contains { $0.record.url == runs[index].record.url } } ?? 0
+        })
     let settings = table(
       ["setting", "value"], shared.map { [$0.name, $0.value(runs[0])] }, id: "settings")
-    return section("Results", runs.count > 1 ? "The best run comes first." : "", results + groups)
-      + section("Settings", runs.count > 1 ? "Those that all runs have in common." : "", settings)
+    return section(
+      "Results", runs.count > 1 ? "The best run comes first." : "",
+      results + groups
+        + "<h3>\(runs.count > 1 ? "Settings that all runs have in common" : "Settings")</h3>"
+        + settings)
   }
 
   /// The mean and standard deviation of runs that differ by their seeds alone; empty if there are none.
   private var groups: String {
-    let groups = curves.filter { $0.runs.count > 1 }
+    func mean(_ curve: ReportCurve) -> Double {
+      Spread(curve.runs.compactMap { $0.record.checkpoint.best?.accuracy })?.mean ?? 0
+    }
+    let lines = curves.indices.filter { curves[$0].runs.count > 1 }
+      .sorted { (mean(curves[$1]), $0) < (mean(curves[$0]), $1) }
+    let groups = lines.map { curves[$0] }
     if groups.isEmpty { return "" }
     func spread(_ curve: ReportCurve, _ value: (ReportRun) -> Double?) -> String {
       Spread(curve.runs.compactMap(value))?.percentages ?? "–"
@@ -165,6 +234,7 @@ extension Report {
         spread(curve) { $0.record.checkpoint.best?.accuracy },
       ] + (isValidated ? [spread(curve) { $0.record.checkpoint.best?.test?.accuracy }] : [])
     }
-    return "<h3>Over seeds: mean ± standard deviation</h3>" + table(head, rows, id: "seeds")
+    return "<h3>Over seeds: mean ± standard deviation</h3>"
+      + table(head, rows, id: "seeds", lines: curves.count == 1 ? nil : lines)
   }
 }
