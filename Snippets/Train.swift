@@ -15,11 +15,12 @@ let network = try Network(input: data.train.shape) {
 var settings = SearchSettings()
 settings.cycles = 2
 settings.batchSize = 1000
+settings.evaluations = .cycle
 
 var search = try RandomSearch(network: network, data: data, settings: settings)
 try search.run { event in
   if case .swept(let report) = event, let test = report.evaluation {
-    print("cycle \(report.cycle + 1), \(report.parameter): \(test.accuracy)")
+    print("cycle \(report.cycle + 1): \(test.accuracy)")
   }
   return .goOn
 }
