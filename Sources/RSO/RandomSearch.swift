@@ -31,8 +31,8 @@ public struct RandomSearch {
   /// What the rule has learnt about each tensor, by the tensor's name; the paper's rule learns nothing.
   public private(set) var ruleStates: [String: RuleState]
   private var engine: any Engine
-  /// Whether a decision's losses are sums over the mini-batch.
-  private let lossIsSum: Bool
+  /// In place of the settings' loss.
+  let ownLoss: (any BatchLoss)?
   private var kept: KeptStatistics
 
   /// A search's position: its next sweep.
@@ -49,6 +49,10 @@ public struct RandomSearch {
   }
 
   /// - Parameters:
+  ///   - network: the network to train.
+  ///   - data: the images to train and evaluate on.
+  ///   - settings: how to search.
+  ///   - device: what to compute on.
   ///   - parameters: the initial weights; `nil` for He initialisation from the seed.
   ///   - position: where to continue a resumed run; the beginning by default.
   ///   - ruleStates: those of the resumed run.
@@ -82,7 +86,7 @@ public struct RandomSearch {
     }
     let objective = try Objective(
       settings.loss, own: loss, reported: settings.metrics, data: data, classes: network.classes)
-    lossIsSum = loss == nil && settings.loss.isSum
+    ownLoss = loss
     engine = try device.engine(
       network: network, data: data, parameters: parameters, objective: objective)
     kept = try KeptStatistics(
@@ -160,7 +164,7 @@ public struct RandomSearch {
     }
     func step(of count: Int) -> Double { (squares / Double(count)).squareRoot() / width }
     let runLength = engine.runLength(of: sweep.parameter)
-    let samples = lossIsSum ? order.batchSize : 1
+    let samples = ownLoss == nil && settings.loss.isSum ? order.batchSize : 1
     for start in stride(from: 0, to: proposals.count, by: runLength) {
       let run = proposals[start..<min(start + runLength, proposals.count)]
       // w ← argmin over {w, w + Δ, w − Δ} of the loss, or the value another rule derives from the three losses.

@@ -21,6 +21,7 @@ NETWORK = {
     "layers": [
         {"name": "conv0", "type": "conv2d", "channels": 4, "kernel": 3, "stride": 4},
         {"name": "relu0", "type": "relu"},
+        {"name": "flat", "type": "flatten"},
         {"name": "fc", "type": "linear"},
     ]
 }

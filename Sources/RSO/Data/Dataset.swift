@@ -21,6 +21,9 @@ public struct Dataset: Sendable {
   let kind: Model.Images
 
   /// - Parameters:
+  ///   - name: what messages call the data.
+  ///   - train: the images to train on.
+  ///   - test: the images to test with, of the same shape and kind.
   ///   - classes: at most 1000; if `nil`, 1 + the largest label of both splits, whatever the limits.
   ///   - trainLimit: how many of the first training images to use; `nil` uses all.
   ///   - testLimit: how many of the first test images to use; `nil` uses all.

@@ -96,7 +96,11 @@ extension Dataset {
   /// It is looked for where system packages install it and in the user's cache folder (`$XDG_CACHE_HOME/rso`, or
   /// `~/.cache/rso`), where `rso data fetch` puts it.
   ///
-  /// - Parameter directory: a folder to use instead, in any format that `folder` reads.
+  /// - Parameters:
+  ///   - name: the name, or one of its short forms.
+  ///   - directory: a folder to use instead, in any format that `folder` reads.
+  ///   - trainLimit: how many of the first training images to use; `nil` uses all.
+  ///   - testLimit: how many of the first test images to use; `nil` uses all.
   /// - Throws: `RSOError` if the name is unknown, the data are missing, a file is wrong, or the folder has other images.
   public static func named(
     _ name: String, directory: URL? = nil, trainLimit: Int? = nil, testLimit: Int? = nil

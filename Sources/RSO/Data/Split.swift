@@ -68,6 +68,7 @@ public struct Split: Sendable {
   /// - Parameters:
   ///   - images: `[N, C, H, W]`, with H and W at most 64; floats are finite.
   ///   - labels: `[N]`, each in 0...999.
+  ///   - shape: that of one image.
   ///   - names: the names of images and labels in errors.
   /// - Throws: `RSOError` if there are no images, the counts differ, a size or a label is out of range, or a float is
   ///   not finite.

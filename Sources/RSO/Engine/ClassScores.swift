@@ -93,7 +93,10 @@ extension Model {
   ///
   /// The score of a sample is the second logit less the first, which orders samples as the probability of class 1 does.
   ///
-  /// - Parameter threads: `nil` for one per core.
+  /// - Parameters:
+  ///   - data: images of the network's input shape, in two classes.
+  ///   - split: the part of them to judge the model by.
+  ///   - threads: `nil` for one per core.
   /// - Throws: `RSOError` as `predict` does, or if there are no validation images.
   /// - Complexity: one forward pass over the split, on the CPU: evaluations keep counts, not scores.
   public func areaUnderROCCurve(

@@ -70,6 +70,7 @@ public struct CostModel: Hashable, Sendable {
   }
 
   /// - Parameters:
+  ///   - network: the network to search.
   ///   - settings: the cycle has mini-batches of `settings.batchSize` and rounds of `settings.round`.
   ///   - train: number of training samples.
   ///   - validation: number of validation samples, which are not among the training samples.

@@ -20,7 +20,12 @@ public struct Model: Sendable {
 
   /// A model of matching parts; nothing is checked.
   ///
-  /// - Parameter images: the kind of images it takes; others are then refused.
+  /// - Parameters:
+  ///   - network: the layers.
+  ///   - parameters: the weights, for the slots of `network`.
+  ///   - statistics: the running statistics of its batch norms.
+  ///   - normalization: what it reads instead of the values of images.
+  ///   - images: the kind of images it takes; others are then refused.
   public init(
     network: Network, parameters: Parameters, statistics: BatchNormStatistics,
     normalization: Normalization, images: Images? = nil
@@ -38,20 +43,21 @@ public struct Model: Sendable {
   /// Loss and accuracy over a split, with the model's own statistics and normalization.
   ///
   /// - Parameters:
-  ///   - loss: what `Evaluation.loss` is.
+  ///   - loss: what `Evaluation.loss` is; by default cross entropy or, of targets without classes, squared error.
   ///   - own: a loss of one's own in its place.
   ///   - metrics: what else to compute.
   /// - Throws: `RSOError` if the shape or classes of the data are not the network's, or its images are bytes where
   ///   the model was trained on floats of another scale, or the other way round; or a loss does not fit the data.
   /// - Complexity: one forward pass over the split.
   public func evaluate(
-    on data: Dataset, _ split: EvaluatedSplit = .test, loss: Loss = .crossEntropy,
+    on data: Dataset, _ split: EvaluatedSplit = .test, loss: Loss? = nil,
     own: (any BatchLoss)? = nil, metrics: [Measure] = [], device: Device = .cpu()
   ) throws -> Evaluation {
     var data = try images.map { try data.adapted(to: $0).data } ?? data
     data.normalization = normalization
+    let standard = data.hasLabels ? Loss.crossEntropy : Loss(.sample(.squaredError))
     let objective = try Objective(
-      loss, own: own, reported: metrics, data: data, classes: network.classes)
+      loss ?? standard, own: own, reported: metrics, data: data, classes: network.classes)
     var engine = try device.engine(
       network: network, data: data, parameters: parameters, objective: objective)
     return try engine.evaluate(split, with: statistics)

@@ -36,7 +36,9 @@ extension RunFolder {
 
   /// The search that continues the run after its last finished tensor.
   ///
-  /// - Parameter data: the data that the run was started with.
+  /// - Parameters:
+  ///   - data: the data that the run was started with.
+  ///   - device: what to compute on; the bits are the same for any number of threads.
   /// - Throws: `RSOError` if they are other data, or the device cannot be used.
   public func search(on data: Dataset, device: Device = .cpu()) throws -> RandomSearch {
     let (own, found) = (checkpoint.configuration.data, DataDescription(data))
@@ -49,7 +51,8 @@ extension RunFolder {
       network: checkpoint.configuration.network, data: data,
       settings: checkpoint.configuration.settings, device: device,
       parameters: checkpoint.model.parameters, position: checkpoint.position,
-      ruleStates: checkpoint.ruleStates)
+      ruleStates: checkpoint.ruleStates, statistics: checkpoint.model.statistics,
+      loss: loss ?? checkpoint.configuration.program.map { try LossProgram($0) })
     try record(Session(on: device))
     // The run was killed after its first checkpoint.
     if needsUntrained { try record(untrained: search.evaluateUntrained().metrics) }
@@ -79,7 +82,9 @@ extension RunFolder {
       report.evaluation.map(isBest) ?? false
       ? try Model(search.model.safeTensors(file: bestURL.path), file: bestURL.path)
       : try Model(contentsOf: bestURL)
-    return try best.evaluate(on: search.data, .test, device: search.device)
+    return try best.evaluate(
+      on: search.data, .test, loss: search.settings.loss, own: search.ownLoss,
+      metrics: search.settings.metrics, device: search.device)
   }
 
   /// - Throws: `RSOError` unless the search is where the run is.

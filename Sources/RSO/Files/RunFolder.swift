@@ -114,6 +114,7 @@ public final class RunFolder {
   /// Opens the folder of a stopped run, at its last finished tensor.
   ///
   /// - Parameters:
+  ///   - url: the folder.
   ///   - cycles: how many cycles the run has from now on, if that is more than it had. The run may be finished.
   ///   - check: called before anything is changed, with the cycles that the run will have.
   /// - Throws: `RSOError` if there is no run, another program uses it, or a file is damaged; also what `check` throws.

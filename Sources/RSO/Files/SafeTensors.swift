@@ -131,6 +131,7 @@ extension SafeTensors {
   }
 
   /// - Parameters:
+  ///   - data: the bytes of the file.
   ///   - name: the file's name in errors.
   ///   - skips: whether to leave out the tensor of that name, which may have any type.
   public init(

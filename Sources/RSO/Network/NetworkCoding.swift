@@ -24,7 +24,9 @@ extension Network: Codable {
 
   /// Reads a network from JSON.
   ///
-  /// - Parameter name: what errors call it, usually the file's path.
+  /// - Parameters:
+  ///   - json: the text, as docs/network.schema.json describes it.
+  ///   - name: what errors call it, usually the file's path.
   public init(json: Data, name: String) throws {
     do {
       self = try JSONDecoder().decode(Network.self, from: json)

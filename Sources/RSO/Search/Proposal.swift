@@ -75,7 +75,9 @@ public struct SampleOrder: Hashable, Sendable {
   /// The number of mini-batches.
   public var batches: Int { samples.count / batchSize }
 
-  /// - Parameter samples: a permutation; samples after the last whole mini-batch are dropped.
+  /// - Parameters:
+  ///   - samples: a permutation; samples after the last whole mini-batch are dropped.
+  ///   - batchSize: the number of samples in each mini-batch.
   public init(_ samples: [Int32], batchSize: Int) {
     self.batchSize = batchSize
     self.samples = Array(samples.prefix(samples.count / batchSize * batchSize))

@@ -23,7 +23,9 @@ public enum Rule: Hashable, Sendable {
     public var first: Double
     /// The value it would reach in the cycle after the last.
     public var last: Double
-    /// - Parameter last: `first` by default.
+    /// - Parameters:
+    ///   - first: the value in the first cycle.
+    ///   - last: the value it would reach in the cycle after the last; `first` by default.
     public init(_ first: Double, _ last: Double? = nil) {
       self.first = first
       self.last = last ?? first

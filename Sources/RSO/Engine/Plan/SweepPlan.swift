@@ -32,7 +32,9 @@ public struct SweepPlan: Hashable, Sendable {
   /// One per node.
   public let roles: [Role]
 
-  /// - Parameter node: the index of the layer that the swept tensor belongs to.
+  /// - Parameters:
+  ///   - network: the whole network.
+  ///   - node: the index of the layer that the swept tensor belongs to.
   public init(network: Network, sweeping node: Int) {
     let group = Self.group(of: node, in: network)
     let reads = network.inputs[group ?? node][0]
