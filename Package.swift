@@ -19,20 +19,18 @@ let package = Package(
     .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
   ],
   targets: [
-    .systemLibrary(
-      name: "CZlib", pkgConfig: "zlib",
-      providers: [.apt(["zlib1g-dev"]), .yum(["zlib-devel"]), .brew(["zlib"])]),
     .target(name: "CRSO", cSettings: cSettings),
     .target(name: "CPNG", cSettings: cSettings),
+    .target(name: "CCurl", cSettings: cSettings),
     .target(
       name: "RSO",
-      dependencies: ["CRSO", "CZlib"],
+      dependencies: ["CRSO"],
       resources: [.copy("Resources/mnist")],
       swiftSettings: swiftSettings),
     .target(
       name: "RSOFormats",
       dependencies: [
-        "RSO", "CPNG", "CZlib",
+        "RSO", "CPNG",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       exclude: ["Protobuf/onnx.proto", "Protobuf/event.proto"],
@@ -40,7 +38,7 @@ let package = Package(
     .executableTarget(
       name: "RSOCommand",
       dependencies: [
-        "RSO", "RSOFormats",
+        "RSO", "RSOFormats", "CCurl",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),
@@ -50,8 +48,7 @@ let package = Package(
     .testTarget(
       name: "RSOTests", dependencies: ["RSO", "CRSO", "CUDAHost"], swiftSettings: swiftSettings),
     .testTarget(
-      name: "RSOFormatsTests", dependencies: ["RSO", "RSOFormats", "CZlib"],
-      swiftSettings: swiftSettings),
+      name: "RSOFormatsTests", dependencies: ["RSO", "RSOFormats"], swiftSettings: swiftSettings),
     .testTarget(
       name: "RSOCommandTests", dependencies: ["RSO", "RSOFormats", "RSOCommand"],
       swiftSettings: swiftSettings),

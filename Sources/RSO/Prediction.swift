@@ -80,7 +80,7 @@ public final class Predictor {
     shape = network.input
     kind = model.images
     classes = network.classes
-    workers = Workers(threads: threads)
+    workers = try Workers(threads: threads)
     let blocks = Self.batch / Kernels.block
     built = NetworkPass(
       network, lanes: .samples, kernels: try Kernels.preferred(), blockCapacity: blocks,

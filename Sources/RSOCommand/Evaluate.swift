@@ -83,7 +83,7 @@ struct Evaluate: ParsableCommand {
     }
     var dataset = try options.dataset()
     if let own {
-      let agrees = own.agrees(with: dataset)
+      let agrees = try own.agrees(with: dataset)
       // Fewer images than the run had cannot tell; then the place does.
       let isSamePlace =
         own.directory == options.directory && (own.directory != nil || own.name == dataset.name)

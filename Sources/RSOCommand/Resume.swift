@@ -85,7 +85,7 @@ extension DataOptions {
     options.validation = own.validation.flatMap { ValidationArgument(argument: "\($0)") }
     options.testLimit = own.test
     let dataset = try options.dataset()
-    let found = DataDescription(dataset, directory: options.directory)
+    let found = try DataDescription(dataset, directory: options.directory)
     guard found.digest == own.digest else {
       let subject = data != nil ? "--data" : dataDir != nil ? "--data-dir" : nil
       throw RSOError(

@@ -78,7 +78,9 @@ struct SeedList: Codable {
 
 extension Train {
   /// Runs every seed in a folder of its own, one after another, or goes on with those that are not finished.
-  func runSeeds() throws {
+  ///
+  /// - Parameter started: becomes the folder as soon as `--resume` can go on with it.
+  func runSeeds(_ started: inout String?) throws {
     for (option, isGiven) in [
       ("--seed", search.seed != nil), ("--trace", trace != nil),
       ("--save-initial", saveInitial != nil),
@@ -90,6 +92,7 @@ extension Train {
     let path = folder ?? Self.defaultFolder(beginning?.data.name ?? "")
     let list = try beginning.map { try begunList($0, path) } ?? resumedList(path)
     for seed in list.seeds {
+    started = path
       try stopIfAsked(path)
       let folder = SeedList.folder(of: seed, in: path)
       if output == .table {

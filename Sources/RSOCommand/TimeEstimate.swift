@@ -1,3 +1,5 @@
+import RSO
+
 /// Estimates how long the rest of a run takes: every tensor as long as its last sweep or, before its first, as
 /// long as its multiply-adds suggest.
 ///
@@ -118,5 +120,17 @@ struct TimeEstimate {
       left += whole * times
     }
     return left
+  }
+}
+
+extension RandomSearch {
+  /// The multiply-adds of every sweep of a cycle.
+  var expectedWork: [TimeEstimate.Work] {
+    let cost = CostModel(network: network, settings: settings, data: data)
+    return cost.sweeps.map {
+      .init(
+        proposals: $0.proposals, perProposal: $0.averagePerProposal,
+        rest: Double($0.cache + $0.evaluation))
+    }
   }
 }

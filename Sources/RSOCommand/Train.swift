@@ -183,7 +183,7 @@ struct Train: ParsableCommand {
       Console.note("loss squared-error: \(data.name) has targets instead of classes")
     }
     let configuration = RunConfiguration(
-      data: DataDescription(data, directory: self.data.directory), network: network,
+      data: try DataDescription(data, directory: self.data.directory), network: network,
       settings: settings,
       program: lossCommand.map { LossProgram.Command($0, timeout: lossTimeout ?? 60) })
     return Beginning(
@@ -234,18 +234,11 @@ struct Train: ParsableCommand {
       resuming: search, run, folder: folder, parent: parent, device: device, output: output)
   }
 
-  /// `runs/mnist-20260131-235959`, with a number appended if that exists.
+  /// `runs/mnist-20260131-235959`
   static func defaultFolder(_ name: String) -> String {
     let formatter = DateFormatter()
     formatter.locale = Locale(identifier: "en_US_POSIX")
     formatter.dateFormat = "yyyyMMdd-HHmmss"
-    let base = "runs/\(name)-\(formatter.string(from: Date()))"
-    var folder = base
-    var number = 1
-    while FileManager.default.fileExists(atPath: folder) {
-      number += 1
-      folder = "\(base)-\(number)"
-    }
-    return folder
+    return "runs/\(name)-\(formatter.string(from: Date()))"
   }
 }

@@ -14,7 +14,7 @@ struct TrainingSession {
   /// For TensorBoard; `nil` if the run is finished.
   private let events: EventLog?
   /// The folder's path as the user gave it.
-  private let path: String
+  let path: String
   /// The folder to resume: the run's, or the one that holds the runs of several seeds.
   private let parent: String
   private let output: Output
@@ -140,8 +140,7 @@ struct TrainingSession {
       display.clear()
       Console.error("\(error.inOptions)")
       Console.write(
-        "rso: the run is saved up to its last finished tensor; go on with: \(resumeCommand)\n",
-        to: STDERR_FILENO)
+        "rso: the run is saved up to its last finished tensor; \(advice)\n", to: STDERR_FILENO)
       throw ExitCode(1)
     }
     display.clear()
@@ -377,16 +376,4 @@ private var peakMemory: Int {
   #else
     return usage.ru_maxrss * 1024
   #endif
-}
-
-extension RandomSearch {
-  /// The multiply-adds of every sweep of a cycle.
-  fileprivate var expectedWork: [TimeEstimate.Work] {
-    let cost = CostModel(network: network, settings: settings, data: data)
-    return cost.sweeps.map {
-      .init(
-        proposals: $0.proposals, perProposal: $0.averagePerProposal,
-        rest: Double($0.cache + $0.evaluation))
-    }
-  }
 }

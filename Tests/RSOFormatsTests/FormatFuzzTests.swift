@@ -21,14 +21,14 @@ import Testing
   }
 
   /// The file with the right checksum after every chunk.
-  private static func withChecksums(_ bytes: [UInt8]) -> [UInt8] {
+  private static func withChecksums(_ bytes: [UInt8]) throws -> [UInt8] {
     var bytes = bytes
     var place = 8
     while place + 12 <= bytes.count {
       let length = bytes[place..<place + 4].reduce(0) { $0 << 8 | Int($1) }
       guard length <= bytes.count - place - 12 else { break }
       let end = place + 8 + length
-      bytes.replaceSubrange(end..<end + 4, with: PNG.checksum(Array(bytes[(place + 4)..<end])))
+      bytes.replaceSubrange(end..<end + 4, with: try PNG.checksum(Array(bytes[(place + 4)..<end])))
       place = end + 4
     }
     return bytes

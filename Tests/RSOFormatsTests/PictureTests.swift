@@ -239,7 +239,7 @@ struct PictureTests {
     var png = Array(try PNG.encode([0], width: 1, height: 1, channels: 1))
     png.replaceSubrange(16..<24, with: [0, 0, 0x4e, 0x20, 0, 0, 0x4e, 0x20])
     // The header's checksum.
-    png.replaceSubrange(29..<33, with: PNG.checksum(Array(png[12..<29])))
+    png.replaceSubrange(29..<33, with: try PNG.checksum(Array(png[12..<29])))
     #expect(
       errorText { _ = try Image(decoding: png, channels: 1, name: "p") }
         == "p: expected a picture of at most 20000 pixels a side and 180 million in all, "

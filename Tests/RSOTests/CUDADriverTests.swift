@@ -239,7 +239,7 @@ import Testing
       damage.append(bytes)
     }
     // Another key under this file's name: whole, and not what is wanted.
-    damage.append(Data(KernelCache.encoded([9], other)))
+    damage.append(Data(try KernelCache.encoded([9], other)))
     for bytes in damage {
       try bytes.write(to: url)
       let before = compiled

@@ -37,7 +37,7 @@ import Testing
     var checkpoint = Checkpoint(
       model: search.model,
       configuration: RunConfiguration(
-        data: DataDescription(data, directory: "/d"), network: network, settings: settings,
+        data: try DataDescription(data, directory: "/d"), network: network, settings: settings,
         trace: "t"))
     checkpoint.position = .init(cycle: 1, sweep: 1)
     checkpoint.best = .init(accuracy: 0.5, cycle: 0, parameter: "fc.weight")

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 
 @testable import RSO
@@ -23,7 +24,7 @@ struct RunFolderTests {
       network: network, data: data, settings: settings, device: .reference)
     _ = try search.evaluate()
     let configuration = RunConfiguration(
-      data: DataDescription(data), network: network, settings: settings, trace: trace)
+      data: try DataDescription(data), network: network, settings: settings, trace: trace)
     return Start(
       search: search, checkpoint: Checkpoint(model: search.model, configuration: configuration))
   }
@@ -197,7 +198,7 @@ struct RunFolderTests {
     let shape = Shape(channels: 1, height: 4, width: 4)
     func digest(_ train: Int, _ test: Int, seed: UInt64 = 1, classes: Int = 3) throws -> String {
       let data = try Sample.dataset(shape, classes: classes, train: train, test: test, seed: seed)
-      return DataDescription(data).digest
+      return try DataDescription(data).digest
     }
     let digests = try [
       digest(30, 20), digest(29, 20), digest(30, 19), digest(30, 20, seed: 2),

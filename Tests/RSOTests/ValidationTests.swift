@@ -194,9 +194,9 @@ struct ValidationTests {
   @Test func theDigestKnowsThem() throws {
     let data = try Self.data()
     let digests = try [data, data.holdingOut(10), data.holdingOut(11)].map {
-      DataDescription($0).digest
+      try DataDescription($0).digest
     }
     #expect(Set(digests).count == 3)
-    #expect(DataDescription(try data.holdingOut(10)).validation == 10)
+    #expect(try DataDescription(data.holdingOut(10)).validation == 10)
   }
 }

@@ -1,4 +1,4 @@
-import CZlib
+import CRSO
 
 /// Reads gzip data.
 package enum Gzip {
@@ -29,7 +29,8 @@ package enum Gzip {
 /// Inflates gzip data piece by piece.
 final class Inflater {
   /// On the heap, because zlib keeps its address.
-  private let stream: UnsafeMutablePointer<z_stream>
+  private let stream: ZLib.Stream
+  private let zlib: ZLib
   private let name: String
   private let next: () throws -> [UInt8]
   private var input: [UInt8] = []
@@ -41,15 +42,16 @@ final class Inflater {
     self.name = name
     self.next = next
     stream = .allocate(capacity: 1)
-    stream.initialize(to: z_stream())
-    let size = Int32(MemoryLayout<z_stream>.size)
-    guard inflateInit2_(stream, 16 + MAX_WBITS, ZLIB_VERSION, size) == Z_OK else {
+    zlib = try .load()
+    stream.initialize(to: rso_zlib_stream())
+    guard zlib.beginGzip(stream) == ZLib.ok else {
+      stream.deallocate()
       throw RSOError(name, "cannot be inflated: zlib is of another version or out of memory")
     }
   }
 
   deinit {
-    inflateEnd(stream)
+    _ = zlib.inflateEnd(stream)
     stream.deallocate()
   }
 
@@ -71,10 +73,10 @@ final class Inflater {
       let status = inflate(into: &content, at: &produced)
       switch status {
       // zlib makes no progress without room or input; the loop checks for both.
-      case Z_OK, Z_BUF_ERROR: break
-      case Z_STREAM_END: isBetweenMembers = true
+      case ZLib.ok, ZLib.bufferError: break
+      case ZLib.streamEnd: isBetweenMembers = true
       default:
-        let reason = stream.pointee.msg.map { String(cString: $0) } ?? "zlib's error \(status)"
+        let reason = stream.pointee.message.map { String(cString: $0) } ?? "zlib's error \(status)"
         throw RSOError(name, "corrupt gzip data: \(reason)", hint: "fetch it again")
       }
     }
@@ -90,7 +92,7 @@ final class Inflater {
       while case let more = try next(), !more.isEmpty { surplus += more.count }
       throw RSOError(name, "\(surplus) surplus bytes after the gzip data")
     }
-    inflateReset(stream)
+    _ = zlib.inflateReset(stream)
     isBetweenMembers = false
   }
 
@@ -98,15 +100,13 @@ final class Inflater {
   private func inflate(into content: inout [UInt8], at produced: inout Int) -> Int32 {
     input.withUnsafeBufferPointer { input in
       content.withUnsafeMutableBufferPointer { content in
-        // zlib only reads its input; the C declaration lacks the const.
-        stream.pointee.next_in = UnsafeMutablePointer(
-          mutating: input.baseAddress.map { $0 + consumed })
-        let offered = uInt(min(input.count - consumed, 1 << 30))
+        stream.pointee.next_in = input.baseAddress.map { $0 + consumed }
+        let offered = UInt32(min(input.count - consumed, 1 << 30))
         stream.pointee.avail_in = offered
         stream.pointee.next_out = content.baseAddress.map { $0 + produced }
-        let room = uInt(min(content.count - produced, 1 << 30))
+        let room = UInt32(min(content.count - produced, 1 << 30))
         stream.pointee.avail_out = room
-        let status = CZlib.inflate(stream, Z_NO_FLUSH)
+        let status = zlib.inflate(stream)
         consumed += Int(offered - stream.pointee.avail_in)
         produced += Int(room - stream.pointee.avail_out)
         return status

@@ -1,4 +1,3 @@
-import CZlib
 import Foundation
 
 /// What defines a run, apart from the device: the same configuration gives the same run.
@@ -39,47 +38,51 @@ package struct DataDescription: Hashable, Codable, Sendable {
   /// CRC-32 of the shape, classes, pixels and labels in use, in hexadecimal.
   package var digest: String
 
+  /// - Throws: `RSOError` if this machine has no zlib.
   /// - Complexity: O(bytes in use)
-  package init(_ data: Dataset, directory: String? = nil) {
+  package init(_ data: Dataset, directory: String? = nil) throws {
+    let zlib = try ZLib.load()
     name = data.name
     self.directory = directory
     train = data.train.count
     validation = data.validation?.count
     test = data.test.count
-    var digest = crc32(0, nil, 0)
-    func add(_ values: [some BitwiseCopyable]) {
-      values.withUnsafeBytes { bytes in
-        for start in stride(from: 0, to: bytes.count, by: 1 << 30) {
-          let part = UnsafeRawBufferPointer(rebasing: bytes[start...].prefix(1 << 30))
-          digest = crc32(digest, part.bindMemory(to: UInt8.self).baseAddress, uInt(part.count))
+    var digest: UInt32 = 0
+    func add(_ values: [some BitwiseCopyable]) throws {
+      try values.withUnsafeBytes { bytes in
+        for start in stride(from: 0, to: bytes.count, by: 1 << 26) {
+          try StopRequest.check()
+          digest = zlib.crc32(.init(rebasing: bytes[start...].prefix(1 << 26)), after: digest)
         }
       }
     }
     let validation = validation.map { "\($0) " } ?? ""
-    add(Array("\(data.train.shape) \(data.classes) \(train) \(validation)\(test)".utf8))
+    try add(Array("\(data.train.shape) \(data.classes) \(train) \(validation)\(test)".utf8))
     for split in [data.train, data.validation, data.test].compactMap({ $0 }) {
       switch split.images {
-      case .bytes(let bytes): add(bytes)
-      case .floats(let floats): add(floats)
+      case .bytes(let bytes): try add(bytes)
+      case .floats(let floats): try add(floats)
       }
       if data.classes <= 256 {
-        add(split.labels.map { UInt8(truncatingIfNeeded: $0) })
+        try add(split.labels.map { UInt8(truncatingIfNeeded: $0) })
       } else {
-        add(split.labels)
+        try add(split.labels)
       }
-      add(split.targets)
+      try add(split.targets)
     }
     self.digest = String(digest, radix: 16)
   }
 
   /// Whether the samples in use are the first of `data`, however `data` is split; `nil` if `data` has fewer.
   ///
+  /// - Throws: `RSOError` if this machine has no zlib.
   /// - Complexity: O(bytes in use)
-  package func agrees(with data: Dataset) -> Bool? {
+  package func agrees(with data: Dataset) throws -> Bool? {
     let whole = data.undivided.prefix(train: trainAndValidation, test: test)
     guard whole.train.count == trainAndValidation, whole.test.count == test else { return nil }
-    guard let validation else { return DataDescription(whole).digest == digest }
-    return (try? whole.holdingOut(validation)).map { DataDescription($0).digest == digest }
+    guard let validation else { return try DataDescription(whole).digest == digest }
+    guard let held = try? whole.holdingOut(validation) else { return nil }
+    return try DataDescription(held).digest == digest
   }
 }
 

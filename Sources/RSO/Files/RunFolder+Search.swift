@@ -26,7 +26,7 @@ extension RunFolder {
     }
     let untrained = try search.evaluateUntrained().metrics
     let configuration = RunConfiguration(
-      data: DataDescription(search.data, directory: dataDirectory?.path), network: search.network,
+      data: try DataDescription(search.data, directory: dataDirectory?.path), network: search.network,
       settings: search.settings)
     try self.init(
       creating: url, Checkpoint(model: search.model, configuration: configuration),
@@ -41,7 +41,7 @@ extension RunFolder {
   ///   - device: what to compute on; the bits are the same for any number of threads.
   /// - Throws: `RSOError` if they are other data, or the device cannot be used.
   public func search(on data: Dataset, device: Device = .cpu()) throws -> RandomSearch {
-    let (own, found) = (checkpoint.configuration.data, DataDescription(data))
+    let (own, found) = (checkpoint.configuration.data, try DataDescription(data))
     guard own.digest == found.digest else {
       throw RSOError(
         data.name, "the run has the data \(own.words), found \(found.words)",

@@ -1,3 +1,4 @@
+import CRSO
 import Foundation
 
 /// A system library that is looked up on use, so that neither the build nor anything else depends on it.

@@ -140,13 +140,14 @@ struct DataFetch {
   /// Checks and unpacks what was downloaded.
   private func accept(_ file: KnownData.File, _ part: URL) throws {
     let loaded = try readFile(part)
-    let content: () throws -> [UInt8] = {
+    func content() throws -> [UInt8] {
       Gzip.isGzip(loaded) ? try Gzip.inflate(loaded, name: file.name) : loaded
     }
     switch file.digest {
     case .content(let expected):
       // Damaged gzip data have no content and count as a wrong digest.
-      let bytes = try? content()
+      let bytes: [UInt8]?
+      do { bytes = try content() } catch is RSOError { bytes = nil }
       let found = try bytes.map { try digest($0, by: "sha256sum") }
       guard let bytes, found == expected else {
         throw WrongDigest(expected: expected, found: found ?? "damaged gzip data")

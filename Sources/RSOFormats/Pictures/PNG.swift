@@ -1,4 +1,3 @@
-import CZlib
 import Foundation
 import RSO
 
@@ -19,35 +18,24 @@ enum PNG {
     }
     var file = Data([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])
     let colour: UInt8 = channels == 3 ? 2 : 0
-    append("IHDR", word(width) + word(height) + [8, colour, 0, 0, 0], to: &file)
-    append("IDAT", try deflate(rows), to: &file)
-    append("IEND", [], to: &file)
+    try append("IHDR", word(width) + word(height) + [8, colour, 0, 0, 0], to: &file)
+    try append("IDAT", ZLib.load().deflate(rows), to: &file)
+    try append("IEND", [], to: &file)
     return file
   }
 
   /// Length, type, content, and the checksum of the last two.
-  private static func append(_ type: String, _ content: [UInt8], to file: inout Data) {
+  private static func append(_ type: String, _ content: [UInt8], to file: inout Data) throws {
     let body = Array(type.utf8) + content
-    file += word(content.count) + body + checksum(body)
+    file += try word(content.count) + body + checksum(body)
   }
 
-  static func checksum(_ body: [UInt8]) -> [UInt8] {
-    word(Int(body.withUnsafeBufferPointer { crc32(0, $0.baseAddress, uInt($0.count)) }))
+  static func checksum(_ body: [UInt8]) throws -> [UInt8] {
+    let zlib = try ZLib.load()
+    return word(Int(body.withUnsafeBytes { zlib.crc32($0) }))
   }
 
   private static func word(_ value: Int) -> [UInt8] {
     [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: value >> $0) }
-  }
-
-  private static func deflate(_ bytes: [UInt8]) throws -> [UInt8] {
-    var size = compressBound(uLong(bytes.count))
-    var result = [UInt8](repeating: 0, count: Int(size))
-    let status = bytes.withUnsafeBufferPointer { from in
-      result.withUnsafeMutableBufferPointer { to in
-        compress2(to.baseAddress, &size, from.baseAddress, uLong(from.count), Z_BEST_COMPRESSION)
-      }
-    }
-    guard status == Z_OK else { throw RSOError("image", "cannot be compressed: zlib's \(status)") }
-    return Array(result.prefix(Int(size)))
   }
 }

@@ -1,4 +1,3 @@
-import CZlib
 import Foundation
 
 /// Compiled kernels on disk, one file for each combination of source, options, compiler and driver.
@@ -22,12 +21,13 @@ package struct KernelCache: Sendable {
   package func image(_ key: String, compile: () throws -> [UInt8]) throws -> [UInt8] {
     guard let folder else { return try compile() }
     let url = folder.appendingPathComponent(Self.fileName(key))
-    if let data = try? Data(contentsOf: url), let image = Self.decoded(Array(data), key) {
+    if let data = try? Data(contentsOf: url), let image = try Self.decoded(Array(data), key) {
       return image
     }
     let image = try compile()
     try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    try? AtomicFile.write(Data(Self.encoded(image, key)), to: url)
+    let file = try Self.encoded(image, key)
+    try? AtomicFile.write(Data(file), to: url)
     return image
   }
 
@@ -60,17 +60,17 @@ package struct KernelCache: Sendable {
   private static let magic = Array("rso kernels 1\n".utf8)
 
   /// The magic, the CRC-32 of the rest, the length of the key, the key, the image.
-  static func encoded(_ image: [UInt8], _ key: String) -> [UInt8] {
+  static func encoded(_ image: [UInt8], _ key: String) throws -> [UInt8] {
     let rest = word(UInt32(key.utf8.count)) + Array(key.utf8) + image
-    return magic + word(checksum(rest)) + rest
+    return try magic + word(checksum(rest)) + rest
   }
 
-  static func decoded(_ bytes: [UInt8], _ key: String) -> [UInt8]? {
+  static func decoded(_ bytes: [UInt8], _ key: String) throws -> [UInt8]? {
     let start = magic.count + 4
     guard bytes.count > start, Array(bytes[..<magic.count]) == magic else { return nil }
     let rest = Array(bytes[start...])
     let head = word(UInt32(key.utf8.count)) + Array(key.utf8)
-    guard Array(bytes[magic.count..<start]) == word(checksum(rest)), rest.starts(with: head),
+    guard try Array(bytes[magic.count..<start]) == word(checksum(rest)), rest.starts(with: head),
       rest.count > head.count
     else { return nil }
     return Array(rest[head.count...])
@@ -80,7 +80,8 @@ package struct KernelCache: Sendable {
     withUnsafeBytes(of: value.littleEndian) { Array($0) }
   }
 
-  private static func checksum(_ bytes: [UInt8]) -> UInt32 {
-    UInt32(truncatingIfNeeded: crc32(0, bytes, UInt32(bytes.count)))
+  private static func checksum(_ bytes: [UInt8]) throws -> UInt32 {
+    let zlib = try ZLib.load()
+    return bytes.withUnsafeBytes { zlib.crc32($0) }
   }
 }
