@@ -268,6 +268,12 @@ struct ResumeTests {
     Change(code: 1, errors: "checkpoint.safetensors: expected 'settings' in its metadata") {
       try $0.change { $0.metadata["settings"] = nil }
     },
+    Change(code: 1, errors: "checkpoint.safetensors: expected content of digest crc32:") {
+      let file = $0.file("r/checkpoint.safetensors")
+      var bytes = try Data(contentsOf: file)
+      bytes[bytes.count - 7] ^= 1
+      try bytes.write(to: file)
+    },
     Change(code: 1, errors: "checkpoint.safetensors: expected a position within 30 cycles of 7") {
       try $0.change { $0.metadata["position"] = #"{"cycle":2,"sweep":7}"# }
     },

@@ -177,7 +177,7 @@ extension Checkpoint {
       tensors.metadata[Key.trace] = trace
       tensors.metadata[Key.traceBytes] = "\(traceBytes)"
     }
-    try tensors.write(to: url)
+    try tensors.withDigest().write(to: url)
   }
 
   /// The data that a model was trained on; `nil` for a model that does not say.

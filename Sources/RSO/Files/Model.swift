@@ -89,7 +89,7 @@ extension Model {
   ///
   /// - Throws: `RSOError` naming the file, or the first value that is NaN or infinite.
   public func write(to url: URL) throws {
-    try safeTensors(file: url.path).write(to: url)
+    try safeTensors(file: url.path).withDigest().write(to: url)
   }
 
   /// The model as named tensors. Parameters keep their bits; running statistics become 32-bit floats.

@@ -61,6 +61,17 @@ public struct SafeTensors: Sendable {
 // MARK: - Writing
 
 extension SafeTensors {
+  /// The same content with a digest of it among the metadata, which reading checks and removes.
+  package func withDigest() throws -> SafeTensors {
+    var digest = try ContentDigest(metadata)
+    for (name, tensor) in tensors.sorted(by: { $0.name < $1.name }) {
+      tensor.values.withUnsafeBytes { digest.add(name, "F32", tensor.shape, $0) }
+    }
+    var result = self
+    result.metadata[ContentDigest.key] = digest.text
+    return result
+  }
+
   /// Replaces the file at `url` as a whole.
   public func write(to url: URL) throws {
     try AtomicFile.write(encoded(), to: url)
@@ -99,6 +110,9 @@ extension SafeTensors {
     var header = Data("{\(entries.joined(separator: ","))}".utf8)
     header.append(contentsOf: repeatElement(UInt8(ascii: " "), count: (8 - header.count % 8) % 8))
 
+    // The file, and a copy of the largest tensor.
+    try Memory.require(
+      2 * (8 + header.count + offset), for: "a file of the weights", hint: Memory.networkHint)
     var data = Data(capacity: 8 + header.count + offset)
     withUnsafeBytes(of: UInt64(header.count).littleEndian) { data.append(contentsOf: $0) }
     data.append(header)
@@ -107,19 +121,19 @@ extension SafeTensors {
     }
     return data
   }
+}
 
-  /// A JSON string.
-  private func quoted(_ text: String) -> String {
-    let escaped = text.unicodeScalars.map { scalar in
-      switch scalar {
-      case "\"", "\\": "\\\(scalar)"
-      case "\u{0}"..."\u{1f}":
-        "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
-      default: String(scalar)
-      }
+/// A JSON string.
+func quoted(_ text: String) -> String {
+  let escaped = text.unicodeScalars.map { scalar in
+    switch scalar {
+    case "\"", "\\": "\\\(scalar)"
+    case "\u{0}"..."\u{1f}":
+      "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
+    default: String(scalar)
     }
-    return "\"\(escaped.joined())\""
   }
+  return "\"\(escaped.joined())\""
 }
 
 // MARK: - Reading
@@ -139,6 +153,7 @@ extension SafeTensors {
   ) throws {
     let (header, body) = try Self.header(of: data, name: name)
     self.init(metadata: header.metadata)
+    let digest = try ContentDigest.take(from: &metadata, file: name)
     var offset = 0
     for (tensor, entry) in header.entries {
       guard entry.dtype == "F32" || skips(tensor) else {
@@ -163,6 +178,8 @@ extension SafeTensors {
         offset = end
         continue
       }
+      try Memory.require(
+        end - offset, for: "the values of \(tensor) in \(name)", hint: Memory.networkHint)
       let bytes = body.dropFirst(offset).prefix(end - offset)
       tensors.append((tensor, Tensor(shape: entry.shape, values: floats(bytes))))
       offset = end
@@ -170,6 +187,7 @@ extension SafeTensors {
     guard offset == body.count else {
       throw RSOError(name, "expected \(offset) bytes of values, found \(body.count)")
     }
+    if let digest { try header.check(digest, metadata, body, file: name) }
   }
 
   /// The text entries of a file's header, whatever types its tensors have.
@@ -303,6 +321,21 @@ private struct Header {
         file, "expected every name once in its header, found \(name) twice",
         hint: "write it again with the safetensors library")
     }
+  }
+
+  /// - Parameters:
+  ///   - metadata: those of the file without the digest.
+  ///   - body: the values of all tensors, whose entries were checked.
+  /// - Throws: `RSOError` if the content has another digest than the file says.
+  func check(
+    _ digest: String, _ metadata: [String: String], _ body: Data, file: String
+  ) throws {
+    var found = try ContentDigest(metadata)
+    for (name, entry) in entries.sorted(by: { $0.name < $1.name }) {
+      let bytes = body.dropFirst(entry.offsets[0]).prefix(entry.offsets[1] - entry.offsets[0])
+      bytes.withUnsafeBytes { found.add(name, entry.dtype, entry.shape, $0) }
+    }
+    guard found.text == digest else { throw ContentDigest.error(digest, found.text, file) }
   }
 
   private static func invalid(_ path: [String], _ file: String) -> RSOError {
