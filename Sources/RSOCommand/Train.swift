@@ -137,9 +137,9 @@ struct Train: ParsableCommand {
   /// A session of a new run.
   private func begun() throws -> TrainingSession {
     var beginning = try beginning()
-    let folder = folder ?? Self.defaultFolder(beginning.data.name)
-    beginning.configuration.trace = trace.map { tracePath($0, folder) }
-    return try begun(beginning, folder: folder)
+    let path = folder ?? Self.defaultFolder(beginning.data.name)
+    beginning.configuration.trace = trace.map { tracePath($0, path) }
+    return try begun(beginning, folder: path, isNumbered: folder == nil)
   }
 
   /// A session of a new run in a folder.
@@ -239,6 +239,9 @@ struct Train: ParsableCommand {
     let formatter = DateFormatter()
     formatter.locale = Locale(identifier: "en_US_POSIX")
     formatter.dateFormat = "yyyyMMdd-HHmmss"
+    if let trace = run.lostTrace {
+      Console.note("\(trace.path): the trace was deleted; a new one begins here")
+    }
     return "runs/\(name)-\(formatter.string(from: Date()))"
   }
 }

@@ -308,6 +308,35 @@ struct ResumeTests {
   @Test func optionsThatAgreeAreAllowed() throws {
     try Workplace.with { place in
       let running = try start(place)
+  /// The trace that goes on holds what comes after.
+  @Test func aDeletedTraceBeginsAgain() throws {
+    try Workplace.with { place in
+      let expected = try uninterrupted(place)
+      let running = try start(place)
+      wait(for: 3, running, place)
+      running.send(SIGKILL)
+      _ = try running.wait()
+      try FileManager.default.removeItem(at: place.file("r/trace.jsonl"))
+      let again = try start(place)
+      // Killed once more, when the new trace is there.
+      while again.process.isRunning,
+        !FileManager.default.fileExists(atPath: place.file("r/trace.jsonl").path)
+      {
+        usleep(200)
+      }
+      again.send(SIGKILL)
+      let note = "/r/trace.jsonl: the trace was deleted; a new one begins here\n"
+      #expect(try again.wait().errors.hasSuffix(note))
+      try finish(place)
+      var found = try RunFiles(place, "r")
+      let (whole, part) = (try #require(expected.trace), try #require(found.trace))
+      #expect(part.count > 1000 && part.count < whole.count && whole.suffix(part.count) == part)
+      found.trace = whole
+      // The checkpoint has the length of the trace.
+      #expect(expected.differences(from: found) == ["checkpoint"])
+    }
+  }
+
       wait(for: 2, running, place)
       running.send(SIGTERM)
       #expect(try running.wait().code == 143)

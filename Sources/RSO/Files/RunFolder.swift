@@ -43,6 +43,8 @@ public final class RunFolder {
   package private(set) var lastEvaluated: Metrics?
   /// The number of cycles that the run had before it was given more; `nil` if it was not.
   package let earlierCycles: Int?
+  /// The trace if its file was deleted since the run stopped; a new one begins with this session.
+  package let lostTrace: URL?
   private let metrics: AppendingFile
   private let trace: AppendingFile?
   private let lock: FolderLock
@@ -82,6 +84,7 @@ public final class RunFolder {
     self.checkpoint = checkpoint
     earlierMetrics = []
     earlierCycles = nil
+    lostTrace = nil
     (last, lastEvaluated) = (untrained, untrained)
     func file(_ name: String) -> URL { url.appendingPathComponent(name) }
     let made = try makeFolder(url)
@@ -149,9 +152,14 @@ public final class RunFolder {
     if hasEarlierResult { for index in lines.indices { lines[index].test = nil } }
     earlierMetrics = lines
     (last, lastEvaluated) = (lines.last, lines.last(where: \.isEvaluated))
+    let traceURL = checkpoint.configuration.trace.map { Self.file($0, of: url) }
+    lostTrace = traceURL.flatMap { FileManager.default.fileExists(atPath: $0.path) ? nil : $0 }
+    if lostTrace != nil { checkpoint.traceBytes = 0 }
     self.checkpoint = checkpoint
     try check(checkpoint)
     try Self.removeTemporaries(url)
+    // The checkpoint must not count on a trace that is gone, should this program be killed after the new one is there.
+    if lostTrace != nil, earlierCycles == nil { try checkpoint.write(to: file(Name.checkpoint)) }
     if earlierCycles != nil {
       // A program killed in between leaves no configuration, which the next one writes again.
       unlink(file(Name.configuration).path)
@@ -166,9 +174,7 @@ public final class RunFolder {
       bytes = text.count
     }
     metrics = try AppendingFile(file(Name.metrics), keeping: bytes)
-    trace = try checkpoint.configuration.trace.map {
-      try AppendingFile(Self.file($0, of: url), keeping: checkpoint.traceBytes)
-    }
+    trace = try traceURL.map { try AppendingFile($0, keeping: checkpoint.traceBytes) }
   }
 
   /// Whether the metrics have no line for the untrained network yet: the run was killed before it was written.
