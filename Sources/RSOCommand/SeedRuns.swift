@@ -89,7 +89,8 @@ extension Train {
     }
     _ = try seeds.map(SeedsArgument.seeds)
     var beginning = resume ? nil : try self.beginning()
-    let path = folder ?? Self.defaultFolder(beginning?.data.name ?? "")
+    // Several programs may begin in the same second.
+    let path = try folder ?? RunFolder.makeNew(Self.defaultFolder(beginning?.data.name ?? ""))
     let list = try beginning.map { try begunList($0, path) } ?? resumedList(path)
     for seed in list.seeds {
     started = path

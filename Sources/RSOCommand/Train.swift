@@ -144,9 +144,11 @@ struct Train: ParsableCommand {
 
   /// A session of a new run in a folder.
   ///
-  /// - Parameter parent: the folder to name when it is told how to go on; `nil` for the run's own.
+  /// - Parameters:
+  ///   - isNumbered: whether the folder is a new one, with a number after its name if that exists.
+  ///   - parent: the folder to name when it is told how to go on; `nil` for the run's own.
   func begun(
-    _ beginning: Beginning, folder: String, parent: String? = nil
+    _ beginning: Beginning, folder: String, isNumbered: Bool = false, parent: String? = nil
   ) throws -> TrainingSession {
     let configuration = beginning.configuration
     let search = try RandomSearch(
@@ -161,7 +163,7 @@ struct Train: ParsableCommand {
           ? nil : "--only and --freeze count, too")
     }
     return try TrainingSession(
-      beginning: search, configuration, folder: folder, parent: parent,
+      beginning: search, configuration, folder: folder, isNumbered: isNumbered, parent: parent,
       initialModel: saveInitial.map { URL(fileURLWithPath: $0) }, device: beginning.device,
       output: output)
   }

@@ -24,10 +24,12 @@ struct TrainingSession {
 
   /// Starts a new run and makes its folder.
   ///
+  /// - Parameter isNumbered: whether the folder is a new one, with a number after `path` if that exists.
   /// - Throws: `RSOError`; the folder is then unchanged.
   init(
     beginning search: RandomSearch, _ configuration: RunConfiguration, folder path: String,
-    parent: String? = nil, initialModel: URL?, device: Device, output: Output
+    isNumbered: Bool = false, parent: String? = nil, initialModel: URL?, device: Device,
+    output: Output
   ) throws {
     var search = search
     // A model includes running statistics, which an evaluation computes.

@@ -47,6 +47,39 @@ struct TrainTests {
     }
   }
 
+  /// Six programs in the same second, twice.
+  @Test(arguments: [[], ["--seeds", "0,1"]])
+  func runsThatBeginTogetherGetFoldersOfTheirOwn(options: [String]) throws {
+    try Workplace.with { place in
+      let programs = try (0..<6).map { _ in
+        try Tool.Running(
+          ["train"] + Workplace.options + ["--cycles", "1", "--quiet"] + options, in: place.url)
+      }
+      for program in programs {
+        let result = try program.wait()
+        #expect(result.code == 0 && result.errors == "", "\(result.errors)")
+      }
+      let runs = try FileManager.default.contentsOfDirectory(atPath: place.file("runs").path)
+      #expect(runs.count == 6)
+    }
+  }
+
+  /// Steps that are too large: the numbers leave the range of floats.
+  @Test func aSearchThatDivergesSaysSo() throws {
+    try Workplace.with { place in
+      let result = try place.train([
+        "--cycles", "3", "--run", "r", "--rule", "slope:c=100", "--sigma-scale", "1e30", "--quiet",
+      ])
+      #expect(result.code == 1)
+      #expect(result.errors.contains(": the search diverged in cycle 1: "), "\(result.errors)")
+      #expect(
+        result.errors.contains(
+          " (use a smaller c in --rule, or a smaller --sigma-scale, which is a factor of σ)\n"
+            + "rso: the run is saved up to its last finished tensor; start another with its best model: "
+            + "rso train --from r\n"))
+    }
+  }
+
   @Test func quietSaysOnlyHowItEnded() throws {
     try Workplace.with { place in
       let result = try place.train(["--cycles", "1", "--run", "r", "--quiet"])

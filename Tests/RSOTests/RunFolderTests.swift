@@ -186,6 +186,24 @@ struct RunFolderTests {
     }
   }
 
+  /// A folder of its own for everyone who asks at the same time.
+  @Test func newFoldersAreNumbered() throws {
+    try withTemporaryFolder { folder in
+      let path = folder.appendingPathComponent("runs/mnist").path
+      let found = Mutex<[String]>([])
+      DispatchQueue.concurrentPerform(iterations: 6) { _ in
+        guard let made = try? RunFolder.makeNew(path) else { return }
+        found.withLock { $0.append(made) }
+      }
+      #expect(
+        found.withLock { $0.sorted() } == [path] + (2...6).map { "\(path)-\($0)" })
+      let names = try Self.names(folder.appendingPathComponent("runs"))
+      #expect(names.count == 6)
+      let error = errorText { _ = try RunFolder.makeNew("/proc/none") }
+      #expect(error?.hasPrefix("/proc/none: the folder cannot be made: ") == true)
+    }
+  }
+
   @Test func filesOfARunAreNamedFromItsFolder() {
     let folder = URL(fileURLWithPath: "/a/run")
     #expect(RunFolder.path(of: URL(fileURLWithPath: "/a/run/t.jsonl"), in: folder) == "t.jsonl")

@@ -320,6 +320,29 @@ extension RunFolder {
   }
 }
 
+extension RunFolder {
+  /// Makes a new folder, and its missing parents: at `path` or, if that exists, at `path-2`, `path-3` and so on. Programs
+  /// that ask for the same path at the same time get folders of their own.
+  ///
+  /// - Returns: the path of the folder.
+  package static func makeNew(_ path: String) throws -> String {
+    _ = try makeFolder(URL(fileURLWithPath: path).deletingLastPathComponent())
+    for number in 1...10_000 {
+      let path = number == 1 ? path : "\(path)-\(number)"
+      // The system makes a folder for one program only.
+      if mkdir(path, 0o777) == 0 { return path }
+      guard errno == EEXIST else {
+        throw RSOError(
+          path, "the folder cannot be made: \(String(cString: strerror(errno)))",
+          hint: "choose another folder: --run DIR")
+      }
+    }
+    throw RSOError(
+      path, "expected a name that is free, found 10,000 such folders",
+      hint: "choose another folder: --run DIR")
+  }
+}
+
 /// Makes a folder and its missing parents.
 ///
 /// - Returns: the folders it made, outermost first.
