@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "crso.h"
 
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -33,4 +34,9 @@ void rso_free(void *memory, size_t bytes) {
     free(memory);
   else
     munmap(memory, rounded(bytes));
+}
+
+const char *rso_library_path(const void *symbol) {
+  Dl_info info;
+  return dladdr(symbol, &info) ? info.dli_fname : NULL;
 }

@@ -89,6 +89,20 @@ import Testing
     #expect(fake.isEmpty && fake.faults.isEmpty, "\(fake.faults)")
   }
 
+  /// The library of NVIDIA's toolkit that is there to link with.
+  @Test func theStubLibraryIsNoDriver() throws {
+    let fake = FakeCUDA()
+    fake.failures = ["cuInit": 34]
+    #expect(
+      text { _ = try CUDAContext(driver: fake.driver(), card: 0) }
+        == "cuda:0: fake is no driver but the stub of NVIDIA's toolkit, which programs are linked with: "
+        + "cuInit failed with CUDA_ERROR_STUB_LIBRARY (34) (install NVIDIA's driver, or take the stub's "
+        + "folder out of RSO_CUDA_PATH and LD_LIBRARY_PATH)")
+    // The file that the loader found is named.
+    let library = try SharedLibrary(["libz.so.1"], hint: "")
+    #expect(library.path(of: "crc32")?.hasSuffix("/libz.so.1") == true)
+  }
+
   /// Every call of opening a card fails once; nothing stays behind.
   @Test(arguments: [
     "cuDevicePrimaryCtxRetain", "cuCtxSetCurrent", "cuStreamCreate", "cuDeviceGetName",

@@ -216,4 +216,7 @@ void rso_stream_copy(const uint64_t *restrict x, uint64_t *restrict y, int64_t c
 void *rso_allocate(size_t bytes);
 void rso_free(void *memory, size_t bytes);
 
+// The file of the library that a symbol's address is in; NULL if the loader does not say.
+const char *rso_library_path(const void *symbol);
+
 #endif

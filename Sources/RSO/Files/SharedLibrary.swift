@@ -40,6 +40,11 @@ package struct SharedLibrary: @unchecked Sendable {
     }
   }
 
+  /// The file that a function comes from; `nil` if the loader does not say.
+  package func path(of symbol: String) -> String? {
+    dlsym(handle, symbol).flatMap { rso_library_path($0) }.map { String(cString: $0) }
+  }
+
   /// A function of the library; `Function` is its C type.
   package func function<Function>(_ symbol: String, as type: Function.Type) throws -> Function {
     guard let address = dlsym(handle, symbol) else {
