@@ -30,6 +30,8 @@ public struct RandomSearch {
   public private(set) var position: Position
   /// What the rule has learnt about each tensor, by the tensor's name; the paper's rule learns nothing.
   public private(set) var ruleStates: [String: RuleState]
+  /// Whether losses of the search were finite: then whatever is not finite comes from the search.
+  private(set) var wasFinite: Bool
   private var engine: any Engine
   /// In place of the settings' loss.
   let ownLoss: (any BatchLoss)?
@@ -84,6 +86,7 @@ public struct RandomSearch {
         "position",
         "expected a cycle from 0 on and a sweep below \(sweeps.count), found \(position)")
     }
+    wasFinite = position != Position()
     let objective = try Objective(
       settings.loss, own: loss, reported: settings.metrics, data: data, classes: network.classes)
     ownLoss = loss
@@ -97,6 +100,9 @@ public struct RandomSearch {
 
   /// The current weights.
   public var parameters: Parameters { engine.parameters }
+
+  /// The running statistics of batch norm that the last sweep or evaluation used.
+  var statistics: BatchNormStatistics { engine.statistics }
 
   /// The trained network: the weights and the running statistics of the last evaluation.
   public var model: Model {
@@ -129,6 +135,7 @@ public struct RandomSearch {
       let isDue = settings.evaluations == .tensor || position.sweep == sweeps.count - 1
       let evaluation = isDue ? try engine.evaluate(data.evaluatedSplit) : nil
       let slot = engine.parameters.slots[sweep.parameter]
+      try requireFiniteModel(after: (slot.name, cycle))
       let report = SweepReport(
         cycle: cycle, sweep: position.sweep, parameter: slot.name, keptShare: found.keptShare,
         step: found.step, meanLoss: found.meanLoss, batchSize: settings.batchSize(inCycle: cycle),
@@ -168,7 +175,9 @@ public struct RandomSearch {
     for start in stride(from: 0, to: proposals.count, by: runLength) {
       let run = proposals[start..<min(start + runLength, proposals.count)]
       // w ← argmin over {w, w + Δ, w − Δ} of the loss, or the value another rule derives from the three losses.
-      let decisions = try engine.judge(run, by: &rule)
+      let decisions = try judged(in: cycle) { try engine.judge(run, by: &rule) }
+      try requireFinite(decisions, on: run, of: slot.name, cycle: cycle)
+      wasFinite = true
       if let statistics = kept.statistics { try engine.keep(statistics) }
       ruleStates[slot.name] = rule.learnt
       for (proposal, decision) in zip(run, decisions) {

@@ -146,6 +146,10 @@ struct TrainingSession {
       throw ExitCode(1)
     }
     display.clear()
+      let advice =
+        error.isDivergence
+        ? "start another with its best model: rso train --from \(Self.quoted(path))"
+        : "go on with: \(resumeCommand)"
     try summary(isRun: true)
   }
 

@@ -54,12 +54,15 @@ public struct Decision: Hashable, Sendable {
     try check(parameter, proposal)
   }
 
+  /// The problem of an element whose value has no loss.
+  static let hasNoLoss = "the loss of the value it has is NaN before any change"
+
   /// - Throws: `RSOError` if the loss of the first candidate is NaN.
   func check(_ parameter: String, _ proposal: Proposal) throws {
     guard !losses[0].isNaN || proposal.baseline == .unused else {
       throw RSOError(
         "\(parameter)[\(proposal.element)]",
-        "the loss of the value it has is NaN before any change",
+        Self.hasNoLoss,
         hint: "the weights or the data hold infinities or NaN; start from a sound model")
     }
   }
