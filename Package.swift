@@ -41,7 +41,9 @@ let package = Package(
         "RSO", "RSOFormats", "CCurl",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      swiftSettings: swiftSettings),
+      swiftSettings: swiftSettings,
+      plugins: ["RecordCommit"]),
+    .plugin(name: "RecordCommit", capability: .buildTool()),
     // The kernels of the CUDA engine, compiled for the CPU.
     .target(
       name: "CUDAHost", dependencies: ["CRSO"], path: "Tests/CUDAHost", cxxSettings: cxxSettings),

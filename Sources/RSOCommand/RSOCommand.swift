@@ -1,6 +1,9 @@
 import ArgumentParser
 import RSO
 
+/// The commit that this program was built from; `nil` if it was not built in a checkout.
+let commit = builtCommit.isEmpty ? nil : builtCommit
+
 @main
 struct RSOCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -14,8 +17,7 @@ struct RSOCommand: ParsableCommand {
         rso evaluate runs/…/best.safetensors
         rso data list                    other images
       """,
-    version: "rso \(rsoVersion)"
-      + ((try? Kernels.preferred()).map { "\nkernels: \($0.name)" } ?? ""),
+    version: (try? Session(on: .cpu(), commit: commit))?.lines ?? "rso \(rsoVersion)",
     subcommands: [
       Train.self,
       Evaluate.self,

@@ -34,11 +34,19 @@ struct TrainingSession {
     var search = search
     // A model includes running statistics, which an evaluation computes.
     let (evaluation, untrained) = try search.evaluateUntrained()
-    let folder = try RunFolder(
-      creating: URL(fileURLWithPath: path),
-      Checkpoint(model: search.model, configuration: configuration), untrained: untrained,
-      initialModel: initialModel)
-    try folder.record(Session(on: device))
+    try search.requireFiniteModel(after: nil)
+    let path = try isNumbered ? RunFolder.makeNew(path) : path
+    let folder: RunFolder
+    do {
+      folder = try RunFolder(
+        creating: URL(fileURLWithPath: path),
+        Checkpoint(model: search.model, configuration: configuration), untrained: untrained,
+        initialModel: initialModel)
+    } catch {
+      if isNumbered { rmdir(path) }
+      throw error
+    }
+    try folder.record(Session(on: device, commit: commit))
     let events = try EventLog(
       folder: folder.url, sweeps: search.sweeps.count, position: search.position,
       judgedOn: untrained.split)
@@ -59,7 +67,7 @@ struct TrainingSession {
     resuming search: RandomSearch?, _ folder: RunFolder, folder path: String, parent: String? = nil,
     device: Device, output: Output
   ) throws {
-    if search != nil { try folder.record(Session(on: device)) }
+    if search != nil { try folder.record(Session(on: device, commit: commit)) }
     let events = try search.map { search in
       let cycle = folder.earlierMetrics.filter {
         $0.cycle == search.position.cycle && $0.parameter != nil

@@ -30,7 +30,9 @@ struct SessionTests {
       let page = try place.text("r/report.html")
       let words = "cpu, \(kernels), 1 thread on \(host); cpu, \(kernels), 2 threads on \(host)"
       #expect(page.contains("<td>\(words)</td>"))
-      #expect(page.contains("<td>rso \(rsoVersion)</td>"))
+      let commit = try Self.commit()
+      #expect(sessions.allSatisfy { $0.commit == commit })
+      #expect(page.contains("<td>rso \(rsoVersion)\(commit.map { ", commit \($0)" } ?? "")</td>"))
     }
   }
 
@@ -51,8 +53,44 @@ struct SessionTests {
   @Test func version() throws {
     let result = try Tool.run(["--version"], in: FileManager.default.temporaryDirectory)
     #expect(result.code == 0 && result.errors == "")
+    let lines = result.output.split(separator: "\n", omittingEmptySubsequences: false)
+    let session = try Session(on: .cpu())
     #expect(
-      result.output == "rso \(rsoVersion)\nkernels: \(try Kernels.preferred().name)\n")
+      lines.map(String.init) == [
+        "rso \(rsoVersion)", "commit: \(try Self.commit() ?? "unknown")",
+        "kernels: \(try Kernels.preferred().name)",
+        "device: cpu, \(session.threads ?? 0) thread\(session.threads == 1 ? "" : "s")",
+        "host: \(session.host)", "",
+      ])
+  }
+
+  /// The commit that `rso --version` shows, if git knows it; else what git says of the checkout.
+  private static func commit() throws -> String? {
+    let shown = try Tool.run(["--version"], in: FileManager.default.temporaryDirectory).output
+      .split(separator: "\n").first { $0.hasPrefix("commit: ") }?.dropFirst(8)
+    let id = shown?.prefix { $0 != "-" } ?? ""
+    // The tests may be older or newer than the last commit.
+    if id.count == 12, try git("cat-file", "-t", String(id)) == "commit" {
+      return shown.map(String.init)
+    }
+    return try git("rev-parse", "--short=12", "HEAD")
+  }
+
+  /// What git says about the checkout; `nil` without git, or outside of one.
+  private static func git(_ arguments: String...) throws -> String? {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent()
+    let process = Process()
+    let output = Pipe()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = ["git", "-C", root.path] + arguments
+    process.standardOutput = output
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    let text = output.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    guard process.terminationStatus == 0 else { return nil }
+    return String(decoding: text, as: UTF8.self).trimmingCharacters(in: .newlines)
   }
 
   @Test func aCardHasNoThreads() throws {

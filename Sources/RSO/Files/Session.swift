@@ -17,6 +17,8 @@ package let rsoVersion = "0.1.0"
 package struct Session: Hashable, Codable, Sendable {
   /// The version of `rso`.
   package var version: String
+  /// The commit that the program was built from, with `-modified` if the checkout had changes; `nil` if it is not known.
+  package var commit: String?
   /// As `--device` takes it.
   package var device: String
   /// The card's name, if the device is one.
@@ -33,9 +35,13 @@ package struct Session: Hashable, Codable, Sendable {
 
   /// A session that begins now.
   ///
+  /// - Parameter commit: that of the program; `nil` if it is not known.
   /// - Throws: `RSOError` if the kernels asked for do not exist.
-  package init(on device: Device, host: String? = nil, started: Date = Date()) throws {
+  package init(
+    on device: Device, commit: String? = nil, host: String? = nil, started: Date = Date()
+  ) throws {
     version = rsoVersion
+    self.commit = commit
     switch device {
     case .cpu(let threads):
       self.device = "cpu"
@@ -59,13 +65,28 @@ package struct Session: Hashable, Codable, Sendable {
     return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
+  /// The program in words.
+  package var program: String { "rso \(version)" + (commit.map { ", commit \($0)" } ?? "") }
+
   /// Device and host in words.
   package var words: String {
     let parts = [
-      device + (card.map { " (\($0))" } ?? ""), precision, kernels,
-      threads.map { "\($0) thread\($0 == 1 ? "" : "s")" },
+      device + (card.map { " (\($0))" } ?? ""), precision, kernels, threadsInWords,
     ].compactMap { $0 }
     return parts.joined(separator: ", ") + " on \(host)"
+  }
+
+  private var threadsInWords: String? {
+    threads.map { "\($0) thread\($0 == 1 ? "" : "s")" }
+  }
+
+  /// What `rso --version` prints.
+  package var lines: String {
+    let lines = [
+      "rso \(version)", "commit: \(commit ?? "unknown")", kernels.map { "kernels: \($0)" },
+      "device: \(device)" + (threadsInWords.map { ", \($0)" } ?? ""), "host: \(host)",
+    ]
+    return lines.compactMap { $0 }.joined(separator: "\n")
   }
 
   /// The sessions in a file, oldest first; none if there is no file. A damaged line is left out: it is only a record.

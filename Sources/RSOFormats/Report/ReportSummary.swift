@@ -109,7 +109,7 @@ extension Report {
       ("only", { $0.settings.only?.joined(separator: ", ") ?? "every parameter" }),
       ("frozen", { $0.settings.freeze?.joined(separator: ", ") ?? "no parameter" }),
       ("statistics it began with", { $0.settings.statistics == .keep ? "kept" : "renewed" }),
-      ("program", { $0.uniqueSessions { "rso \($0.version)" } }),
+      ("program", { $0.uniqueSessions(\.program) }),
       ("device", { $0.uniqueSessions(\.words) }),
     ]
   }
