@@ -1,8 +1,10 @@
+import ArgumentParser
 import Foundation
+import RSO
 import Synchronization
 
-/// The signals that ask a run to stop. The first one stops it between two runs of proposals; a second one of the
-/// same kind ends the program at once, the system's default.
+/// The signals that ask a run to stop. The first one stops it as soon as nothing is lost; a second one of the same kind
+/// ends the program at once, the system's default.
 enum Interrupts {
   private static let pending = Atomic<Int32>(0)
 
@@ -22,8 +24,36 @@ enum Interrupts {
     signal(SIGXFSZ, SIG_IGN)
   }
 
+  /// What Control-C says at once, for the handler: it may neither allocate nor take a lock.
+  private static let answer = (
+    text: StaticString(stringLiteral: "rso: stopping after this step; again to quit now\n"),
+    isTerminal: isatty(STDERR_FILENO) == 1
+  )
+
+  private static func sayStopping() {
+    // The terminal has shown ^C in the line of the display.
+    let newline: StaticString = "\n"
+    if answer.isTerminal { _ = write(STDERR_FILENO, newline.utf8Start, 1) }
+    _ = write(STDERR_FILENO, answer.text.utf8Start, answer.text.utf8CodeUnitCount)
+  }
+
+  /// Runs work that stops when a signal has come.
+  ///
+  /// - Parameter stopped: called if it did, with the signal's number; it says what is kept.
+  /// - Throws: the signal's `ExitCode`, or what `body` throws.
+  static func stopping(_ body: () throws -> Void, stopped: (Int32) -> Void) throws {
+    do {
+      try StopRequest.$isMade.withValue({ received != nil }, operation: body)
+    } catch is Stopped {
+      try Console.check()
+      let signal = received ?? SIGTERM
+      stopped(signal)
+      throw ExitCode(128 + signal)
+    }
+  }
+
   static func install() {
-    _ = received  // So that the handler finds it initialised.
+    _ = (received, answer)  // So that the handler finds them initialised.
     // A parent process that blocks signals passes the blocked signals on.
     var blocked = sigset_t()
     sigemptyset(&blocked)
@@ -32,6 +62,7 @@ enum Interrupts {
     for number in [SIGINT, SIGTERM, SIGHUP] {
       let previous = signal(number) { number in
         Interrupts.request(number)
+        if number == SIGINT { Interrupts.sayStopping() }
         signal(number, SIG_DFL)
       }
       // `nohup` and shells that run it in the background ignore the signal: keep it ignored.

@@ -92,9 +92,9 @@ extension Train {
     // Several programs may begin in the same second.
     let path = try folder ?? RunFolder.makeNew(Self.defaultFolder(beginning?.data.name ?? ""))
     let list = try beginning.map { try begunList($0, path) } ?? resumedList(path)
-    for seed in list.seeds {
     started = path
-      try stopIfAsked(path)
+    for seed in list.seeds {
+      try StopRequest.check()
       let folder = SeedList.folder(of: seed, in: path)
       if output == .table {
         Console.line((seed == list.seeds.first ? "" : "\n") + "seed \(seed)")
@@ -117,7 +117,7 @@ extension Train {
       }
     }
     if output == .table { Console.line("") }
-    try stopIfAsked(path)
+    try StopRequest.check()
     try summary(of: list, path)
   }
 
@@ -178,12 +178,6 @@ extension Train {
     return Beginning(
       device: try device.resolved(), data: try start?.adapted(data) ?? data,
       configuration: list.configuration, start: start)
-  }
-
-  private func stopIfAsked(_ path: String) throws {
-    guard let signal = Interrupts.received else { return }
-    TrainingSession.sayStopped(by: signal, path)
-    throw ExitCode(128 + signal)
   }
 
   // MARK: What is said

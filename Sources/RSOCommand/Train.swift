@@ -120,9 +120,16 @@ struct Train: ParsableCommand {
 
   func run() throws {
     Interrupts.install()
-    if seeds != nil || resume && SeedList.exists(in: folder ?? "") { return try runSeeds() }
-    var session = try resume ? resumed(at: folder ?? "") : begun()
-    try session.run()
+    // The folder to go on with; `nil` until there is one.
+    var path = resume ? folder : nil
+    try Interrupts.stopping {
+      if seeds != nil || resume && SeedList.exists(in: folder ?? "") { return try runSeeds(&path) }
+      var session = try resume ? resumed(at: folder ?? "") : begun()
+      path = session.path
+      try session.run()
+    } stopped: { signal in
+      TrainingSession.sayStopped(by: signal, path)
+    }
   }
 
   /// What a new run begins from.

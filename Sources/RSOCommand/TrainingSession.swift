@@ -127,7 +127,7 @@ struct TrainingSession {
   /// Whether there is nothing left to do.
   var isFinished: Bool { search == nil }
 
-  /// - Throws: `RSOError`, or the `ExitCode` of the signal that stopped it; the folder can be resumed.
+  /// - Throws: `RSOError`, or `Stopped`; the folder can be resumed.
   mutating func run() throws {
     guard search != nil else {
       if output != .json {
@@ -138,14 +138,11 @@ struct TrainingSession {
     }
     do {
       while let finished = search?.isFinished, !finished {
-        guard try sweep() else {
-          display.clear()
-          try Console.check()
-          let signal = Interrupts.received ?? SIGTERM
-          Self.sayStopped(by: signal, parent)
-          throw ExitCode(128 + signal)
-        }
+        guard try sweep() else { throw Stopped() }
       }
+    } catch is Stopped {
+      display.clear()
+      throw Stopped()
     } catch let error as RSOError {
       display.clear()
       Console.error("\(error.inOptions)")
@@ -217,11 +214,10 @@ extension TrainingSession {
     "rso train --run \(quoted(path)) --resume"
   }
 
-  /// - Parameter path: the folder to go on with.
-  static func sayStopped(by signal: Int32, _ path: String) {
-    Console.write(
-      "rso: stopped by \(Interrupts.name(signal)); go on with: \(resumeCommand(path))\n",
-      to: STDERR_FILENO)
+  /// - Parameter path: the folder to go on with; `nil` if there is none yet.
+  static func sayStopped(by signal: Int32, _ path: String?) {
+    let advice = path.map { "go on with: \(resumeCommand($0))" } ?? "no run has begun"
+    Console.write("rso: stopped by \(Interrupts.name(signal)); \(advice)\n", to: STDERR_FILENO)
   }
 
   /// The text as one word for a shell.

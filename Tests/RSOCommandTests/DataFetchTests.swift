@@ -44,15 +44,15 @@ struct DataFetchTests {
     let events = Mutex<[DataFetch.Event]>([])
     let fetch = DataFetch(
       known: known, mirrors: servers.map(\.address), cache: cache, stallSeconds: stall,
-      isStopped: {
-        events.withLock {
-          $0.contains { if case .loading(_, stopAfter..., _) = $0 { true } else { false } }
-        }
-      },
       report: { event in events.withLock { $0.append(event) } })
     var error: String?
     do {
-      let folder = try fetch.run()
+      let isStopped: @Sendable () -> Bool = {
+        events.withLock {
+          $0.contains { if case .loading(_, stopAfter..., _) = $0 { true } else { false } }
+        }
+      }
+      let folder = try StopRequest.$isMade.withValue(isStopped) { try fetch.run() }
       #expect(folder.path == cache.appendingPathComponent("letters").path)
     } catch let failure {
       error = "\(failure)"
@@ -308,7 +308,7 @@ struct DataFetchTests {
     try withCache { cache in
       let found = try fetch(
         into: cache, stopAfter: 1, { _, _ in .ok(Self.content, sent: 5000, stalls: true) })
-      #expect(found.error == "stopped")
+      #expect(found.error == "Stopped()")
       #expect(found.files == ["letters.partial/letters.gz.part": Self.content.prefix(5000)])
     }
   }

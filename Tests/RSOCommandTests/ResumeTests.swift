@@ -127,8 +127,10 @@ struct ResumeTests {
       let result = try running.wait()
       #expect(result.code == code)
       #expect(result.signal == nil)
+      let answer = signal == SIGINT ? "rso: stopping after this step; again to quit now\n" : ""
       #expect(
-        result.errors == "rso: stopped by \(name); go on with: rso train --run r --resume\n")
+        result.errors
+          == answer + "rso: stopped by \(name); go on with: rso train --run r --resume\n")
       try finish(place)
       #expect(expected.differences(from: try RunFiles(place, "r")) == [])
     }

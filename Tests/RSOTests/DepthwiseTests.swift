@@ -94,7 +94,7 @@ import Testing
     }
     var reference = ReferenceEngine(network: network, data: data, parameters: parameters)
     try reference.beginSweep(of: 0, order: SampleOrder([2, 0, 3, 1], batchSize: 4))
-    let logits = reference.logits(ofBatch: 0)
+    let logits = try reference.logits(ofBatch: 0)
     guard case .bytes(let bytes) = data.train.images else { return }
     for (row, image) in [2, 0, 3, 1].enumerated() {
       for channel in 0..<3 {

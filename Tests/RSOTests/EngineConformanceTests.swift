@@ -97,7 +97,7 @@ import Testing
     try reference.beginSweep(
       of: parameters.slots.count - 1,
       order: SampleOrder((0..<75).map { Int32($0) }, batchSize: 75))
-    let logits = reference.logits(ofBatch: 0)
+    let logits = try reference.logits(ofBatch: 0)
     var largest = 0.0
     for (engineName, made) in try CandidateComparison.engines(
       network: network, data: data, parameters: parameters)

@@ -66,7 +66,7 @@ public struct Dataset: Sendable {
     self.train = try train.limited(to: trainLimit, option: "`trainLimit`")
     validation = nil
     self.test = try test.limited(to: testLimit, option: "`testLimit`")
-    normalization = Normalization(mean: Self.mean(of: self.train))
+    normalization = try Normalization(mean: Self.mean(of: self.train))
     kind = Model.Images(self.train.images)
   }
 
@@ -125,7 +125,10 @@ public struct Dataset: Sendable {
         "`validation`", "expected 1 to \(train.count - 1), found \(count)",
         hint: "there are \(train.count) training images, and at least one must be left")
     }
-    return Dataset(
+    try Memory.require(
+      train.images.count * train.images.size, for: "the training and validation images",
+      hint: "use a smaller `trainLimit`")
+    return try Dataset(
       self, train: train.prefix(train.count - count), validation: train.suffix(count))
   }
 
@@ -182,26 +185,26 @@ public struct Dataset: Sendable {
     }
   }
 
-  private init(_ other: Dataset, train: Split, validation: Split) {
+  private init(_ other: Dataset, train: Split, validation: Split) throws {
     name = other.name
     self.train = train
     self.validation = validation
     test = other.test
     classes = other.classes
-    normalization = Normalization(mean: Self.mean(of: train))
+    normalization = try Normalization(mean: Self.mean(of: train))
     kind = Model.Images(train.images)
   }
 
   /// Sums bytes as integers, which is exact, and floats in order, in double precision.
-  private static func mean(of split: Split) -> [Float] {
+  private static func mean(of split: Split) throws -> [Float] {
     let (channels, area) = (split.shape.channels, split.shape.area)
     let count = Double(area * split.count)
     switch split.images {
     case .bytes(let bytes):
-      let sums = channelSums(bytes, channels, area, zero: 0) { $0 &+ Int($1) }
+      let sums = try channelSums(bytes, channels, area, zero: 0) { $0 &+ Int($1) }
       return sums.map { Float(Double($0) / (255 * count)) }
     case .floats(let floats):
-      let sums = channelSums(floats, channels, area, zero: 0.0) { $0 + Double($1) }
+      let sums = try channelSums(floats, channels, area, zero: 0.0) { $0 + Double($1) }
       return sums.map { Float($0 / count) }
     }
   }
@@ -209,10 +212,11 @@ public struct Dataset: Sendable {
   /// The sum of every channel of `values` `[N, channels, area]`.
   private static func channelSums<Value, Sum>(
     _ values: [Value], _ channels: Int, _ area: Int, zero: Sum, add: (Sum, Value) -> Sum
-  ) -> [Sum] {
+  ) throws -> [Sum] {
     var sums = [Sum](repeating: zero, count: channels)
-    values.withUnsafeBufferPointer { values in
+    try values.withUnsafeBufferPointer { values in
       for start in stride(from: 0, to: values.count, by: area) {
+        if start / area % 1024 == 0 { try StopRequest.check() }
         let channel = start / area % channels
         sums[channel] = values[start..<start + area].reduce(sums[channel], add)
       }

@@ -31,7 +31,7 @@ package struct EngineComparison: Hashable, Sendable {
     let parameters = Parameters(initialFor: network, seed: seed)
     let batch = max(train.count / 2, 1)
     let results = Mutex<[Int: Result<EngineComparison, any Error>]>([:])
-    Workers(threads: threads).run(parameters.slots.count) { tensor, _ in
+    try Workers(threads: threads).run(parameters.slots.count) { tensor, _ in
       let result = Result {
         var reference = ReferenceEngine(
           network: network, data: part, parameters: parameters)
@@ -84,7 +84,7 @@ package struct EngineComparison: Hashable, Sendable {
       let proposal = Proposal(
         element: element, batch: 0, candidates: [w, w + delta, w - delta], delta: delta)
       let bound = LossBound.absolute(
-        network, logits: reference.logits(ofBatch: 0), updates: turn)
+        network, logits: try reference.logits(ofBatch: 0), updates: turn)
       let expected = try reference.judge([proposal])[0]
       let found = try engine.judge([proposal])[0]
       for (a, b) in zip(expected.losses, found.losses) {

@@ -45,9 +45,9 @@ package struct ReferenceEngine: Engine {
   package mutating func beginSweep(of parameter: Int, order: SampleOrder) throws {
     let slot = current.slots[parameter]
     let cachedValue = SweepPlan(network: network, sweeping: slot.node).cachedValue
-    renewStatistics()
+    try renewStatistics()
     let images = order.samples.map { image(Int($0), of: data.train) }
-    let cache = forward(images, from: 0, to: cachedValue, norm: .running)
+    let cache = try forward(images, from: 0, to: cachedValue, norm: .running)
     sweep = SweepState(slot: slot, cachedValue: cachedValue, order: order, cache: cache)
   }
 
@@ -68,14 +68,14 @@ package struct ReferenceEngine: Engine {
       let old = current.values[element]
       var losses = try proposal.candidates.map { candidate in
         current.values[element] = candidate
-        let logits = logits(proposal.batch, sweep)
+        // An error leaves the weights unchanged.
+        defer { current.values[element] = old }
+        let logits = try logits(proposal.batch, sweep)
         return try objective.values(
           of: [sum(logits, samples, data.train)], candidates: 1, samples: samples.count,
           Self.outputs(logits, samples, .train, data.train))[0]
       }
       if proposal.baseline == .unused { losses[0] = .nan }
-      // An error leaves the weights unchanged.
-      current.values[element] = old
       let decision = try Decision(
         on: proposal, losses: ShortList(losses), by: &rule, parameter: sweep.slot.name)
       sweep.pending.append((element, decision.value))
@@ -88,19 +88,19 @@ package struct ReferenceEngine: Engine {
   }
 
   /// Logits `[samples][classes]` of one mini-batch of the sweep, with the current weights.
-  func logits(ofBatch batch: Int) -> [[Double]] {
-    sweep.map { logits(batch, $0) } ?? []
+  func logits(ofBatch batch: Int) throws -> [[Double]] {
+    try sweep.map { try logits(batch, $0) } ?? []
   }
 
-  private func logits(_ batch: Int, _ sweep: SweepState) -> [[Double]] {
+  private func logits(_ batch: Int, _ sweep: SweepState) throws -> [[Double]] {
     let size = sweep.order.batchSize
-    return forward(
+    return try forward(
       Array(sweep.cache[batch * size..<(batch + 1) * size]), from: sweep.cachedValue,
       to: network.nodes.count, norm: .batch)
   }
 
   package mutating func evaluate(_ split: EvaluatedSplit) throws -> Evaluation {
-    renewStatistics()
+    try renewStatistics()
     return try evaluate(split, with: statistics)
   }
 
@@ -112,8 +112,8 @@ package struct ReferenceEngine: Engine {
       (self.statistics, areStatisticsKept) = (statistics, false)
     }
     let samples = (0..<Int32(data.count)).map { $0 }
-    let logits = samples.map {
-      forward([image(Int($0), of: data)], from: 0, to: network.nodes.count, norm: .running)[0]
+    let logits = try samples.map {
+      try forward([image(Int($0), of: data)], from: 0, to: network.nodes.count, norm: .running)[0]
     }
     return try objective.evaluation(
       sum: [sum(logits, samples, data)], Self.outputs(logits, samples, split, data))
@@ -156,12 +156,12 @@ package struct ReferenceEngine: Engine {
     (self.statistics, areStatisticsKept) = (statistics, true)
   }
 
-  private mutating func renewStatistics() {
+  private mutating func renewStatistics() throws {
     if areStatisticsKept { return }
     let count = min(statisticsSamples, data.train.count)
     let images = (0..<count).map { image($0, of: data.train) }
     var found = BatchNormStatistics()
-    _ = forward(images, from: 0, to: network.nodes.count, norm: .batch) { node, moments in
+    _ = try forward(images, from: 0, to: network.nodes.count, norm: .batch) { node, moments in
       found.moments[node] = moments
     }
     statistics = found
@@ -177,7 +177,7 @@ extension ReferenceEngine {
   private func forward(
     _ samples: [[Double]], from: Int, to: Int, norm: Norm,
     record: (Int, BatchNormStatistics.Moments) -> Void = { _, _ in }
-  ) -> [[Double]] {
+  ) throws -> [[Double]] {
     var values: [Int: [[Double]]] = [from: samples]
     for node in from..<max(from, to) {
       // Nodes above `from` never read values below it.
@@ -202,8 +202,9 @@ extension ReferenceEngine {
       case .add: values[node + 1] = zip(inputs[0], inputs[1]).map { zip($0, $1).map { $0 + $1 } }
       case .conv2d, .depthwiseConv2d, .linear, .activation, .averagePool, .maxPool, .globalMaxPool,
         .globalAveragePool, .flatten:
-        values[node + 1] = inputs[0].map { x in
-          Self.apply(layer, x, shape, output, weights.weight, weights.bias)
+        values[node + 1] = try inputs[0].map { x in
+          try StopRequest.check()
+          return Self.apply(layer, x, shape, output, weights.weight, weights.bias)
         }
       }
     }

@@ -74,6 +74,7 @@ final class ChildProcess {
     var last = ContinuousClock.now
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     while answer.count < count || sent < question.count {
+      try StopRequest.check()
       let left = timeout - (ContinuousClock.now - last) / .seconds(1)
       guard left > 0 else {
         throw failure(

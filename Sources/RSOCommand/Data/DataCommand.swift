@@ -121,21 +121,16 @@ struct DataCommand: ParsableCommand {
       let display = Mutex(FetchDisplay())
       let fetch = DataFetch(
         known: known, mirrors: mirror.isEmpty ? known.mirrors : mirror, cache: UserCache.folder(),
-        stallSeconds: timeout, isStopped: { Interrupts.received != nil },
+        stallSeconds: timeout,
         report: { event in display.withLock { $0.show(event) } })
-      do {
+      try Interrupts.stopping {
+        defer { display.withLock { $0.clear() } }
         let folder = try fetch.run()
         Console.line("\(known.name) is in \(folder.path); use it with: --data \(known.name)")
-      } catch Download.Failure.stopped {
-        display.withLock { $0.clear() }
-        let signal = Interrupts.received ?? SIGTERM
+      } stopped: { signal in
         Console.write(
           "rso: stopped by \(Interrupts.name(signal)); go on with: rso data fetch \(known.name)\n",
           to: STDERR_FILENO)
-        throw ExitCode(128 + signal)
-      } catch {
-        display.withLock { $0.clear() }
-        throw error
       }
     }
   }

@@ -16,7 +16,6 @@ struct DataFetch {
   var stallSeconds = 30.0
   /// How often to resume a broken connection, as long as every try receives something.
   var tries = 20
-  var isStopped: @Sendable () -> Bool = { false }
   var report: @Sendable (Event) -> Void = { _ in }
 
   enum Event: Hashable {
@@ -30,7 +29,7 @@ struct DataFetch {
   private var partial: URL { cache.appendingPathComponent(known.name + ".partial") }
 
   /// - Returns: the data set's folder.
-  /// - Throws: `RSOError` saying what each mirror did, or `Download.Failure.stopped`.
+  /// - Throws: `RSOError` saying what each mirror did, or `Stopped`.
   func run() throws -> URL {
     let manager = FileManager.default
     try reported(partial) {
@@ -99,8 +98,7 @@ struct DataFetch {
       let before = size(part)
       let download = Download(
         url: url, part: part, stallSeconds: stallSeconds, largest: 2 * known.downloadSize,
-        progress: { report(.loading(file: file.name, received: $0, expected: $1)) },
-        isStopped: isStopped)
+        progress: { report(.loading(file: file.name, received: $0, expected: $1)) })
       do {
         try download.run()
       } catch Download.Failure.refused(let why) {
@@ -196,6 +194,8 @@ struct DataFetch {
     let output = written.fileHandleForReading.readDataToEndOfFile()
     let said = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     process.waitUntilExit()
+    // Control-C ends these programs, too.
+    try StopRequest.check()
     guard process.terminationStatus == 0 else {
       throw RSOError(
         arguments[0],

@@ -94,7 +94,7 @@ struct CandidateComparison {
         reference.parameters)
       proposal.endsRound = turns.endsRound(turn)
       let bound = LossBound.absolute(
-        network, logits: reference.logits(ofBatch: proposal.batch), updates: turn)
+        network, logits: try reference.logits(ofBatch: proposal.batch), updates: turn)
       let expected = try reference.judge([proposal])[0]
       for e in engines.indices where turn < self.most(e) {
         let found = try engines[e].engine.judge([proposal])[0]

@@ -53,7 +53,7 @@ package final class CPUEngine: Engine {
     self.network = network.foldingAveragePools()
     self.data = data
     self.kernels = try kernels ?? Kernels.preferred()
-    workers = Workers(threads: threads)
+    workers = try Workers(threads: threads)
     original = parameters
     current = Parameters(zerosFor: self.network)
     current.values = parameters.values

@@ -296,6 +296,7 @@ extension CUDAEngine {
   private func run(
     _ pass: CUDAWholePass, first: Int, batch: Int = 0, packs: Bool = true
   ) throws {
+    try StopRequest.check()
     var turn = rso_gpu_turn()
     turn.batch = Int32(batch)
     turn.first = Int32(first)

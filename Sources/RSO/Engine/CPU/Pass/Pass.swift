@@ -283,6 +283,7 @@ extension Pass {
   /// - Parameters:
   ///   - candidates: runs only this many candidates, the first ones; the values of the others are then meaningless.
   ///   - settled: called when a norm's statistics are known, before they are used.
+  /// - Throws: `Stopped` if a stop is requested meanwhile.
   @discardableResult
   func run(
     _ input: Input, _ workers: Workers, candidates: Int? = nil, settled: (Norm) -> Void = { _ in }
@@ -299,18 +300,19 @@ extension Pass {
       pass: self, values: pointers.values.pointer, norms: pointers.norms.pointer, input: input,
       losses: losses.pointer, workspace: scratchSize, lanes: candidates ?? self.candidates)
     let pieces = Pieces(chunks: chunks, threads: workers.threads)
+    defer { work.clear() }
     for level in segments.indices {
       let start = ContinuousClock.now
       for norm in norms where norm.level == level + 1 { norm.clear(chunks: chunks) }
       work.set(segments[level], context, scratch, pieces, level)
       workers.run(pieces.count, work)
+      try StopRequest.check()
       for norm in norms where norm.level == level + 1 {
         try norm.settle(input.reduction, samples: input.count)
         settled(norm)
       }
       segments[level].seconds += (ContinuousClock.now - start) / .seconds(1)
     }
-    work.clear()
     guard hasLoss else { return [] }
     try input.reduction.sum(
       losses.pointer, chunks: Reduction.chunks(of: input.count), width: self.candidates)
@@ -326,6 +328,7 @@ extension Pass {
     private var scratch: [Buffer<Float>] = []
     private var pieces = Pieces(chunks: 0, threads: 1)
     private var isBackwards = false
+    private var isStopped: (@Sendable () -> Bool)?
 
     func set(
       _ segment: Segment, _ context: Context, _ scratch: [Buffer<Float>], _ pieces: Pieces,
@@ -333,6 +336,7 @@ extension Pass {
     ) {
       (instructions, self.scratch, self.pieces) = (segment.instructions, scratch, pieces)
       self.context = context
+      isStopped = StopRequest.isMade
       // Alternate the direction: the values written last are still in cache.
       isBackwards = level % 2 == 1
     }
@@ -345,6 +349,7 @@ extension Pass {
       let scratch = scratch[thread].pointer
       instructions.withUnsafeBufferPointer { instructions in
         for chunk in own {
+          if let isStopped, isStopped() { return }
           context.run(
             instructions, chunk: chunk, isFollowed: chunk + 1 < own.upperBound, scratch: scratch)
         }

@@ -70,7 +70,7 @@ extension CUDADriver {
     }
     typealias P = UnsafeMutablePointer
     return CUDADriver(
-      path: library.name,
+      path: library.path(of: "cuInit") ?? library.name,
       cuGetErrorName: try find(
         "cuGetErrorName", (@convention(c) (Status, P<UnsafePointer<CChar>?>) -> Status).self),
       cuGetErrorString: try find(
@@ -149,6 +149,14 @@ extension CUDADriver {
   /// - Parameter subject: the device, if there is one.
   func check(_ call: String, _ subject: String = "cuda", _ status: Status) throws {
     guard status != 0 else { return }
+    guard status != Self.isStub else {
+      throw RSOError(
+        subject,
+        "\(path) is no driver but the stub of NVIDIA's toolkit, which programs are linked with: \(call) "
+          + "failed with CUDA_ERROR_STUB_LIBRARY (\(status))",
+        hint: "install NVIDIA's driver, or take the stub's folder out of RSO_CUDA_PATH and "
+          + "LD_LIBRARY_PATH")
+    }
     var (name, text): (UnsafePointer<CChar>?, UnsafePointer<CChar>?)
     let named = cuGetErrorName(status, &name) == 0 && cuGetErrorString(status, &text) == 0
     let reason =
@@ -158,11 +166,14 @@ extension CUDADriver {
     throw RSOError(subject, "\(call) failed: \(reason)", hint: Self.hint(status))
   }
 
+  /// The stub library returns it from every function (`CUDA_ERROR_STUB_LIBRARY` in NVIDIA's `cuda.h`).
+  private static let isStub: Status = 34
+
   /// What to do about a status (`CUresult` in NVIDIA's `cuda.h`).
   static func hint(_ status: Status) -> String? {
     switch status {
     case 2: "the card's memory is full: use a smaller `batchSize`, or end what else runs on it"
-    case 34, 35: "update NVIDIA's driver: this one is older than what it is asked to do"
+    case 35: "update NVIDIA's driver: this one is older than what it is asked to do"
     case 46: "another process has the card to itself: see nvidia-smi"
     case 100: "the driver finds no card: see nvidia-smi, and CUDA_VISIBLE_DEVICES"
     case 101: "rso devices lists the cards"
