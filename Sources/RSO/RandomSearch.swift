@@ -68,6 +68,10 @@ public struct RandomSearch {
     loss: (any BatchLoss)? = nil
   ) throws {
     try settings.validate(samples: data.train.count, network: network)
+    // The initial, the current and the engine's own, and the zeros to compare with.
+    try Memory.require(
+      4 * Parameters.count(of: network), of: Float.self, for: "the weights",
+      hint: Memory.networkHint)
     let parameters = parameters ?? Parameters(initialFor: network, seed: settings.seed)
     guard parameters.slots == Parameters(zerosFor: network).slots else {
       throw RSOError(
@@ -80,13 +84,13 @@ public struct RandomSearch {
     self.device = device
     self.position = position
     self.ruleStates = ruleStates
+    wasFinite = position != Position()
     sweeps = settings.sweeps(of: parameters, in: network)
     guard position.cycle >= 0, position.sweep == 0 || sweeps.indices.contains(position.sweep) else {
       throw RSOError(
         "position",
         "expected a cycle from 0 on and a sweep below \(sweeps.count), found \(position)")
     }
-    wasFinite = position != Position()
     let objective = try Objective(
       settings.loss, own: loss, reported: settings.metrics, data: data, classes: network.classes)
     ownLoss = loss
@@ -159,6 +163,9 @@ public struct RandomSearch {
     try engine.beginSweep(of: sweep.parameter, order: order)
     kept.end(sweep)
 
+    try Memory.require(
+      slot.count, of: (Proposal, Int32).self, for: "the proposals of \(slot.name)",
+      hint: Memory.networkHint)
     let turns = Turns(settings, cycle: cycle, of: slot, batches: order.batches)
     var rule = SweepRule(
       settings.rule, width: width, cycle: cycle, of: settings.cycles,

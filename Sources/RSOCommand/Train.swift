@@ -239,6 +239,9 @@ struct Train: ParsableCommand {
           try LossProgram(.init($0.line, timeout: lossTimeout ?? $0.timeout))
         })
     }
+    if let trace = run.lostTrace {
+      Console.note("\(trace.path): the trace was deleted; a new one begins here")
+    }
     return try TrainingSession(
       resuming: search, run, folder: folder, parent: parent, device: device, output: output)
   }
@@ -248,9 +251,6 @@ struct Train: ParsableCommand {
     let formatter = DateFormatter()
     formatter.locale = Locale(identifier: "en_US_POSIX")
     formatter.dateFormat = "yyyyMMdd-HHmmss"
-    if let trace = run.lostTrace {
-      Console.note("\(trace.path): the trace was deleted; a new one begins here")
-    }
     return "runs/\(name)-\(formatter.string(from: Date()))"
   }
 }

@@ -146,15 +146,15 @@ struct TrainingSession {
     } catch let error as RSOError {
       display.clear()
       Console.error("\(error.inOptions)")
+      let advice =
+        error.isDivergence
+        ? "start another with its best model: rso train --from \(Self.quoted(path))"
+        : "go on with: \(resumeCommand)"
       Console.write(
         "rso: the run is saved up to its last finished tensor; \(advice)\n", to: STDERR_FILENO)
       throw ExitCode(1)
     }
     display.clear()
-      let advice =
-        error.isDivergence
-        ? "start another with its best model: rso train --from \(Self.quoted(path))"
-        : "go on with: \(resumeCommand)"
     try summary(isRun: true)
   }
 

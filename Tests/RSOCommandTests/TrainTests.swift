@@ -299,7 +299,7 @@ struct TrainTests {
     try Workplace.with { place in
       let before = try place.files()
       let process = try Tool.Running(
-        ["train"] + Workplace.options + ["--run", "r/s"], in: place.url, limit: 1)
+        ["train"] + Workplace.options + ["--run", "r/s"], in: place.url, shell: "ulimit -f 1")
       let result = try process.wait()
       #expect(result.code == 1)
       #expect(

@@ -9,7 +9,7 @@ import Testing
   /// call, when helpers are awake, and after a rest, when they sleep.
   @Test(arguments: [1, 2, 3, 7])
   func everyPieceOnce(threads: Int) throws {
-    let workers = Workers(threads: threads)
+    let workers = try Workers(threads: threads)
     for round in 0..<300 {
       let pieces = [0, 1, 2, 5, 64][round % 5]
       let done = try Buffer<Int32>(max(pieces, 1))
@@ -26,7 +26,7 @@ import Testing
 
   /// No two pieces on one thread at once: what a thread has for itself is its own.
   @Test func aThreadDoesOneThingAtATime() throws {
-    let workers = Workers(threads: 4)
+    let workers = try Workers(threads: 4)
     let inside = try Buffer<Int32>(4)
     let clashes = Atomic(0)
     for _ in 0..<50 {
@@ -41,8 +41,8 @@ import Testing
   }
 
   /// Threads end with their team.
-  @Test func teamsEnd() {
-    for _ in 0..<200 { Workers(threads: 8).run(16) { _, _ in } }
+  @Test func teamsEnd() throws {
+    for _ in 0..<200 { try Workers(threads: 8).run(16) { _, _ in } }
     usleep(200_000)
     let threads = try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").count
     // 1400 were begun; other tests have theirs.

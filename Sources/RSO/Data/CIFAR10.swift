@@ -30,6 +30,9 @@ enum CIFAR10 {
   {
     var images: [UInt8] = []
     var labels: [Int32] = []
+    try Memory.require(
+      files.count * recordsPerFile * shape.count, for: "the images of CIFAR-10",
+      hint: Memory.imagesHint)
     images.reserveCapacity(files.count * recordsPerFile * shape.count)
     labels.reserveCapacity(files.count * recordsPerFile)
     let record = 1 + shape.count

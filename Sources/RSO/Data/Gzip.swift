@@ -21,7 +21,8 @@ package enum Gzip {
     while true {
       let piece = try inflater.read(1 << 18)
       if piece.isEmpty { return content }
-      content += piece
+      try content.append(piece, for: "the inflated content of \(name)")
+      try StopRequest.check()
     }
   }
 }
@@ -41,8 +42,8 @@ final class Inflater {
   init(name: String, next: @escaping () throws -> [UInt8]) throws {
     self.name = name
     self.next = next
-    stream = .allocate(capacity: 1)
     zlib = try .load()
+    stream = .allocate(capacity: 1)
     stream.initialize(to: rso_zlib_stream())
     guard zlib.beginGzip(stream) == ZLib.ok else {
       stream.deallocate()

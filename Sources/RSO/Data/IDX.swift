@@ -57,6 +57,7 @@ package enum IDX {
       return Array(rest.prefix(count))
     }
     try header.checkLength(rest.count)
+    try Memory.require(rest.count, for: "the values of \(name)", hint: Memory.imagesHint)
     return (header, Array(rest))
   }
 }

@@ -112,6 +112,7 @@ extension NumPy.Header {
   /// The pixels in `bytes`; their first element has index `first` in the array.
   func pixels(_ bytes: [UInt8], from first: Int) throws -> Pixels {
     guard try pixelSize() == 4 else { return .bytes(bytes) }
+    try Memory.require(bytes.count, for: "the values of \(name)", hint: Memory.imagesHint)
     let values = bytes.withUnsafeBytes { bytes in
       stride(from: 0, to: bytes.count, by: 4).map {
         Float(
@@ -204,6 +205,7 @@ extension NumPy.Array {
       defer { rest = rest.dropFirst(count) }
       return Swift.Array(rest.prefix(count))
     }
+    try Memory.require(rest.count, for: "the values of \(name)", hint: Memory.imagesHint)
     bytes = Swift.Array(rest)
   }
 }

@@ -223,6 +223,9 @@ public struct Split: Sendable {
         option, "expected 1 to \(count), found \(limit)",
         hint: "\(names.images) holds \(count) images")
     }
+    try Memory.require(
+      (limit ?? 0) * shape.count * images.size, for: "the images in use of \(names.images)",
+      hint: "use a smaller \(option)")
     return prefix(limit)
   }
 }

@@ -123,7 +123,15 @@ package func readFile(_ url: URL) throws -> [UInt8] {
   let file = try openFile(url)
   defer { close(file) }
   var bytes: [UInt8] = []
-  while case let piece = try readFile(file, 1 << 20, url), !piece.isEmpty { bytes += piece }
+  let what = "the content of \(url.path)"
+  if let size = fileSize(file) {
+    try Memory.require(size, for: what, hint: Memory.imagesHint)
+    bytes.reserveCapacity(size)
+  }
+  while case let piece = try readFile(file, 1 << 20, url), !piece.isEmpty {
+    try bytes.append(piece, for: what)
+    try StopRequest.check()
+  }
   return bytes
 }
 

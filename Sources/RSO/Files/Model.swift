@@ -96,6 +96,9 @@ extension Model {
   ///
   /// - Parameter file: the file's name in errors.
   package func safeTensors(file: String) throws -> SafeTensors {
+    try Memory.require(
+      parameters.values.count, of: Float.self, for: "a copy of the weights",
+      hint: Memory.networkHint)
     var result = try SafeTensors(
       tensors: Self.layout(of: network, parameters.slots).map { name, shape, source in
         let values: [Float] =
@@ -246,6 +249,9 @@ extension Model {
     of network: Network, in tensors: SafeTensors, file: String
   ) throws -> (Parameters, BatchNormStatistics) {
     // Only now: a network may claim more weights than the file has.
+    try Memory.require(
+      Parameters.count(of: network), of: Float.self, for: "the weights of \(file)",
+      hint: Memory.networkHint)
     var parameters = Parameters(zerosFor: network)
     var statistics = BatchNormStatistics()
     for (name, _, source) in layout(of: network, parameters.slots) {

@@ -42,6 +42,9 @@ package struct StateDict: Sendable {
           + faults.map { $0.trimmingPrefix(" ") }.joined(separator: "; "),
         hint: "the network and the file must have the same names and shapes")
     }
+    try Memory.require(
+      Parameters.count(of: network), of: Float.self, for: "the weights of \(file)",
+      hint: Memory.networkHint)
     missingStatistics = missing(true)
     let (parameters, statistics) = try Model.values(of: network, in: tensors, file: file)
     self.parameters = parameters

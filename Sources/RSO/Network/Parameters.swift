@@ -84,6 +84,9 @@ public struct Parameters: Hashable, Sendable {
     return slots
   }
 
+  /// The number of weights of `network`.
+  static func count(of network: Network) -> Int { slots(of: network).last?.range.upperBound ?? 0 }
+
   /// He initialisation: convolutions and linear layers from N(0, 2 / fan-in), γ = 1, β = 0.
   public init(initialFor network: Network, seed: UInt64) {
     self.init(zerosFor: network)

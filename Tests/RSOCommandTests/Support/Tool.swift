@@ -32,20 +32,19 @@ enum Tool {
     private let output: URL
     private let errors: URL
 
-    /// - Parameter limit: of the size of any file, in blocks of 1024 bytes.
+    /// - Parameter shell: a command of bash that comes before, such as `ulimit`.
     init(
-      _ arguments: [String], in folder: URL, output: Any? = nil, limit: Int? = nil,
+      _ arguments: [String], in folder: URL, output: Any? = nil, shell: String? = nil,
       environment: [String: String] = [:]
     ) throws {
       let scratch = FileManager.default.temporaryDirectory
       self.output = scratch.appendingPathComponent("rso-\(UUID().uuidString).out")
       errors = scratch.appendingPathComponent("rso-\(UUID().uuidString).err")
       for file in [self.output, errors] { try Data().write(to: file) }
-      if let limit {
-        // Its own streams go to pipes: the limit holds for files only.
+      if let shell {
         process.executableURL = URL(fileURLWithPath: "/bin/bash")
         process.arguments =
-          ["-c", "ulimit -f \(limit); exec \"$0\" \"$@\"", Tool.url.path] + arguments
+          ["-c", "\(shell); exec \"$0\" \"$@\"", Tool.url.path] + arguments
       } else {
         process.executableURL = Tool.url
         process.arguments = arguments

@@ -1,5 +1,4 @@
 import CRSO
-import Foundation
 
 /// Zeroed, aligned memory that lives as long as the object.
 final class Buffer<Element>: @unchecked Sendable {
@@ -11,13 +10,10 @@ final class Buffer<Element>: @unchecked Sendable {
   init(_ count: Int) throws {
     let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(
       by: MemoryLayout<Element>.stride)
-    // The system may promise more than there is, and end the program when it is used.
-    guard !overflow, bytes <= Int(clamping: ProcessInfo.processInfo.physicalMemory),
-      let memory = rso_allocate(bytes)
-    else {
-      throw RSOError(
-        "memory", "could not allocate \(bytes / 1_000_000) MB",
-        hint: "use a smaller `batchSize`, or fewer samples with `trainLimit`")
+    let (what, hint) = ("values of the samples", Memory.samplesHint)
+    try Memory.require(overflow ? .max : bytes, for: what, hint: hint)
+    guard let memory = rso_allocate(bytes) else {
+      throw Memory.error(bytes, for: what, hint: hint)
     }
     pointer = memory.bindMemory(to: Element.self, capacity: max(count, 1))
     self.count = count
@@ -26,7 +22,9 @@ final class Buffer<Element>: @unchecked Sendable {
 
   convenience init(_ values: [Element]) throws {
     try self.init(values.count)
-    for (index, value) in values.enumerated() { pointer[index] = value }
+    values.withUnsafeBufferPointer { values in
+      if let first = values.baseAddress { pointer.update(from: first, count: values.count) }
+    }
   }
 
   deinit { rso_free(pointer, bytes) }

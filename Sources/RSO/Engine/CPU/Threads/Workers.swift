@@ -9,7 +9,11 @@ struct Workers: Sendable {
   let threads: Int
   private let team: Team
 
-  init(threads: Int) {
+  /// - Throws: `RSOError` if there is no memory for the threads' stacks.
+  init(threads: Int) throws {
+    try Memory.require(
+      (threads - 1) * Helper.stackSize, for: "the stacks of \(threads) threads",
+      hint: "use fewer `threads`")
     self.threads = threads
     team = Team(helpers: threads - 1)
   }
@@ -92,6 +96,7 @@ private final class Helper: Sendable {
 
   /// How often a helper checks for a call before it sleeps: some tens of microseconds.
   static let patience = 20_000
+  static let stackSize = 8 << 20
 
   private let state = State()
 
@@ -126,7 +131,7 @@ private final class Helper: Sendable {
         job.busy.wrappingSubtract(1, ordering: .releasing)
       }
     }
-    body.stackSize = 8 << 20
+    body.stackSize = Self.stackSize
     body.start()
   }
 
