@@ -17,6 +17,7 @@ struct Evaluate: ParsableCommand {
         rso evaluate model.safetensors --split train
         rso evaluate runs/five --split validation     the images that chose the best model
         rso evaluate runs/five --csv > classes.csv
+        rso evaluate runs/five --metric auc --metric kappa
         rso evaluate model.safetensors --data-dir digits --json
       """)
 
@@ -33,6 +34,19 @@ struct Evaluate: ParsableCommand {
       "The images to evaluate (default: test). Validation images are those that the run kept out of training."
   )
   var split: EvaluatedSplit?
+
+  @Option(
+    help: ArgumentHelp(
+      "What the loss is, as for `rso train` (default: the loss that the model was trained with, or cross-entropy).",
+      valueName: "loss"))
+  var loss: String?
+
+  @Option(
+    name: .customLong("metric"),
+    help: ArgumentHelp(
+      "Print this as well: the name of a loss or metric; repeat it for more (default: what its run logged).",
+      valueName: "name"))
+  var metrics: [String] = []
 
   @OptionGroup var classNames: ClassNameOptions
 
@@ -54,11 +68,21 @@ struct Evaluate: ParsableCommand {
     let names = try classNames.names(for: trained.network)
     let split = split ?? .test
     let dataset = try dataset(for: trained, split, Checkpoint.data(in: tensors, file: file.path))
-    let found = try trained.evaluate(on: dataset, split, device: device)
+    let settings = try Checkpoint.settings(in: tensors, file: file.path)
+    let standard = dataset.hasLabels ? Loss.crossEntropy : Loss(.sample(.squaredError))
+    let loss = try loss.map { try Loss($0) } ?? settings?.loss ?? standard
+    let found = try trained.evaluate(
+      on: dataset, split, loss: loss,
+      metrics: metrics.isEmpty ? settings?.metrics ?? [] : metrics.map { try Measure($0) },
+      device: device)
     let area = try trained.areaUnderROCCurve(on: dataset, split, threads: self.device.threads)
     let result = EvaluationResult(
-      model: model, data: dataset.name, split: split, found, area: area,
+      model: model, data: dataset.name, split: split, found, loss: loss, area: area,
       names: classNames.classNames == nil ? nil : names)
+    guard found.hasClasses || !csv else {
+      throw RSOError(
+        "--csv", "expected classes, found targets only in \(dataset.name)", hint: "use --json")
+    }
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

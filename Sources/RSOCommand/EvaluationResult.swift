@@ -8,14 +8,19 @@ struct EvaluationResult: Encodable {
   var samples: Int
   /// Per sample; `nil` unless it is finite, because JSON has no other numbers.
   var loss: Double?
-  var accuracy: Double
-  var correct: Int
-  var macroPrecision: Double
-  var macroRecall: Double
-  var macroF1: Double
+  /// What the loss is, if not cross entropy.
+  var lossName: String?
+  /// Metrics that were asked for, by name.
+  var metrics: [String: Double]?
+  /// The figures of classes are `nil` if the samples have none.
+  var accuracy: Double?
+  var correct: Int?
+  var macroPrecision: Double?
+  var macroRecall: Double?
+  var macroF1: Double?
   /// Under the ROC curve; `nil` unless there are two classes, with samples of both.
   var auc: Double?
-  var classes: [Class]
+  var classes: [Class] = []
   /// `confusion[label][predicted]`
   var confusion: [[Int]]
 
@@ -35,15 +40,22 @@ struct EvaluationResult: Encodable {
     var f1: Double?
   }
 
-  /// - Parameter names: of the classes; `nil` for their numbers.
+  /// - Parameters:
+  ///   - loss: what the evaluation's loss is.
+  ///   - names: of the classes; `nil` for their numbers.
   init(
-    model: String, data: String, split: EvaluatedSplit, _ found: Evaluation, area: Double?,
-    names: [String]?
+    model: String, data: String, split: EvaluatedSplit, _ found: Evaluation, loss: Loss,
+    area: Double?, names: [String]?
   ) {
-    let scores = found.scores
     (self.model, self.data, self.split) = (model, data, split.rawValue)
-    (samples, accuracy, correct) = (found.count, found.accuracy, found.correct)
-    loss = found.meanLoss.isFinite ? found.meanLoss : nil
+    samples = found.count
+    self.loss = found.meanLoss.isFinite ? found.meanLoss : nil
+    lossName = loss == .crossEntropy ? nil : "\(loss)"
+    metrics = found.measures
+    confusion = found.confusion
+    guard found.hasClasses else { return }
+    let scores = found.scores
+    (accuracy, correct) = (found.accuracy, found.correct)
     macroPrecision = scores.macroPrecision
     macroRecall = scores.macroRecall
     macroF1 = scores.macroF1
@@ -53,7 +65,6 @@ struct EvaluationResult: Encodable {
         label: $0.label, name: names?[$0.label], samples: $0.samples, predicted: $0.predicted,
         correct: $0.correct, precision: $0.precision, recall: $0.recall, f1: $0.f1)
     }
-    confusion = found.confusion
   }
 
   // MARK: As text
@@ -64,10 +75,13 @@ struct EvaluationResult: Encodable {
   func tables(_ names: [String]) -> [String] {
     func share(_ value: Double?) -> String { value.map { percent($0) } ?? "–" }
     var lines = [
-      "\(data), \(split): \(samples) images",
-      "loss      \(loss.map { fixed($0, 6) } ?? "not finite")",
-      "accuracy  \(percent(accuracy)) (\(correct) correct)",
+      "\(data), \(split): \(samples) \(accuracy == nil ? "samples" : "images")",
+      "loss      \(loss.map { fixed($0, 6) } ?? "not finite")" + (lossName.map { " (\($0))" } ?? ""),
     ]
+    let measures = (metrics ?? [:]).sorted { $0.key < $1.key }
+    lines += measures.map { $0.key.padded(10) + fixed($0.value, 6) }
+    guard let accuracy, let correct else { return lines }
+    lines.insert("accuracy  \(percent(accuracy)) (\(correct) correct)", at: 2)
     if classes.count == 2 {
       let area = auc.map { fixed($0, 6) } ?? "– (it needs images of both classes)"
       lines.append("AUC       \(area)")

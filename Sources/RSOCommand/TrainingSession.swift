@@ -299,14 +299,14 @@ extension TrainingSession {
     let all = estimate.runLeft(cycles: settings.cost(ofCycles: judged.cycle + 1..<cycles))
     let head = "\(judged.cycle + 1)/\(cycles) \(judged.parameter) \(judged.done)/\(judged.count)"
     let tail = "  left \(time(left)), run \(time(all))"
-    var middle = [
-      folder.lastEvaluated.flatMap { line in
-        (line.accuracy.map { percent($0) } ?? line.loss.map { fixed($0, 4) }).map {
-          "  \(line.split) \($0)"
-        }
-      } ?? "",
-      "  loss \(fixed(judged.meanLoss, 4))",
-      judged.keptShare.map { "  kept \(percent($0, 0))" } ?? "  step \(fixed(judged.step, 2)) σ",
+    let evaluated = folder.lastEvaluated.flatMap { line -> String? in
+      let result = line.accuracy.map { percent($0) } ?? line.loss.map { fixed($0, 4) }
+      return result.map { "  \(line.split) \($0)" }
+    }
+    let kept = judged.keptShare.map { "  kept \(percent($0, 0))" }
+    var middle: [String] = [
+      evaluated ?? "", "  loss \(fixed(judged.meanLoss, 4))",
+      kept ?? "  step \(fixed(judged.step, 2)) σ",
     ]
     while !middle.isEmpty,
       head.count + tail.count + middle.map(\.count).reduce(0, +) >= ProgressDisplay.width

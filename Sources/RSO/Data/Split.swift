@@ -201,7 +201,9 @@ public struct Split: Sendable {
 
   /// These samples and those of a split of the same kind and shape.
   func appending(_ other: Split) -> Split {
-    Split(self, images: images.appending(other.images), labels: labels + other.labels)
+    Split(
+      self, images: images.appending(other.images), labels: labels + other.labels,
+      targets: targets + other.targets)
   }
 
   func checkLabels(classes: Int) throws {

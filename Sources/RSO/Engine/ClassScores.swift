@@ -102,7 +102,7 @@ extension Model {
   public func areaUnderROCCurve(
     on data: Dataset, _ split: EvaluatedSplit = .test, threads: Int? = nil
   ) throws -> Double? {
-    guard network.classes == 2 else { return nil }
+    guard network.classes == 2, data.hasLabels else { return nil }
     let samples = try data.samples(split)
     let scores = try predict(samples.images, threads: threads).map {
       Double($0.logits[1]) - Double($0.logits[0])

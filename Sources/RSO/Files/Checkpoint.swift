@@ -180,6 +180,14 @@ extension Checkpoint {
     try tensors.withDigest().write(to: url)
   }
 
+  /// The settings that a model was trained with; `nil` for a model that does not say, or whose loss was a program's.
+  ///
+  /// - Throws: `RSOError` naming the file, if what it says cannot be read.
+  package static func settings(in tensors: SafeTensors, file: String) throws -> SearchSettings? {
+    guard tensors.metadata[Key.program] == nil else { return nil }
+    return try tensors.metadata[Key.settings].map { try decodeJSON($0, Key.settings, file) }
+  }
+
   /// The data that a model was trained on; `nil` for a model that does not say.
   ///
   /// - Throws: `RSOError` naming the file, if what it says cannot be read.

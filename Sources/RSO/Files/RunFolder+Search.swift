@@ -39,8 +39,11 @@ extension RunFolder {
   /// - Parameters:
   ///   - data: the data that the run was started with.
   ///   - device: what to compute on; the bits are the same for any number of threads.
+  ///   - loss: the loss of one's own that it was started with, if any.
   /// - Throws: `RSOError` if they are other data, or the device cannot be used.
-  public func search(on data: Dataset, device: Device = .cpu()) throws -> RandomSearch {
+  public func search(
+    on data: Dataset, device: Device = .cpu(), loss: (any BatchLoss)? = nil
+  ) throws -> RandomSearch {
     let (own, found) = (checkpoint.configuration.data, try DataDescription(data))
     guard own.digest == found.digest else {
       throw RSOError(

@@ -62,7 +62,8 @@ extension SearchSettings {
     try require(
       freeze == nil || slots.contains(where: searches), "`freeze`", "a parameter left to search",
       "none: the patterns match all"
-        + (only.map { " that `only` \($0.joined(separator: " `only` ")) names" } ?? ""))
+        + (only.map { " that `only` \($0.joined(separator: " `only` ")) names" } ?? ""),
+      "freeze fewer parameters")
     let names = slots.compactMap { slot in
       SweepPlan.group(of: slot.node, in: network).map { network.nodes[$0].name }
     }

@@ -125,12 +125,19 @@ extension Report {
     let end = runs.count > 1 ? " of \(best.name)" : ""
     var cards: [(name: String, value: String, text: String)] = [
       (
-        "best \(best.split) accuracy\(end)", found.map { percentage($0.accuracy) } ?? "–",
-        found.map {
-          "\(grouped((1 - $0.accuracy) * Double(images))) of \(grouped(Double(images))) images wrong"
+        "best \(best.split) accuracy\(end)", found?.accuracy.map { percentage($0) } ?? "–",
+        found?.accuracy.map {
+          "\(grouped((1 - $0) * Double(images))) of \(grouped(Double(images))) images wrong"
         } ?? "not evaluated yet"
       )
     ]
+    if !best.data.hasLabels || best.record.checkpoint.configuration.choosesByLoss {
+      let loss = (
+        name: "best \(best.split) loss\(end)", value: found?.loss.map { decimal($0, 4) } ?? "–",
+        text: "\(best.settings.loss), per sample"
+      )
+      if best.data.hasLabels { cards.insert(loss, at: 0) } else { cards = [loss] }
+    }
     if best.split == .validation {
       cards.append(("test accuracy\(end)", best.tested, "evaluated once, at the end"))
     }
