@@ -94,6 +94,12 @@ struct ReportTests {
       let best = try words { try place.metrics($0).last?.bestAccuracy }
       #expect(
         page.contains("</svg>r (3 seeds)</td><td>\(last)</td><td>\(best)</td></tr>"), "\(page)")
+      let most = try #require(
+        try ["r/seed-0", "r/seed-1", "r/seed-2", "single"].compactMap {
+          try place.metrics($0).last?.bestAccuracy
+        }.max())
+      let wrong = 30 - Int((most * 30).rounded())
+      #expect(page.contains("<dd class=weak>\(wrong) of 30 images wrong</dd>") && wrong != 15)
       // A band in each of the four learning curves and the seven charts of kept shares, of the first line alone.
       #expect(page.matches(of: /<polygon class="band b0"/).count == 11)
       #expect(!page.contains("class=\"band b1\""))
