@@ -15,7 +15,10 @@ struct SearchOptions: ParsableArguments {
   var cycles: Int?
 
   @Option(
-    name: [.customLong("batch"), .customLong("sample-batch"), .customLong("sample_batch")],
+    name: [
+      .customLong("batch"), .customLong("batch-size"), .customLong("sample-batch"),
+      .customLong("sample_batch"),
+    ],
     parsing: .unconditional,
     help: ArgumentHelp(
       "Samples that judge one proposal (default: 5000, or all training images if there are fewer), or a schedule: "

@@ -8,7 +8,8 @@ struct HelpTests {
     (
       ["train"],
       [
-        "--cycles, --epochs", "--batch, --sample-batch, --sample_batch", "--layers", "--anneal",
+        "--cycles, --epochs", "--batch, --batch-size, --sample-batch, --sample_batch", "--layers",
+        "--anneal",
         "--weight-decay, --wd", "--data ", "--gpu", "--seed", "--threads", "--device",
         "--data-dir", "--network", "--train-limit", "--test-limit", "--validation", "--run",
         "--seeds",
