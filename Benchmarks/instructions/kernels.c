@@ -106,6 +106,10 @@ static double elements(const rso_map *a) {
     COUNT(what, "element", elements(&a), call);                                                  \
   } while (0)
 
+#define NORMALIZE(what, ...)                                                                     \
+  MAP("normalize" what, 16, 14,                                                                  \
+      k->normalize(&a, scale, offset, 32, (rso_activation){.function = __VA_ARGS__}))
+
 #define SHIFT(what, number)                                                                      \
   do {                                                                                           \
     const rso_shift_add a = {.x = x, .z = b, .delta = delta, .y = y, .y_lane = stride(1, 28),        \
@@ -133,11 +137,19 @@ static void count(const rso_kernels *k) {
   MIXED("14x14", 14, NULL);
   MIXED("7x7, extremes", 7, y);
 
-  MAP("normalize", 16, 14, k->normalize(&a, scale, offset, 32, rso_identity));
-  MAP("normalize, relu", 16, 14, k->normalize(&a, scale, offset, 32, rso_relu));
-  MAP("normalize, sigmoid", 16, 14, k->normalize(&a, scale, offset, 32, rso_sigmoid));
-  MAP("normalize, tanh", 16, 14, k->normalize(&a, scale, offset, 32, rso_tanh));
-  MAP("activate, relu", 16, 14, k->activate(&a, rso_relu));
+  NORMALIZE("", rso_identity);
+  NORMALIZE(", relu", rso_relu);
+  NORMALIZE(", leaky relu", rso_leaky_relu, .slope = 0.01f);
+  NORMALIZE(", sigmoid", rso_sigmoid);
+  NORMALIZE(", tanh", rso_tanh);
+  NORMALIZE(", sign", rso_sign);
+  NORMALIZE(", gelu", rso_gelu);
+  NORMALIZE(", silu", rso_silu);
+  NORMALIZE(", hard sigmoid", rso_hard_sigmoid);
+  NORMALIZE(", hard swish", rso_hard_swish);
+  NORMALIZE(", hard step", rso_hard_step);
+  NORMALIZE(", quantize", rso_quantize, .low = -1, .steps = 15);
+  MAP("activate, relu", 16, 14, k->activate(&a, (rso_activation){.function = rso_relu}));
   MAP("add", 16, 14, k->add(&a, b, 0));
   MAP("average_pool 2x2, stride 2", 16, 28, k->average_pool(&a, &halves));
   MAP("average_pool 2x2, stride 1", 16, 28, k->average_pool(&a, &box));

@@ -90,7 +90,7 @@ public final class Predictor {
     let result = Shape(channels: classes)
     output = built.pass.bound(result)
     built.pass.append(
-      .activate(rso_identity), built.values[network.nodes.count], shape: result, into: output)
+      .activate(.identity), built.values[network.nodes.count], shape: result, into: output)
     logits = try Buffer(blocks * Pass.stride(result))
     built.pass.bind(output, logits.pointer)
     try built.pass.compile()

@@ -59,7 +59,7 @@ extension Model {
 }
 
 /// Builds the nodes of a graph from the layers of a network, with the layers' names.
-private struct ONNXBuilder {
+struct ONNXBuilder {
   private let model: Model
   private let network: Network
   private(set) var graph = ONNXGraph()
@@ -170,23 +170,6 @@ private struct ONNXBuilder {
     values.append((name, isFlat))
   }
 
-  private mutating func append(_ activation: Activation, _ input: String, _ name: String) {
-    switch activation {
-    case .relu: node("Relu", [input], name)
-    case .leakyReLU: node("LeakyRelu", [input], name, [.float("alpha", 0.01)])
-    case .sigmoid: node("Sigmoid", [input], name)
-    case .tanh: node("Tanh", [input], name)
-    case .sign:
-      // ONNX's own Sign is 0 at 0.
-      let isNegative = "\(name):negative"
-      let constants = [("zero", 0), ("down", -1), ("up", 1)].map {
-        initializer("\(name):\($0)", [1], [Float($1)])
-      }
-      node("Less", [input, constants[0]], isNegative)
-      node("Where", [isNegative, constants[1], constants[2]], name)
-    }
-  }
-
   private func window(_ kernel: Int, _ stride: Int, _ padding: Int) -> [ONNXAttribute] {
     [
       .ints("kernel_shape", [kernel, kernel]), .ints("strides", [stride, stride]),
@@ -247,7 +230,7 @@ private struct ONNXBuilder {
   /// tensor. No layer's name has a colon.
   private func output(_ name: String) -> String { taken.contains(name) ? "\(name):layer" : name }
 
-  private mutating func node(
+  mutating func node(
     _ type: String, _ inputs: [String], _ name: String, _ attributes: [ONNXAttribute] = []
   ) {
     graph.node.append(
@@ -260,7 +243,7 @@ private struct ONNXBuilder {
       })
   }
 
-  private mutating func initializer(
+  mutating func initializer(
     _ name: String, _ shape: [Int], _ values: some Collection<Float>
   ) -> String {
     initializer(name, shape, .float, values.map(\.bitPattern.littleEndian))
@@ -311,7 +294,7 @@ extension ONNXAttribute {
     }
   }
 
-  fileprivate static func float(_ name: String, _ value: Float) -> Self {
+  static func float(_ name: String, _ value: Float) -> Self {
     .with {
       $0.name = name
       $0.type = .float

@@ -220,12 +220,32 @@ static void layers(const rso_kernels *k, int lanes) {
   } while (0)
 
 static void maps(const rso_kernels *k, int lanes) {
-  static const char *names[] = {"identity", "relu", "leaky relu", "sigmoid", "tanh", "sign"};
-  // What PointwiseKernelTests derives, in both results; for cross_entropy, too.
-  static const double bounds[] = {0, 0, 0, 2 * 5 * roundoff, 2 * 10.5 * roundoff, 0};
-  for (rso_activation f = rso_identity; f <= rso_sign; f++) {
-    MAP(names[f], 5, 35, 35, bounds[f], k->normalize(&a, scale, offset, most_channels, f));
-    MAP(names[f], 3, 49, 49, bounds[f], k->activate(&a, f));
+  // With what PointwiseKernelTests derives, in both results; for cross_entropy, too.
+  static const struct {
+    const char *name;
+    double bound;
+    rso_activation activation;
+  } activations[] = {
+      {"identity", 0, {.function = rso_identity}},
+      {"relu", 0, {.function = rso_relu}},
+      {"leaky relu", 0, {.function = rso_leaky_relu, .slope = 0.01f}},
+      {"sigmoid", 2 * 5 * roundoff, {.function = rso_sigmoid}},
+      {"tanh", 2 * 10.5 * roundoff, {.function = rso_tanh}},
+      {"sign", 0, {.function = rso_sign}},
+      // Relative to the tail, of which the exponential errs by half the square of the input.
+      {"gelu", 2 * 512 * roundoff, {.function = rso_gelu}},
+      {"silu", 2 * 5 * roundoff, {.function = rso_silu}},
+      {"hard sigmoid", 0, {.function = rso_hard_sigmoid}},
+      {"hard swish", 0, {.function = rso_hard_swish}},
+      {"hard step", 0, {.function = rso_hard_step}},
+      {"quantize", 0, {.function = rso_quantize, .low = 0, .steps = 7}},
+      {"quantize, signed", 0, {.function = rso_quantize, .low = -1, .steps = 15}},
+  };
+  for (size_t f = 0; f < sizeof activations / sizeof *activations; f++) {
+    const rso_activation activation = activations[f].activation;
+    const double bound = activations[f].bound;
+    MAP(activations[f].name, 5, 35, 35, bound, k->normalize(&a, scale, offset, most_channels, activation));
+    MAP(activations[f].name, 3, 49, 49, bound, k->activate(&a, activation));
   }
   MAP("add", 5, 35, 35, 0, k->add(&a, b, 0));
   MAP("add, lanes of their own", 5, 35, 35, 0, k->add(&a, b, a.x_lane));

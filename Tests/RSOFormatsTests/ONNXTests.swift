@@ -24,7 +24,7 @@ struct ONNXTests {
     try Network(input: Shape(channels: 1, height: 8, width: 6)) {
       Node.conv2d("conv", channels: 3, kernel: 3, stride: 2, padding: 1, bias: true)
       Node.batchNorm("bn", epsilon: 1e-5)
-      Node.activation("leaky", .leakyReLU)
+      Node.activation("leaky", .leakyReLU())
       Node.averagePool("pool", kernel: 2, padding: 1)
       Node.flatten("flat")
       Node.linear("logits", features: 5, bias: true)
@@ -115,6 +115,45 @@ struct ONNXTests {
     let last = try #require(graph.node.last { $0.opType == "Gemm" })
     #expect(last.input == ["fc", "fc.weight.weight"] && last.output == ["fc.weight:layer"])
     #expect(graph.initializer.contains { $0.name == "fc.weight" && $0.dims == [2, 72] })
+  }
+
+  /// Those that operator set 17 has, and those that take several operators.
+  @Test func activations() throws {
+    let network = try Network(input: Shape(channels: 1, height: 8, width: 6)) {
+      Node.activation("leaky", .leakyReLU(slope: 0.25))
+      Node.activation("gelu", .gelu)
+      Node.activation("silu", .silu)
+      Node.activation("hard", .hardSigmoid)
+      Node.activation("swish", .hardSwish)
+      Node.activation("step", .hardStep)
+      Node.activation("levels", .quantize(bits: 2))
+      Node.activation("signed", .quantize(bits: 3, signed: true))
+      Node.flatten("flat")
+      Node.linear("fc", features: 2)
+    }
+    let graph = try ONNXModel(serializedBytes: try Self.model(network).onnx()).graph
+    Self.checkNames(graph)
+    #expect(
+      graph.node.dropFirst(3).map(\.opType) == [
+        "LeakyRelu", "Mul", "Erf", "Add", "Mul", "Mul", "Sigmoid", "Mul", "HardSigmoid",
+        "HardSwish", "Less", "Where", "Clip", "Mul", "Round", "Div",
+        "Clip", "Add", "Mul", "Round", "Mul", "Sub", "Div", "Flatten", "Gemm", "Flatten",
+      ])
+    func attributes(_ name: String) -> [Float] {
+      graph.node.first { $0.name == name }?.attribute.map(\.f) ?? []
+    }
+    #expect(attributes("leaky") == [0.25] && attributes("hard") == [1 / 6, 0.5])
+    func number(_ name: String) -> Float? {
+      graph.initializer.first { $0.name == name }?.rawData.withUnsafeBytes {
+        $0.loadUnaligned(as: Float.self)
+      }
+    }
+    #expect(number("levels:place:by") == 3 && number("signed:place:by") == 3.5)
+    #expect(number("levels:low") == 0 && number("signed:low") == -1)
+    #expect(number("levels:by") == 3 && number("signed:by") == 7)
+    // Clip takes its limits without a dimension.
+    #expect(graph.initializer.first { $0.name == "levels:low" }?.dims == [])
+    #expect(number("step:down") == 0 && number("step:up") == 1)
   }
 
   /// A convolution of as many groups as channels, also behind a flatten, where ONNX wants its dimensions back.

@@ -133,10 +133,10 @@ struct ModelTests {
   @Test func theNetworkInTheMetadataIsChecked() throws {
     var tensors = try Self.model().model.safeTensors(file: "m")
     let network = try #require(tensors.metadata["network"])
-    tensors.metadata["network"] = network.replacingOccurrences(of: "\"relu\"", with: "\"gelu\"")
+    tensors.metadata["network"] = network.replacingOccurrences(of: "\"relu\"", with: "\"elu\"")
     #expect(
       errorText { _ = try Model(tensors, file: "m") }?
-        .hasPrefix("m, network, layer relu0: unknown type 'gelu'") == true)
+        .hasPrefix("m, network, layer relu0: unknown type 'elu'") == true)
     tensors.metadata["network"] = nil
     #expect(errorText { _ = try Model(tensors, file: "m") }?.hasPrefix("m, network: ") == true)
   }

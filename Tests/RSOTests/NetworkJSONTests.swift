@@ -24,7 +24,8 @@ import Testing
       Node("global", .globalMaxPool, input: "average"),
       Node("flat", .flatten),
       Node("sum2", .add("sum")),
-    ] + Activation.allCases.map { Node($0.rawValue, .activation($0)) }
+    ]
+    + ActivationTests.all.enumerated().map { Node("\($1.kind)\($0)", .activation($1)) }
     + [Node("fc", .linear(features: 3, bias: true), proposalDeviation: 0.5)]
 
   @Test func everyLayerReadsBackAsItWasWritten() throws {
@@ -98,13 +99,32 @@ import Testing
       name: "net.json")
   }
 
+  @Test func activationsWithNumbers() throws {
+    let network = try Self.network(
+      """
+      {"name": "a", "type": "leakyReLU"}, {"name": "b", "type": "leakyReLU", "slope": 0.2},
+      {"name": "c", "type": "quantize", "bits": 3},
+      {"name": "d", "type": "quantize", "bits": 1, "signed": true},
+      {"name": "f", "type": "flatten"}, {"name": "e", "type": "linear", "features": 2}
+      """)
+    let activations: [Layer] = [
+      .activation(.leakyReLU(slope: 0.01)), .activation(.leakyReLU(slope: 0.2)),
+      .activation(.quantize(bits: 3, signed: false)), .activation(.quantize(bits: 1, signed: true)),
+    ]
+    #expect(network.nodes.prefix(4).map(\.layer) == activations)
+    // Files of networks without such numbers stay as they were.
+    let json = String(decoding: try network.json(), as: UTF8.self)
+    #expect(json.components(separatedBy: "slope").count == 2)
+    #expect(json.components(separatedBy: "signed").count == 2)
+  }
+
   /// Layers that are wrong, and the words that say so.
   @Test(arguments: [
     (
       #"{"name": "a", "type": "dropout"}"#,
       "net.json, layer a: unknown type 'dropout' (known: conv2d, depthwiseConv2d, linear, batchNorm, "
         + "averagePool, maxPool, globalMaxPool, globalAveragePool, flatten, add, relu, leakyReLU, sigmoid, tanh, "
-        + "sign)"
+        + "sign, gelu, silu, hardSigmoid, hardSwish, hardStep, quantize)"
     ),
     (
       #"{"name": "a", "type": "conv2d", "channels": 2, "kernel": 3, "strides": 2}"#,

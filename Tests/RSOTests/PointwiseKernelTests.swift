@@ -21,38 +21,69 @@ import Testing
   /// One rounding of the function itself, from the number given; and how far it can be from one at a number
   /// that differs by `e`.
   static func expected(
-    _ f: rso_activation, _ z: Double, _ e: Double
+    _ f: Activation?, _ z: Double, _ e: Double
   ) -> (value: Double, bound: Double) {
     switch f {
-    case rso_relu: return (max(z, 0), e)
-    // 0.01 is rounded, and so is the product.
-    case rso_leaky_relu: return (max(z, 0.01 * z), e + γ(2) * abs(0.01 * z))
-    case rso_sigmoid:
+    case nil: return (z, e)
+    case .relu: return (max(z, 0), e)
+    // The slope is rounded, and so is the product.
+    case .leakyReLU(let slope):
+      return (z < 0 ? slope * z : z, max(1, abs(slope)) * e + γ(2) * abs(slope * z))
+    case .sigmoid:
       // The slope is at most 1/4. e^−z errs by 3 u, of which 1 + e^−z keeps a part; the sum and the quotient
       // round. Beyond ±88 nothing is left but subnormal numbers.
       let y = 1 / (1 + Foundation.exp(-z))
       return (y, e / 4 + (exp + 2) * u * y + Double(Float.leastNormalMagnitude))
-    case rso_tanh:
+    case .tanh:
       // The slope is at most 1. With E = e^2z, of relative error 3 u, the quotient (E − 1) / (E + 1) errs by
       // 3 u / sinh 2|z| and three roundings. It serves from |z| = 0.2 on, where sinh 2|z| ≥ 0.41. Below, the
       // series and its last sum err by less than 2 u. From 10 on it is taken for tanh 10, 0.07 u from 1.
       let y = Foundation.tanh(z)
       return (y, e + (exp / 0.41 + 3.1) * u * abs(y))
-    case rso_sign: return (z < 0 ? -1 : 1, abs(z) <= e ? 2 : 0)
-    default: return (z, e)
+    case .sign: return (z < 0 ? -1 : 1, abs(z) <= e ? 2 : 0)
+    case .hardStep: return (z < 0 ? 0 : 1, abs(z) <= e ? 1 : 0)
+    case .gelu:
+      // The slope is at most 1.13. The result is max(z, 0) less |z| Φ(−|z|), the tail. In units of u, relatively:
+      // e^(−z² / 2) errs by 3, and by z² / 2 as z² rounds; t, a quotient, errs by 2 where t P(t) changes three times as
+      // fast as t, for z near 0, and by 4 where it changes less than twice as fast; P errs by 0.34, and by 7 as its
+      // partial sums round, which add up to 3.5 P; three products. The difference rounds once.
+      let tail = abs(z) * erfc(abs(z) / 2.0.squareRoot()) / 2
+      let value = max(z, 0) - tail
+      return (
+        value,
+        1.13 * e + u * ((exp + z * z / 2 + 8 + 7.4 + 3) * tail + abs(value))
+          + abs(z) * Double(Float.leastNormalMagnitude)
+      )
+    case .silu:
+      // The slope is at most 1.1. As for sigmoid, without the rounding of a quotient more.
+      let y = z / (1 + Foundation.exp(-z))
+      return (
+        y, 1.1 * e + (exp + 2) * u * abs(y) + abs(z) * Double(Float.leastNormalMagnitude)
+      )
+    case .hardSigmoid:
+      // The sum rounds where it counts at most 6, 1/6 rounds, and so does the product.
+      let y = min(max(z + 3, 0), 6) / 6
+      return (y, e / 6 + γ(3) * y)
+    case .hardSwish:
+      let y = min(max(z + 3, 0), 6) / 6
+      // The slope is at most 1.5.
+      return (z * y, 1.5 * e + γ(4) * abs(z) * y)
+    // Equal to the bit on equal inputs, see `ActivationTests`; a level away where rounding came before.
+    case .quantize(let bits, let signed):
+      let width = (signed ? 2.0 : 1) / Double(1 << bits - 1)
+      return (Activation.quantize(bits: bits, signed: signed)(z), e == 0 ? 0 : width + u)
     }
   }
 
-  static let activations: [(String, rso_activation)] = [
-    ("identity", rso_identity), ("relu", rso_relu), ("leaky relu", rso_leaky_relu),
-    ("sigmoid", rso_sigmoid), ("tanh", rso_tanh), ("sign", rso_sign),
-  ]
+  static let activations: [Activation?] = [nil] + ActivationTests.all
 
   static let planes = [(channels: 1, area: 1), (3, 35), (17, 4)]
 
   @Test(arguments: activations.indices, planes)
   func normalize(activation: Int, plane: (channels: Int, area: Int)) throws {
-    let (name, f) = Self.activations[activation]
+    let f = Self.activations[activation]
+    let name = f.map { "\($0)" } ?? "identity"
+    let kernel = f?.kernel ?? .identity
     let (channels, area) = plane
     let x = try KernelSample(lanes: 3, size: channels * area, key: 1)
     let scale = try KernelSample(lanes: 3, size: channels, key: 2)
@@ -62,7 +93,7 @@ import Testing
       for lane in [scale.stride, 0] {
         let y = try KernelSample(lanes: 3, size: channels * area)
         var map = x.map(to: y, channels: channels, area: area)
-        kernels.table.pointee.normalize(&map, scale.pointer, offset.pointer, lane, f)
+        kernels.table.pointee.normalize(&map, scale.pointer, offset.pointer, lane, kernel)
         let wrong = y.wrong { l, i, sample in
           let product = Double(scale.pointer[l * lane + i / area]) * x[l, i, sample]
           let o = Double(offset.pointer[l * lane + i / area])
@@ -77,20 +108,22 @@ import Testing
   /// Numbers of every size, so that each branch and both ends of a function's range are met; in place too.
   @Test(arguments: activations.indices, [0.1, 1, 40])
   func activate(activation: Int, deviation: Double) throws {
-    let (name, f) = Self.activations[activation]
+    let f = Self.activations[activation]
+    let name = f.map { "\($0)" } ?? "identity"
+    let kernel = f?.kernel ?? .identity
     let (channels, area) = (3, 35)
     let x = try KernelSample(lanes: 2, size: channels * area, key: 4, deviation: deviation)
     for kernels in Kernels.available {
       let y = try KernelSample(lanes: 2, size: channels * area)
       var map = x.map(to: y, channels: channels, area: area)
-      kernels.table.pointee.activate(&map, f)
+      kernels.table.pointee.activate(&map, kernel)
       #expect(
         y.wrong { Self.expected(f, x[$0, $1, $2], 0) } == 0,
         "\(kernels.name), \(name), \(deviation)")
       let copy = try KernelSample(
         lanes: 2, size: channels * area, key: 4, deviation: deviation)
       map = copy.map(to: copy, channels: channels, area: area)
-      kernels.table.pointee.activate(&map, f)
+      kernels.table.pointee.activate(&map, kernel)
       var different = 0
       y.forEach { if y[$0, $1, $2] != copy[$0, $1, $2] { different += 1 } }
       #expect(different == 0, "\(kernels.name), \(name), in place")

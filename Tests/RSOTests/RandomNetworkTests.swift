@@ -34,8 +34,11 @@ import Testing
     let all = [
       "conv2d", "depthwiseConv2d", "linear", "batchNorm", "averagePool", "maxPool", "globalMaxPool",
       "globalAveragePool", "flatten", "add", "relu", "leakyReLU", "sigmoid", "tanh",
+      "gelu", "silu", "hardSigmoid", "hardSwish",
     ]
     #expect(kinds == Set(all))
+    let layers = Set(networks.flatMap { $0.nodes.map(\.layer) })
+    #expect(layers.contains(.activation(.leakyReLU(slope: 0.25))))
     func count(_ has: (Network) -> Bool) -> Int { networks.count(where: has) }
     let shortcuts = networks.map { $0.nodes.count { $0.layer.kind == "add" } }
     #expect(shortcuts.max() ?? 0 >= 3 && shortcuts.count { $0 >= 2 } >= 6, "\(shortcuts)")

@@ -31,17 +31,38 @@ struct Quad {
 struct Map {
   float scale, offset;
   bool affine;
-  int activation;
+  rso_activation activation;
 };
 
-static __device__ float activate(int activation, float x) {
-  switch (activation) {
-  case 1: return x < 0 ? 0 : x;
-  case 2: return x < 0 ? 0.01f * x : x;
-  case 3: return 1 / (1 + expf(-x));
-  case 4: return tanhf(x);
-  case 5: return x < 0 ? -1 : 1;
+// The functions that a reader applies, up to rso_sign. Only `copy` computes the others, which would make the code of every
+// reader larger and slower.
+static __device__ float activate(const rso_activation &a, float x) {
+  switch (a.function) {
+  case rso_relu: return x < 0 ? 0 : x;
+  case rso_leaky_relu: return x < 0 ? a.slope * x : x;
+  case rso_sigmoid: return 1 / (1 + expf(-x));
+  case rso_tanh: return tanhf(x);
+  case rso_sign: return x < 0 ? -1 : 1;
   default: return x;
+  }
+}
+
+// NaN passes.
+static __device__ float clip(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
+
+static __device__ float activateAny(const rso_activation &a, float x) {
+  switch (a.function) {
+  case rso_gelu: return 0.5f * x * erfcf(-0.707106781f * x);
+  case rso_silu: return x / (1 + expf(-x));
+  case rso_hard_sigmoid: return clip(x + 3, 0, 6) * (1.0f / 6);
+  case rso_hard_swish: return x * (clip(x + 3, 0, 6) * (1.0f / 6));
+  case rso_hard_step: return x < 0 ? 0 : 1;
+  case rso_quantize: {
+    // Rounds to the nearest integer, ties to even.
+    const float width = 1 - a.low, level = rintf((clip(x, a.low, 1) - a.low) * (a.steps / width));
+    return (level * width + a.low * a.steps) / a.steps;
+  }
+  default: return activate(a, x);
   }
 }
 
@@ -57,7 +78,8 @@ static __device__ Map map(const rso_gpu_operand &x, int candidate, int channel) 
 static __device__ float apply(const Map &m, float x) {
   float y = m.affine ? m.scale * x + m.offset : x;
   // ReLU is by far the most common, and this form has no branch.
-  return m.activation == 1 ? (y < 0 ? 0 : y) : m.activation ? activate(m.activation, y) : y;
+  const rso_function f = m.activation.function;
+  return f == rso_relu ? (y < 0 ? 0 : y) : f != rso_identity ? activate(m.activation, y) : y;
 }
 
 // max(scale * x + offset, floor): a map with ReLU or without activation, by far the most common ones.
@@ -66,7 +88,7 @@ struct Ramp {
 };
 
 static __device__ Ramp ramp(const Map &m) {
-  return {m.scale, m.offset, m.activation == 1 ? 0 : -RSO_INFINITY};
+  return {m.scale, m.offset, m.activation.function == rso_relu ? 0 : -RSO_INFINITY};
 }
 
 static __device__ Ramp ramp(const rso_gpu_operand &x, int candidate, int channel) {

@@ -150,7 +150,7 @@ static __device__ float poolPlaces(const AnyMap &m, const float *x, int count, i
 }
 
 static __device__ float poolPlaces(const Map &m, const float *x, int count, int step, int samples, int maximum) {
-  return m.activation > 1 ? poolPlaces<Map>(m, x, count, step, samples, maximum)
+  return m.activation.function > rso_relu ? poolPlaces<Map>(m, x, count, step, samples, maximum)
                           : poolPlaces<Ramp>(ramp(m), x, count, step, samples, maximum);
 }
 
@@ -310,8 +310,12 @@ RSO_KERNEL void copy(rso_gpu_copy a) {
   }
   if (a.to_lone)
     to = a.turn->channel * a.width + c;
-  Quad v = load(map(a.x, candidate, from),
-                 data(a.x, a.turn, candidate) + ((long long)from * a.area + p) * a.samples + n);
+  Map m = map(a.x, candidate, from);
+  const rso_activation activation = m.activation;
+  m.activation.function = rso_identity;
+  Quad v = load(m, data(a.x, a.turn, candidate) + ((long long)from * a.area + p) * a.samples + n);
+  for (int k = 0; k < rso_gpu_quad; ++k)
+    v.v[k] = activateAny(activation, v.v[k]);
   store(data(a.y, a.turn, candidate) + ((long long)to * a.area + p) * a.samples + n, v);
 }
 

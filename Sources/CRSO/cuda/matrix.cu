@@ -206,7 +206,7 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
       maps[i] = make_float2(m.scale, m.offset);
     }
   }
-  const float floor = a.x.activation == 1 ? 0 : -RSO_INFINITY;
+  const float floor = a.x.activation.function == rso_relu ? 0 : -RSO_INFINITY;
   auto rampOf = [&](int input) { return Ramp{maps[input].x, maps[input].y, floor}; };
 
   const int plane = w.out_height * w.out_width;

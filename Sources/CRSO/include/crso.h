@@ -15,15 +15,6 @@
 
 enum { rso_block = 16, rso_tile = 8 };
 
-typedef enum {
-  rso_identity,
-  rso_relu,
-  rso_leaky_relu,
-  rso_sigmoid,
-  rso_tanh,
-  rso_sign,
-} rso_activation;
-
 // A window that slides over an image; pixels outside the image are zero.
 typedef struct {
   int32_t height, width, out_height, out_width, kernel, stride, padding;

@@ -1,4 +1,4 @@
-// Argument structs of the GPU kernels, shared by Swift, the kernels and the tests.
+// Argument structs of the GPU kernels, shared by Swift, the kernels and the tests; activations, shared by all engines.
 //
 // Layout: samples are innermost. A value is [candidates][channels][area][samples] floats, where `samples` is the
 // mini-batch size rounded up to a multiple of 4. The floats after the mini-batch's `count` samples have no meaning.
@@ -14,6 +14,30 @@
 #endif
 
 #include "crso_rule.h"
+
+typedef enum {
+  rso_identity,
+  rso_relu,
+  rso_leaky_relu,
+  rso_sigmoid,
+  rso_tanh,
+  rso_sign,
+  rso_gelu,
+  rso_silu,
+  rso_hard_sigmoid,
+  rso_hard_swish,
+  rso_hard_step,
+  rso_quantize,
+} rso_function;
+
+// An element-wise function with its numbers. Numbers that the function does not have are ignored.
+typedef struct {
+  rso_function function;
+  // Leaky ReLU: the factor of negative inputs, at most 1.
+  float slope;
+  // Quantisation: the least level, and the number of steps from there to 1.
+  float low, steps;
+} rso_activation;
 
 enum {
   // The most values that one proposal may choose from.
@@ -96,8 +120,7 @@ typedef struct {
   RSO_ADDRESS(const float) scale;
   RSO_ADDRESS(const float) offset;
   int affine_stride;
-  // rso_activation
-  int activation;
+  rso_activation activation;
 } rso_gpu_operand;
 
 // Where a value is written.

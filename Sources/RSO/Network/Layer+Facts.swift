@@ -67,7 +67,10 @@ extension Layer {
       return input
     case .globalMaxPool, .globalAveragePool: return Shape(channels: input.channels)
     case .flatten: return Shape(channels: input.count)
-    case .activation, .add: return input
+    case .activation(let activation):
+      try activation.check(name)
+      return input
+    case .add: return input
     }
   }
 

@@ -13,7 +13,7 @@ extension Layer {
     case .depthwiseConv2d: Kind.depthwiseConv2d.rawValue
     case .linear: Kind.linear.rawValue
     case .batchNorm: Kind.batchNorm.rawValue
-    case .activation(let activation): activation.rawValue
+    case .activation(let activation): activation.kind.rawValue
     case .averagePool: Kind.averagePool.rawValue
     case .maxPool: Kind.maxPool.rawValue
     case .globalMaxPool: Kind.globalMaxPool.rawValue
@@ -24,12 +24,14 @@ extension Layer {
   }
 
   /// Every name of a kind of layer.
-  static var kinds: [String] { Kind.allCases.map(\.rawValue) + Activation.allCases.map(\.rawValue) }
+  static var kinds: [String] {
+    Kind.allCases.map(\.rawValue) + Activation.Kind.allCases.map(\.rawValue)
+  }
 
   /// The keys of a layer in JSON.
   enum Key: String, CodingKey {
     case name, type, input
-    case channels, features, kernel, stride, padding, bias, epsilon, of
+    case channels, features, kernel, stride, padding, bias, epsilon, of, slope, bits, signed
     case initialDeviation, proposalDeviation
 
     /// The keys that every layer has.
@@ -39,7 +41,7 @@ extension Layer {
   /// The keys of the layer called `word`, besides the common ones; `nil` if there is no such layer.
   static func keys(of word: String) -> [Key]? {
     guard let kind = Kind(rawValue: word) else {
-      return Activation(rawValue: word) == nil ? nil : []
+      return Activation.Kind(rawValue: word)?.keys
     }
     return switch kind {
     case .conv2d:
@@ -70,8 +72,8 @@ extension Layer {
         kernel: kernel, stride: integer(.stride, kernel), padding: integer(.padding, 0))
     }
     guard let kind = Kind(rawValue: word) else {
-      guard let activation = Activation(rawValue: word) else { return nil }
-      self = .activation(activation)
+      guard let kind = Activation.Kind(rawValue: word) else { return nil }
+      self = .activation(try Activation(kind, from: container))
       return
     }
     switch kind {
@@ -121,7 +123,75 @@ extension Layer {
     case .batchNorm(let epsilon): try container.encode(epsilon, forKey: .epsilon)
     case .averagePool, .maxPool: try encode(window)
     case .add(let other): try container.encode(other, forKey: .of)
-    case .activation, .globalMaxPool, .globalAveragePool, .flatten: break
+    case .activation(let activation): try activation.encode(to: &container)
+    case .globalMaxPool, .globalAveragePool, .flatten: break
+    }
+  }
+}
+
+extension Activation {
+  /// The names of all activations, in the order in which errors list them.
+  enum Kind: String, CaseIterable {
+    case relu, leakyReLU, sigmoid, tanh, sign, gelu, silu, hardSigmoid, hardSwish, hardStep,
+      quantize
+
+    /// The keys in JSON besides those of every layer.
+    var keys: [Layer.Key] {
+      switch self {
+      case .leakyReLU: [.slope]
+      case .quantize: [.bits, .signed]
+      case .relu, .sigmoid, .tanh, .sign, .gelu, .silu, .hardSigmoid, .hardSwish, .hardStep: []
+      }
+    }
+  }
+
+  var kind: Kind {
+    switch self {
+    case .relu: .relu
+    case .leakyReLU: .leakyReLU
+    case .sigmoid: .sigmoid
+    case .tanh: .tanh
+    case .sign: .sign
+    case .gelu: .gelu
+    case .silu: .silu
+    case .hardSigmoid: .hardSigmoid
+    case .hardSwish: .hardSwish
+    case .hardStep: .hardStep
+    case .quantize: .quantize
+    }
+  }
+
+  fileprivate init(_ kind: Kind, from container: KeyedDecodingContainer<Layer.Key>) throws {
+    switch kind {
+    case .relu: self = .relu
+    case .leakyReLU:
+      self =
+        try container.decodeIfPresent(Double.self, forKey: .slope)
+        .map { .leakyReLU(slope: $0) } ?? .leakyReLU()
+    case .sigmoid: self = .sigmoid
+    case .tanh: self = .tanh
+    case .sign: self = .sign
+    case .gelu: self = .gelu
+    case .silu: self = .silu
+    case .hardSigmoid: self = .hardSigmoid
+    case .hardSwish: self = .hardSwish
+    case .hardStep: self = .hardStep
+    case .quantize:
+      self = try .quantize(
+        bits: container.decode(Int.self, forKey: .bits),
+        signed: container.decodeIfPresent(Bool.self, forKey: .signed) ?? false)
+    }
+  }
+
+  /// Writes the numbers that are not the default, so that files of networks without them stay the same.
+  fileprivate func encode(to container: inout KeyedEncodingContainer<Layer.Key>) throws {
+    switch self {
+    case .leakyReLU(let slope):
+      if self != .leakyReLU() { try container.encode(slope, forKey: .slope) }
+    case .quantize(let bits, let signed):
+      try container.encode(bits, forKey: .bits)
+      if signed { try container.encode(signed, forKey: .signed) }
+    case .relu, .sigmoid, .tanh, .sign, .gelu, .silu, .hardSigmoid, .hardSwish, .hardStep: break
     }
   }
 }

@@ -2,7 +2,7 @@
 
 /// Networks of every kind of layer, with shortcuts over one another, drawn from a seed.
 ///
-/// Not drawn: `sign`, whose steps turn rounding into another number altogether.
+/// Not drawn: `sign`, `hardStep` and `quantize`, whose steps turn rounding into another number altogether.
 struct NetworkGenerator {
   private var state: UInt64
   private var nodes: [Node] = []
@@ -113,8 +113,13 @@ struct NetworkGenerator {
     try add("bn", .batchNorm(epsilon: one(of: [1e-3, 1e-5])))
   }
 
+  private static let activations: [Activation] = [
+    .relu, .relu, .relu, .leakyReLU(), .leakyReLU(slope: 0.25), .tanh, .sigmoid, .gelu, .silu,
+    .hardSigmoid, .hardSwish,
+  ]
+
   private mutating func activation() throws {
-    try add("act", .activation(one(of: [.relu, .relu, .relu, .leakyReLU, .tanh, .sigmoid])))
+    try add("act", .activation(one(of: Self.activations)))
   }
 
   private mutating func pool() throws {

@@ -46,7 +46,7 @@ enum Sample {
           Node.activation("tanh1", .tanh)
           Node.conv2d("conv2", channels: 32, kernel: 1, bias: true)
           Node.batchNorm("bn2")
-          Node.activation("leaky2", .leakyReLU)
+          Node.activation("leaky2", .leakyReLU())
           Node.flatten("flat")
           Node.linear("fc0", features: 16, bias: true)
           Node.batchNorm("bn3")
@@ -122,7 +122,7 @@ enum Sample {
           Node.batchNorm("bn1")
           Node.activation("sigmoid1", .sigmoid)
           Node.depthwiseConv2d("depth2", kernel: 5, stride: 2, padding: 2, bias: true)
-          Node.activation("leaky2", .leakyReLU)
+          Node.activation("leaky2", .leakyReLU())
           Node.conv2d("point2", channels: 5, kernel: 1, bias: true)
           Node.flatten("flat")
           Node.depthwiseConv2d("scale", kernel: 1, bias: true)
@@ -147,6 +147,29 @@ enum Sample {
           Node.globalAveragePool("mean")
           Node.depthwiseConv2d("scale", kernel: 3, padding: 1)
           Node.linear("fc", features: 3)
+        }
+      }
+    ),
+    (
+      "activations of every shape",
+      {
+        try Network(input: Shape(channels: 2, height: 7, width: 8)) {
+          Node.conv2d("conv0", channels: 6, kernel: 3, padding: 1)
+          Node.batchNorm("bn0")
+          Node.activation("gelu0", .gelu)
+          Node.conv2d("conv1", channels: 6, kernel: 3, padding: 1, bias: true)
+          Node.activation("swish1", .hardSwish)
+          Node.averagePool("pool1", kernel: 2, stride: 1)
+          Node.conv2d("conv2", channels: 7, kernel: 3, padding: 1)
+          Node.batchNorm("bn2")
+          Node.activation("steep2", .leakyReLU(slope: -0.5))
+          Node.depthwiseConv2d("depth2", kernel: 3, stride: 2, padding: 1)
+          Node.activation("silu2", .silu)
+          Node.flatten("flat")
+          Node.linear("fc0", features: 12, bias: true)
+          Node.batchNorm("bn3")
+          Node.activation("sigmoid3", .hardSigmoid)
+          Node.linear("fc1", features: 5)
         }
       }
     ),

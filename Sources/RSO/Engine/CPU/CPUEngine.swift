@@ -264,7 +264,7 @@ package final class CPUEngine: Engine {
       built.values[0] = built.pass.append(.load, shape: network.input)
       try built.append(0..<plan.cachedValue)
       built.pass.append(
-        .activate(rso_identity), built.values[plan.cachedValue], shape: shape, into: target)
+        .activate(.identity), built.values[plan.cachedValue], shape: shape, into: target)
     }
     try built.pass.compile()
     built.load(current)

@@ -108,12 +108,12 @@ extension Pass {
         if let index = producer(joined.x) {
           switch steps[index].operation {
           case .normalize(let norm, let activation)
-          where activation == rso_relu || activation == rso_identity:
+          where [rso_relu, rso_identity].contains(activation.function):
             joined.source.norm = norm
-            joined.source.relu = activation == rso_relu
+            joined.source.relu = activation.function == rso_relu
             absorbed.insert(index)
             joined.x = steps[index].x
-          case .activate(rso_relu):
+          case .activate(let activation) where activation.function == rso_relu:
             joined.source.relu = true
             absorbed.insert(index)
             joined.x = steps[index].x
@@ -122,14 +122,14 @@ extension Pass {
         }
         _ = takeMixing(&joined)
       case .normalize(let norm, let activation)
-      where activation == rso_relu || activation == rso_identity:
+      where [rso_relu, rso_identity].contains(activation.function):
         if let maker = producer(step.x), let shift = fused[maker], case .shiftAdd = shift.operation,
           shift.moments == nil
         {
           absorbed.insert(maker)
           joined = shift
           joined.source.norm = norm
-          joined.source.relu = activation == rso_relu
+          joined.source.relu = activation.function == rso_relu
           joined.y = step.y
         }
       case .moments(let norm):

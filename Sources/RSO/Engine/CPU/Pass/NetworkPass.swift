@@ -75,7 +75,7 @@ final class NetworkPass {
         let extremes = pass.append(.extremes, x, shape: Shape(channels: 2 * shape.channels))
         y = pass.append(.normalizeExtremes(norm: norm), extremes, shape: flat)
       } else {
-        y = pass.append(.normalize(norm: norm, rso_identity), x, shape: shape)
+        y = pass.append(.normalize(norm: norm, .identity), x, shape: shape)
       }
     case .activation(let activation):
       y = pass.append(.activate(activation.kernel), x, shape: shape)
@@ -84,7 +84,7 @@ final class NetworkPass {
     case .globalMaxPool: y = pass.append(.globalMax, x, shape: flat)
     case .globalAveragePool: y = pass.append(.globalAverage, x, shape: flat)
     case .flatten:
-      y = pass.append(.activate(rso_identity), x, shape: Shape(channels: shape.count))
+      y = pass.append(.activate(.identity), x, shape: Shape(channels: shape.count))
     case .add: y = pass.append(.add, x, b, shape: shape)
     }
     covered.formUnion([node, last])

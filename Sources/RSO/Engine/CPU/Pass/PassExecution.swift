@@ -211,7 +211,7 @@ extension Pass {
           single.x = UnsafePointer(x.map { $0 + lane * xLane })
           single.y = y.map { $0 + lane * yLane }
           single.lanes = 1
-          kernels.normalize(&single, one, delta + lane, 0, rso_identity)
+          kernels.normalize(&single, one, delta + lane, 0, .identity)
         }
       case .normalize(let norm, let activation):
         kernels.normalize(&map, norms[norm].scale, norms[norm].offset, norms[norm].lane, activation)

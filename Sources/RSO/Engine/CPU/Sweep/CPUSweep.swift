@@ -72,7 +72,7 @@ final class CPUSweep {
         let target = built.pass.bound(shape)
         fixedTargets[value] = target
         built.pass.append(
-          .activate(rso_identity), built.values[value], shape: shape, into: target)
+          .activate(.identity), built.values[value], shape: shape, into: target)
       }
       try built.pass.compile()
       built.load(parameters)

@@ -29,11 +29,10 @@ extension CUDAPass {
     let tile = cut(node == nil ? nil : board.precision) ?? cut(nil)
     if tile != nil {
       // These kernels apply at most batch norm and ReLU when they read.
-      if ![rso_identity, rso_relu].contains(x.activation) { x = mapped(x) }
+      if ![nil, .relu].contains(x.activation) { x = mapped(x) }
     } else {
       x = unboxed(x)
-      // These activations cost more than the multiply-adds of the taps, each of which would recompute them.
-      if [rso_sigmoid, rso_tanh].contains(x.activation), slide.kernel_width > 1 { x = plain(x) }
+      if isRecomputed(x, slide) { x = plain(x) }
     }
     var y = into ?? value(output, candidates: x.candidates)
     var arguments = rso_gpu_convolve()
@@ -94,9 +93,7 @@ extension CUDAPass {
     let weight = parameters.slot(node: node, .weight)
     let bias = parameters.slot(node: node, .bias)
     let count = x.shape.channels
-    // These activations cost more than the multiply-adds of the taps, each of which would recompute them.
-    let isCostly = [rso_sigmoid, rso_tanh].contains(x.activation) && slide.kernel_width > 1
-    let x = isCostly ? plain(x) : x
+    let x = isRecomputed(x, slide) ? plain(x) : x
     var arguments = rso_gpu_depthwise()
     arguments.turn = board.turn
     arguments.x = x.operand
@@ -122,6 +119,11 @@ extension CUDAPass {
       .overPlaces(
         .depthwise, samples: samples, area: output.area, planes: count * candidates, arguments))
     return y
+  }
+
+  /// Whether each tap of a window would recompute an activation that costs more than the tap's multiply-adds.
+  private func isRecomputed(_ x: DeviceValue, _ slide: rso_gpu_slide) -> Bool {
+    [.sigmoid, .tanh].contains(x.activation) && slide.kernel_width > 1
   }
 
   /// Writes out the mapped numbers and leaves the averaging to the reader.

@@ -104,10 +104,10 @@ final class CUDAPass {
     case .depthwiseConv2d: return depthwise(node, x, to: spatial, slide, channels)
     case .batchNorm(let epsilon): return norm(node, plain(x), epsilon, channels)
     case .activation(let activation):
-      var y = x.activation == rso_identity ? x : plain(x)
-      y.activation = activation.kernel
+      var y = x.activation == nil ? x : plain(x)
+      y.activation = activation
       y.sums = nil
-      return y
+      return activation.isAppliedByReaders ? y : plain(y)
     case .averagePool(let kernel, let stride, let padding):
       if kernel == 2, stride == 1, x.box == nil, isBoxed(node, padding, x.shape) {
         var y = x

@@ -1,5 +1,15 @@
 import CRSO
 
+extension Activation {
+  /// Whether all kernels apply it as they read. Only `copy` computes the others, so that they cost the rest nothing.
+  var isAppliedByReaders: Bool {
+    switch self {
+    case .relu, .leakyReLU, .sigmoid, .tanh, .sign: true
+    case .gelu, .silu, .hardSigmoid, .hardSwish, .hardStep, .quantize: false
+    }
+  }
+}
+
 /// A value of a network on the card, `[candidates][channels][area][samples]` floats: where its numbers are, and the map
 /// that readers apply to them. The map makes batch norm and an activation after it free of a pass over the numbers.
 struct DeviceValue {
@@ -15,7 +25,7 @@ struct DeviceValue {
   var offset: UInt64 = 0
   /// Floats between the candidates' scales and offsets.
   var affineStride = 0
-  var activation = rso_identity
+  var activation: Activation?
   /// If set, readers average places after they apply the map.
   var box: Box?
   /// The sums and sums of squares if they are available, and their number of chunks.
@@ -31,7 +41,7 @@ struct DeviceValue {
     var padding: Int
   }
 
-  var isPlain: Bool { scale == 0 && activation == rso_identity && box == nil }
+  var isPlain: Bool { scale == 0 && activation == nil && box == nil }
 
   /// One candidate as a value of its own.
   func result(_ number: Int) -> DeviceValue {
@@ -55,7 +65,7 @@ struct DeviceValue {
     rso_gpu_operand(
       data: address, batch_stride: Int64(batchStride), channel_stride: Int64(channelStride),
       candidate_stride: Int64(candidateStride), scale: scale, offset: offset,
-      affine_stride: Int32(affineStride), activation: Int32(activation.rawValue))
+      affine_stride: Int32(affineStride), activation: activation?.kernel ?? .identity)
   }
 
   var target: rso_gpu_target {
