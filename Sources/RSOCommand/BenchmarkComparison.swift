@@ -24,24 +24,17 @@ struct EarlierBenchmark {
   init(contentsOf path: String) throws {
     let bytes = try readFile(URL(fileURLWithPath: path))
     self.path = path
-    func wrong(_ found: String) -> RSOError {
-      RSOError(
-        path, "expected what rso benchmark --json printed, found \(found)",
-        hint: "write one with: rso benchmark --json > \(path)")
-    }
+    let hint = "write one with: rso benchmark --json > \(path)"
     do {
-      answer = try JSONDecoder().decode(Answer.self, from: Data(bytes))
-    } catch DecodingError.keyNotFound(let key, _) {
-      throw wrong("no '\(key.stringValue)'")
-    } catch DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context)
-    {
-      let path = context.codingPath.map(\.stringValue).joined(separator: ".")
-      throw wrong(path.isEmpty ? "no JSON object" : "another type at '\(path)'")
-    } catch {
-      throw wrong(bytes.isEmpty ? "nothing" : "no JSON")
+      answer = try JSONDocument(bytes, name: path).decode()
+    } catch let error as RSOError {
+      // What is wrong with the JSON does not matter as much as what the file was to be.
+      throw RSOError(error.subject, error.problem, hint: hint)
     }
     let times = answer.sweeps.map(\.secondsPerProposal) + [answer.cycleSeconds]
-    guard times.allSatisfy({ $0 > 0 }) else { throw wrong("a time that is not above 0") }
+    guard times.allSatisfy({ $0 > 0 }) else {
+      throw RSOError(path, "expected times above 0, found another", hint: hint)
+    }
   }
 
   /// Checks that both measured the same tensors and mini-batch. Threads and instruction set may differ.

@@ -62,11 +62,12 @@ struct SeedList: Codable {
         hint: "leave out --resume to start them, or --seeds to go on with a single run")
     }
     let url = url(folder)
-    do {
-      return try JSONDecoder().decode(SeedList.self, from: Data(readFile(url)))
-    } catch let error as DecodingError {
-      throw RSOError(url.path, "expected the seeds and configuration of runs, found \(error)")
-    }
+    return try JSONDocument(readFile(url), name: url.path).decode(
+      help: .init(
+        examples: [
+          "": #"{"configuration": {…}, "seeds": [0, 1], "startsFromModel": false}"#,
+          "seeds": "[0, 1]",
+        ]))
   }
 
   func write(_ folder: String) throws {

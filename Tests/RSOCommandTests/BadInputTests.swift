@@ -25,6 +25,7 @@ struct BadInputTests {
     option(["--cycles", "0"], 64, "--cycles: expected 1 to 1,000,000, found 0"),
     option(["--epochs", "-3"], 64, "--cycles: expected 1 to 1,000,000, found -3"),
     option(["--batch", "0"], 64, "--batch: expected 1 or more, found 0"),
+    option(["--batch-size", "-1"], 64, "--batch: expected 1 or more, found -1"),
     option(["--sample_batch", "-1"], 64, "--batch: expected 1 or more, found -1"),
     option(
       ["--batch", "91"], 64,
@@ -144,20 +145,28 @@ struct BadInputTests {
     files(["net.json: cannot be read: No such file or directory"]) {
       try FileManager.default.removeItem(at: $0.file("net.json"))
     },
-    files(["net.json", "not valid JSON"]) {
+    files([
+      "net.json, line 8, column 49: expected ',' or '}', found the end of the text (cut short?)"
+    ]) {
       try Data(Workplace.network.utf8.dropLast(3)).write(to: $0.file("net.json"))
     },
-    files(["net.json, layer bn1: unknown type 'layerNorm'", "known: conv2d"]) {
+    files(["net.json, line 6, column 19, layer bn1: unknown type 'layerNorm'", "here is batchNorm"])
+    {
       try $0.edit(
         "net.json", "\"bn1\", \"type\": \"batchNorm\"", "\"bn1\", \"type\": \"layerNorm\"")
     },
-    files(["net.json, layer conv1", "'strides'"]) {
+    files([
+      "net.json, line 5, column 54, layer conv1: a conv2d has no 'strides' (here it is 'stride')"
+    ]) {
       try $0.edit("net.json", "\"channels\": 4,", "\"channels\": 4, \"strides\": 2,")
     },
-    files(["net.json, layer conv1: a kernel of 30 with padding 1 does not fit into 3×8×8"]) {
+    files([
+      "net.json, line 5, column 3, layer conv1: a kernel of 30 with padding 1 does not fit into 3×8×8"
+    ]) {
       try $0.edit("net.json", "\"channels\": 4, \"kernel\": 3", "\"channels\": 4, \"kernel\": 30")
     },
-    files(["net.json, layer fc: a linear layer takes a flat input, found 4×8×8"]) {
+    files(["net.json, line 8, column 3, layer fc: a linear layer takes a flat input, found 4×8×8"])
+    {
       try $0.edit("net.json", "\"globalMaxPool\"", "\"relu\"")
     },
     files(["network: expects images of 1×9×8, found 1×8×8 in digits"]) {

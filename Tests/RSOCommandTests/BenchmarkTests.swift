@@ -179,16 +179,24 @@ struct BenchmarkTests {
         """
     }
 
+    private static let write = " (write one with: rso benchmark --json > earlier.json)\n"
     private static let another = " (a result of another network, data set or --sweeps)\n"
 
     /// Each is refused before anything is measured.
     @Test(arguments: [
       (nil, "cannot be read: No such file or directory"),
-      ("", "found nothing (write one with: rso benchmark --json > earlier.json)\n"),
-      ("not JSON", "found no JSON (write"), ("[1]", "found no JSON object (write"),
-      (#"{"kernels": "avx2"}"#, "found no 'threads' (write"),
-      (#"{"kernels": "avx2", "threads": "two"}"#, "found another type at 'threads' (write"),
-      (result(seconds: -1), "found a time that is not above 0 (write"),
+      ("", "earlier.json: expected JSON, found nothing\(write)"),
+      ("not JSON", "earlier.json, line 1, column 1: expected a value, found 'not'\(write)"),
+      ("[1]", "earlier.json, line 1, column 1: expected an object, found a list\(write)"),
+      (
+        #"{"kernels": "avx2"}"#,
+        "earlier.json, line 1, column 1: expected 'threads', found none\(write)"
+      ),
+      (
+        #"{"kernels": "avx2", "threads": "two"}"#,
+        "earlier.json, line 1, column 32: expected a whole number for threads, found \"two\"\(write)"
+      ),
+      (result(seconds: -1), "earlier.json: expected times above 0, found another\(write)"),
       (result(batch: 60), "expected a result for batch 30, found 60 (measure with --batch 60)\n"),
       (
         result(fc: 11),
@@ -208,7 +216,7 @@ struct BenchmarkTests {
         #expect(result.code == 1)
         #expect(result.output == "")
         #expect(
-          result.errors.hasPrefix("rso: error: ") && result.errors.contains("earlier.json: ")
+          result.errors.hasPrefix("rso: error: ") && result.errors.contains("earlier.json")
             && result.errors.contains(problem), "\(result.errors)")
       }
     }

@@ -118,76 +118,24 @@ import Testing
     #expect(json.components(separatedBy: "signed").count == 2)
   }
 
-  /// Layers that are wrong, and the words that say so.
   @Test(arguments: [
     (
-      #"{"name": "a", "type": "dropout"}"#,
-      "net.json, layer a: unknown type 'dropout' (known: conv2d, depthwiseConv2d, linear, batchNorm, "
-        + "averagePool, maxPool, globalMaxPool, globalAveragePool, flatten, add, relu, leakyReLU, sigmoid, tanh, "
-        + "sign, gelu, silu, hardSigmoid, hardSwish, hardStep, quantize)"
+      #""leakyReLU", "slope": 1.5"#,
+      "expected a slope of at most 1 that a 32-bit float can hold, found 1.5"
     ),
     (
-      #"{"name": "a", "type": "conv2d", "channels": 2, "kernel": 3, "strides": 2}"#,
-      "net.json, layer a: a conv2d has no 'strides' (it has bias, channels, initialDeviation, "
-        + "input, kernel, name, padding, proposalDeviation, stride, type)"
+      #""leakyReLU", "slope": -1e39"#,
+      "expected a slope of at most 1 that a 32-bit float can hold, found -1e+39"
     ),
-    (
-      #"{"name": "a", "type": "depthwiseConv2d", "channels": 2, "kernel": 3}"#,
-      "net.json, layer a: a depthwiseConv2d has no 'channels' (it has bias, initialDeviation, input, "
-        + "kernel, name, padding, proposalDeviation, stride, type)"
-    ),
-    (
-      #"{"name": "a", "type": "relu", "kernel": 2}"#,
-      "net.json, layer a: a relu has no 'kernel' (it has input, name, type)"
-    ),
-    (
-      #"{"name": "a", "type": "conv2d", "kernel": 3}"#,
-      "net.json: layers[0] has no 'channels' (`rso describe --json` prints an example of a network)"
-    ),
-    (
-      #"{"name": "a", "type": "flatten"}, {"type": "relu"}"#,
-      "net.json: layers[1] has no 'name' (`rso describe --json` prints an example of a network)"
-    ),
-    (
-      #"{"name": "a", "type": "linear", "features": "ten"}"#,
-      "net.json: layers[0].features is not Int "
-        + "(`rso describe --json` prints an example of a network)"
-    ),
-    (
-      #"{"name": "a", "type": "flatten"}, "#
-        + #"{"name": "b", "type": "linear", "features": 2, "proposalDeviation": 0}"#,
-      "net.json, layer b: expected proposalDeviation above 0 that a 32-bit float can hold, found 0.0"
-    ),
-    (
-      #"{"name": "a", "type": "conv2d", "channels": 1, "kernel": 1, "initialDeviation": -1}"#,
-      "net.json, layer a: expected initialDeviation above 0 that a 32-bit float can hold, found -1.0"
-    ),
-    (
-      #"{"name": "a", "type": "linear", "features": 2}"#,
-      "net.json, layer a: a linear layer takes a flat input, found 1×8×8 "
-        + "(put a flatten or global pooling layer before it)"
-    ),
+    (#""quantize", "bits": 0"#, "expected 1 to 8 bits, found 0"),
+    (#""quantize", "bits": 9, "signed": true"#, "expected 1 to 8 bits, found 9"),
+    (#""quantize", "bits": 64"#, "expected 1 to 8 bits, found 64"),
   ])
-  func layerError(layers: String, text: String) {
-    let error = #expect(throws: RSOError.self) { try Self.network(layers) }
-    #expect(error?.description == text)
-  }
-
-  @Test func notANetwork() {
-    func text(_ json: String) -> String? {
-      let error = #expect(throws: RSOError.self) {
-        try Network(json: Data(json.utf8), name: "net.json")
-      }
-      return error?.description
-    }
-    let hint = " (`rso describe --json` prints an example of a network)"
-    #expect(text("{}") == "net.json: the file has no 'input'\(hint)")
-    #expect(text(#"{"input": 3}"#) == "net.json: input is not Dictionary<String, Any>\(hint)")
+  func activationError(layer: String, problem: String) {
     #expect(
-      text(#"{"input": {"channels": 1, "height": 8}}"#) == "net.json: input has no 'width'\(hint)")
-    #expect(text(#"{"input": null}"#)?.hasPrefix("net.json: input ") == true)
-    #expect(text("layers")?.hasPrefix("net.json: the file is not valid JSON: ") == true)
-    #expect(text("")?.hasPrefix("net.json: the file is not valid JSON: ") == true)
-    #expect(text("[]")?.hasPrefix("net.json: the file is not Dictionary") == true)
+      errorText {
+        _ = try Self.network(
+          #"{"name": "a", "type": \#(layer)}, {"name": "b", "type": "flatten"}"#)
+      } == "net.json, line 1, column 64, layer a: \(problem)")
   }
 }

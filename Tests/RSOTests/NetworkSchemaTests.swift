@@ -64,7 +64,7 @@ struct NetworkSchemaTests {
       }
     }
     // The reader lists its own when it meets another.
-    let known = try #require(error(type: "dropout", keys: []))
+    let known = try #require(error(type: "another", keys: []))
     let listed = known.components(separatedBy: "known: ")[1].dropLast().components(
       separatedBy: ", ")
     #expect(types.sorted() == listed.sorted())

@@ -173,8 +173,9 @@ extension Metrics {
     var (tensors, start) = (0, 0)
     while let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) {
       if tensors == count, start > 0 { break }
-      let text = String(decoding: bytes[start..<end], as: UTF8.self)
-      let line: Metrics = try decodeJSON(text, "line \(metrics.count + 1)", file)
+      let line: Metrics = try JSONDocument(
+        bytes[start..<end], name: file, line: metrics.count + 1
+      ).decode()
       guard line.isPlausible else {
         throw RSOError(
           "\(file), line \(metrics.count + 1)",

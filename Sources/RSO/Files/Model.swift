@@ -205,8 +205,8 @@ extension Model {
           + "found \(metadata[Key.version] ?? "none")",
         hint: "was it written by a later rso?")
     }
-    let network = try Network(
-      json: Data(metadata[Key.network, default: ""].utf8), name: "\(file), network")
+    let network: Network = try decodeJSON(
+      metadata[Key.network, default: ""], Key.network, file)
     let normalization = try Normalization(
       metadata: metadata, channels: network.input.channels, file: file)
     guard metadata[Key.classes] == "\(network.classes)" else {
@@ -309,11 +309,5 @@ func decodeJSON<Value: Decodable>(
   _ text: String?, _ key: String, _ file: String
 ) throws -> Value {
   guard let text else { throw RSOError(file, "expected '\(key)' in its metadata, found none") }
-  do {
-    return try JSONDecoder().decode(Value.self, from: Data(text.utf8))
-  } catch let error as DecodingError {
-    throw RSOError("\(file), \(key)", error.summary)
-  } catch let error as RSOError {
-    throw RSOError("\(file), \(key), \(error.subject)", error.problem, hint: error.hint)
-  }
+  return try JSONDocument(text.utf8, name: "\(file), \(key)", line: nil).decode()
 }

@@ -298,8 +298,7 @@ extension RunFolder {
   /// The file is only a record: an edit would have no effect, and must not seem to have one.
   private static func checkConfiguration(_ url: URL, _ expected: RunConfiguration) throws {
     guard FileManager.default.fileExists(atPath: url.path) else { return }
-    let text = String(decoding: try readFile(url), as: UTF8.self)
-    let found: RunConfiguration = try decodeJSON(text, "JSON", url.path)
+    let found: RunConfiguration = try JSONDocument(readFile(url), name: url.path).decode()
     guard found == expected else {
       throw RSOError(
         url.path, "expected the configuration that \(Name.checkpoint) holds, found another",

@@ -235,9 +235,9 @@ private struct Header {
     let offsets: [Int]
 
     /// - Throws: `RSOError` naming the tensor and the part of it that is wrong.
-    init(_ json: HeaderJSON, tensor: String, file: String) throws {
+    init(_ json: JSONTree, tensor: String, file: String) throws {
       guard case .object(let pairs) = json else { throw Header.invalid([tensor], file) }
-      func part(_ name: String) throws -> HeaderJSON {
+      func part(_ name: String) throws -> JSONTree {
         let found = pairs.filter { $0.key == name }
         guard found.count == 1 else { throw Header.invalid([tensor, name], file) }
         return found[0].value
@@ -279,7 +279,7 @@ private struct Header {
 
   /// - Throws: `RSOError` naming the file and what is wrong with its header.
   init(json: Data, name: String) throws {
-    guard case .object(let pairs)? = try? HeaderJSON(json) else {
+    guard case .object(let pairs)? = try? JSONTree(json) else {
       throw RSOError(
         name,
         "expected a JSON header with dtype, shape and data_offsets of each tensor, "
@@ -300,7 +300,7 @@ private struct Header {
   }
 
   /// The text entries; `null` stands for none.
-  private static func metadata(_ json: HeaderJSON, _ file: String) throws -> [String: String] {
+  private static func metadata(_ json: JSONTree, _ file: String) throws -> [String: String] {
     let key = "__metadata__"
     if case .null = json { return [:] }
     guard case .object(let pairs) = json else { throw invalid([key], file) }

@@ -62,11 +62,7 @@ public struct Network: Hashable, Sendable {
     var inputs: [[Int]] = []
     for (index, node) in nodes.enumerated() {
       let name = node.name
-      guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "_.-".contains($0) })
-      else {
-        throw RSOError(
-          "layer \(index)", "expected a name of letters, digits, '_', '-' and '.', found '\(name)'")
-      }
+      guard Node.isName(name) else { throw RSOError("layer \(index)", Node.expectedName(name)) }
       guard values[name] == nil else { throw RSOError(name, "the name is used twice") }
       func value(_ other: String) throws -> Int {
         guard let value = values[other] else {
@@ -144,6 +140,14 @@ extension Network {
 }
 
 extension Network.Node {
+  static func isName(_ name: String) -> Bool {
+    !name.isEmpty && name.allSatisfy { $0.isLetter || $0.isNumber || "_.-".contains($0) }
+  }
+
+  static func expectedName(_ found: String) -> String {
+    "expected a name of letters, digits, '_', '-' and '.', found '\(found)'"
+  }
+
   /// `[C, H, W]` to `[channels, H', W']`, H' = (H + 2 · padding − kernel) / stride + 1.
   public static func conv2d(
     _ name: String, channels: Int, kernel: Int, stride: Int = 1, padding: Int = 0,

@@ -7,12 +7,29 @@ import Foundation
 extension Network: Codable {
   private enum Keys: String, CodingKey { case input, layers }
 
-  /// - Throws: `RSOError` naming the wrong layer, or `DecodingError`.
+  /// What `rso describe --json` writes beside a network, and what editors look for a schema by.
+  private static let otherKeys = ["$schema", "outputs", "data", "settings", "cycle"]
+
+  /// - Throws: `DecodingError`; its underlying error, if there is one, is an `RSOError` naming the wrong layer.
   public init(from decoder: any Decoder) throws {
+    try decoder.requireKnownKeys(["input", "layers"] + Self.otherKeys, "", "a network")
     let container = try decoder.container(keyedBy: Keys.self)
-    try self.init(
-      input: container.decode(Shape.self, forKey: .input),
-      nodes: container.decode([Node].self, forKey: .layers))
+    let input = try container.decode(Shape.self, forKey: .input)
+    let nodes = try container.decode([Node].self, forKey: .layers)
+    do {
+      try self.init(input: input, nodes: nodes)
+    } catch let error as RSOError {
+      let path = decoder.codingPath
+      // Two layers of one name: the second is wrong.
+      if let index = nodes.lastIndex(where: { $0.name == error.subject }) {
+        throw DecodingError.wrong(
+          path + [Keys.layers, AnyKey(intValue: index)], "layer \(error.subject)", error.problem,
+          hint: error.hint)
+      }
+      throw DecodingError.wrong(
+        path + [error.subject == Keys.input.rawValue ? Keys.input : Keys.layers], error.subject,
+        error.problem, hint: error.hint)
+    }
   }
 
   /// Writes what `init(from:)` reads.
@@ -27,15 +44,20 @@ extension Network: Codable {
   /// - Parameters:
   ///   - json: the text, as docs/network.schema.json describes it.
   ///   - name: what errors call it, usually the file's path.
+  /// - Throws: `RSOError` with the line and column of what is wrong.
   public init(json: Data, name: String) throws {
-    do {
-      self = try JSONDecoder().decode(Network.self, from: json)
-    } catch let error as RSOError {
-      throw RSOError("\(name), layer \(error.subject)", error.problem, hint: error.hint)
-    } catch let error as DecodingError {
-      throw RSOError(
-        name, error.summary, hint: "`rso describe --json` prints an example of a network")
-    }
+    self = try JSONDocument(json, name: name).decode(help: Self.help)
+  }
+
+  private static var help: JSONDocument.Help {
+    let input = #"{"channels": 1, "height": 28, "width": 28}"#
+    let layer = #"{"name": "fc", "type": "linear", "features": 10}"#
+    return JSONDocument.Help(
+      examples: [
+        "": #"{"input": {…}, "layers": […]}"#, "input": input, "layers": "[\(layer)]",
+        "layers[]": layer, "layers[].padding": "1, which keeps the size where the kernel is 3",
+      ],
+      hint: "`rso describe --json` prints an example of a network")
   }
 
   /// The network as JSON with sorted keys, so that equal networks give equal bytes.
@@ -46,48 +68,55 @@ extension Network: Codable {
   }
 }
 
-extension Network.Node: Codable {
-  private struct AnyKey: CodingKey {
-    var stringValue: String
-    var intValue: Int? { nil }
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
+extension Shape {
+  /// - Throws: `DecodingError`, also for an unknown key.
+  public init(from decoder: any Decoder) throws {
+    try decoder.requireKnownKeys(["channels", "height", "width"], "", "a shape")
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      channels: try container.decode(Int.self, forKey: .channels),
+      height: try container.decode(Int.self, forKey: .height),
+      width: try container.decode(Int.self, forKey: .width))
   }
+}
 
-  /// - Throws: `RSOError` for an unknown type or key, or `DecodingError`.
+extension Network.Node: Codable {
+  /// - Throws: `DecodingError`; its underlying error, if there is one, is an `RSOError` naming the layer.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: Layer.Key.self)
     name = try container.decode(String.self, forKey: .name)
+    let path = decoder.codingPath
+    guard Self.isName(name) else {
+      throw DecodingError.wrong(path + [Layer.Key.name], "", Self.expectedName(name))
+    }
+    let subject = "layer \(name)"
     let type = try container.decode(String.self, forKey: .type)
     if let own = Layer.keys(of: type) {
-      let allowed = Set((own + Layer.Key.common).map(\.rawValue))
-      for key in try decoder.container(keyedBy: AnyKey.self).allKeys
-      where !allowed.contains(key.stringValue) {
-        throw RSOError(
-          name, "a \(type) has no '\(key.stringValue)'",
-          hint: "it has " + allowed.sorted().joined(separator: ", "))
+      let known = (Layer.Key.common + own).map(\.rawValue)
+      try decoder.requireKnownKeys(known, subject, "a \(type)") {
+        Layer.advice(onKey: $0, known: known)
       }
     }
     guard let layer = try Layer(type, from: container) else {
-      throw RSOError(
-        name, "unknown type '\(type)'", hint: "known: " + Layer.kinds.joined(separator: ", "))
+      let near = nearest(to: type, in: Layer.kinds).map { "did you mean '\($0)'? " } ?? ""
+      throw DecodingError.wrong(
+        path + [Layer.Key.type], subject, "unknown type '\(type)'",
+        hint: Layer.advice(onType: type)
+          ?? near + "known: " + Layer.kinds.joined(separator: ", "))
     }
     self.layer = layer
     input = try container.decodeIfPresent(String.self, forKey: .input)
-    initialDeviation = try Self.deviation(container, .initialDeviation, name)
-    proposalDeviation = try Self.deviation(container, .proposalDeviation, name)
-  }
-
-  private static func deviation(
-    _ container: KeyedDecodingContainer<Layer.Key>, _ key: Layer.Key, _ name: String
-  ) throws -> Double? {
-    guard let value = try container.decodeIfPresent(Double.self, forKey: key) else { return nil }
-    guard Float(value) > 0, Float(value).isFinite else {
-      throw RSOError(
-        name,
-        "expected \(key.rawValue) above 0 that a 32-bit float can hold, found \(value)")
+    func deviation(_ key: Layer.Key) throws -> Double? {
+      guard let value = try container.decodeIfPresent(Double.self, forKey: key) else { return nil }
+      guard Float(value) > 0, Float(value).isFinite else {
+        throw DecodingError.wrong(
+          path + [key], subject,
+          "expected \(key.rawValue) above 0 that a 32-bit float can hold, found \(value)")
+      }
+      return value
     }
-    return value
+    initialDeviation = try deviation(.initialDeviation)
+    proposalDeviation = try deviation(.proposalDeviation)
   }
 
   /// Writes what `init(from:)` reads.
@@ -99,25 +128,5 @@ extension Network.Node: Codable {
     try container.encodeIfPresent(initialDeviation, forKey: .initialDeviation)
     try container.encodeIfPresent(proposalDeviation, forKey: .proposalDeviation)
     try layer.encode(to: &container)
-  }
-}
-
-extension DecodingError {
-  /// What was wrong and where, in one line.
-  var summary: String {
-    func path(_ context: Context) -> String {
-      let path = context.codingPath.map { key in
-        key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue)"
-      }.joined()
-      return path.isEmpty ? "the file" : String(path.drop { $0 == "." })
-    }
-    return switch self {
-    case .keyNotFound(let key, let context): "\(path(context)) has no '\(key.stringValue)'"
-    case .typeMismatch(let type, let context): "\(path(context)) is not \(type)"
-    case .valueNotFound(_, let context): "\(path(context)) is null"
-    case .dataCorrupted(let context):
-      "\(path(context)) is not valid JSON: \(context.debugDescription)"
-    @unknown default: "\(self)"
-    }
   }
 }

@@ -9,6 +9,8 @@ public struct Shape: Hashable, Codable, Sendable, CustomStringConvertible {
   /// Columns.
   public var width: Int
 
+  enum CodingKeys: String, CodingKey { case channels, height, width }
+
   /// A shape; without height and width, the shape of a linear layer's output.
   public init(channels: Int, height: Int = 1, width: Int = 1) {
     self.channels = channels
