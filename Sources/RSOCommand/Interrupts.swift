@@ -43,7 +43,7 @@ enum Interrupts {
   /// - Throws: the signal's `ExitCode`, or what `body` throws.
   static func stopping(_ body: () throws -> Void, stopped: (Int32) -> Void) throws {
     do {
-      try StopRequest.$isMade.withValue({ received != nil }, operation: body)
+      try StopRequest.with({ received != nil }, body)
     } catch is Stopped {
       try Console.check()
       let signal = received ?? SIGTERM

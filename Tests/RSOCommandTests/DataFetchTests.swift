@@ -52,7 +52,7 @@ struct DataFetchTests {
           $0.contains { if case .loading(_, stopAfter..., _) = $0 { true } else { false } }
         }
       }
-      let folder = try StopRequest.$isMade.withValue(isStopped) { try fetch.run() }
+      let folder = try StopRequest.with(isStopped) { try fetch.run() }
       #expect(folder.path == cache.appendingPathComponent("letters").path)
     } catch let failure {
       error = "\(failure)"

@@ -43,7 +43,7 @@ struct StopRequestTests {
           asked.wrappingAdd(1, ordering: .relaxed).oldValue >= after
         }
         #expect(throws: Stopped.self) {
-          try StopRequest.$isMade.withValue(isMade) { try body(&engine) }
+          try StopRequest.with(isMade) { try body(&engine) }
         }
       }
       try stopped { _ = try $0.evaluate(.test) }
@@ -64,7 +64,7 @@ struct StopRequestTests {
     try withTemporaryFolder { folder in
       let url = folder.appendingPathComponent("a")
       try Data(count: 10).write(to: url)
-      StopRequest.$isMade.withValue(isMade) {
+      StopRequest.with(isMade) {
         #expect(throws: Stopped.self) { try readFile(url) }
         #expect(throws: Stopped.self) { try Dataset.mnist() }
         #expect(throws: Stopped.self) {
