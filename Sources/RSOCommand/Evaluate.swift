@@ -15,7 +15,7 @@ struct Evaluate: ParsableCommand {
         rso evaluate runs/five                        the best model of a run
         rso evaluate runs/five/checkpoint.safetensors the last one
         rso evaluate model.safetensors --split train
-        rso evaluate runs/five --split validation     the images that chose the best model
+        rso evaluate runs/five --split validation     those that chose it
         rso evaluate runs/five --csv > classes.csv
         rso evaluate runs/five --metric auc --metric kappa
         rso evaluate model.safetensors --data-dir digits --json
@@ -158,7 +158,8 @@ struct EvaluatedDataOptions: ParsableArguments {
     parsing: .unconditional,
     help: ArgumentHelp(
       "How many of the last training images, or which share of them, are the validation images (default: as many as "
-        + "the run kept out of training).", valueName: "n|share"))
+        + "the run kept out of training, unless --data or --data-dir names data).",
+      valueName: "n|share"))
   var validation: ValidationArgument?
 
   /// Whether any data were requested.
