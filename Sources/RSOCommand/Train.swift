@@ -30,7 +30,7 @@ struct Train: ParsableCommand {
         rso train --from model.safetensors --freeze 'conv*' --statistics keep
                                                       change all but some, and keep batch norm's statistics
 
-      Control-C stops after the proposals at hand and says how to go on. The run folder holds \
+      Control-C stops within two seconds and says how to go on; a second one ends it at once. The run folder holds \
       checkpoint.safetensors, best.safetensors, metrics.jsonl (a line for the untrained network and every finished tensor), \
       config.json and an event file for `tensorboard --logdir`.
       """)

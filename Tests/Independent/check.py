@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import zlib
 
 import numpy as np
 from safetensors import safe_open
@@ -163,12 +164,25 @@ def loss(paper, weights, outputs, labels):
 
 def read_model(path):
     with safe_open(path, "np") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+    check_digest(path, tensors, metadata)
+    return tensors, metadata
 
 
 def check(holds, what):
     if not holds:
         sys.exit(f"independent check: FAILED: {what}")
+
+
+def check_digest(path, tensors, metadata):
+    """CRC-32 of the content, as docs/files.md says."""
+    metadata = dict(metadata)
+    digest = metadata.pop("content_crc32")
+    quoted = lambda text: json.dumps(text, ensure_ascii=False)
+    content = "".join(f"{quoted(key)}:{quoted(metadata[key])}\n" for key in sorted(metadata)).encode()
+    for name in sorted(tensors):
+        content += f"{quoted(name)}:F32{list(tensors[name].shape)}\n".encode() + tensors[name].tobytes()
+    check(digest == f"crc32:{zlib.crc32(content):08x}", f"{path}: the digest of its content")
 
 
 def check_initial(name, paper, tensors, metadata, images):

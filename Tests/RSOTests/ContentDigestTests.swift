@@ -53,8 +53,8 @@ struct ContentDigestTests {
     var digested = try Self.content.withDigest()
     digested["w"]?.values[1] = 2
     let hint =
-      "(the file is damaged: take a copy of it, or another model of the run; who changes it on purpose "
-      + "removes content_crc32)"
+      "(the file is damaged: take a copy of it, or another model of the run; to change it on purpose, "
+      + "remove content_crc32)"
     let error = errorText { _ = try SafeTensors(data: digested.encoded(), name: "f") }
     #expect(error?.hasPrefix("f: expected content of digest crc32:14324bb1, found crc32:") == true)
     #expect(error?.hasSuffix(hint) == true, "\(error ?? "")")

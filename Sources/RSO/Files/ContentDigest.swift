@@ -54,7 +54,7 @@ struct ContentDigest {
   static func error(_ expected: String, _ found: String, _ file: String) -> RSOError {
     RSOError(
       file, "expected content of digest \(expected), found \(found)",
-      hint: "the file is damaged: take a copy of it, or another model of the run; "
-        + "who changes it on purpose removes \(key)")
+      hint: "the file is damaged: take a copy of it, or another model of the run; to change it on "
+        + "purpose, remove \(key)")
   }
 }
