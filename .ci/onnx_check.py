@@ -102,7 +102,7 @@ def check(rso, model, images_file, images, folder, is_random=False):
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (given,), (made,) = session.get_inputs(), session.get_outputs()
     kind = "tensor(uint8)" if images.dtype == np.uint8 else "tensor(float)"
-    assert given.type == kind and given.shape == ["N", 1, 28, 28], (given.type, given.shape)
+    assert given.type == kind and given.shape == ["N", *images.shape[1:]], (given.type, given.shape)
     assert made.shape == ["N", 10], made.shape
     theirs = np.concatenate(
         [session.run(None, {given.name: part})[0] for part in np.array_split(images, 7)])
@@ -151,6 +151,19 @@ def main():
             [options.rso, "train", "--data-dir", folder, "--layers", "6", "--cycles", "1", "--batch", "500", "--quiet",
              "--only", "fc.weight", "--run", folder / "floats"], check=True, stdout=subprocess.DEVNULL)
         check(options.rso, folder / "floats" / "best.safetensors", folder / "test_images.npy", floats, folder)
+        # A standardised table is [N, F], and so is an image's deviation in the graph.
+        (folder / "table").mkdir()
+        table = floats[:, 0, 10:12, ::2].reshape(1000, 28) * np.arange(1, 29, dtype="float32") + 7
+        for split in ("train", "test"):
+            np.save(folder / "table" / f"{split}_images.npy", table)
+            np.save(folder / "table" / f"{split}_labels.npy", labels)
+        for name, data, given, file in [("table", "table", table, "table/test_images.npy"),
+                                        ("standard", ".", floats, "test_images.npy")]:
+            subprocess.run(
+                [options.rso, "train", "--data-dir", folder / data, "--normalize", "standard", "--cycles", "1",
+                 "--batch", "500", "--quiet", "--only", "fc*.bias" if name == "table" else "fc.weight", "--run",
+                 folder / f"{name}-run"], check=True, stdout=subprocess.DEVNULL)
+            check(options.rso, folder / f"{name}-run" / "best.safetensors", folder / file, given, folder)
         for seed in range(options.random):
             # Networks whose batch norms magnify roundings by less than a quarter of what is allowed.
             network = random_network(random.Random(100 + seed))

@@ -248,7 +248,7 @@ struct Benchmark: ParsableCommand {
   private func images() throws -> Dataset {
     guard !data.isGiven, network.paperData == "cifar10",
       KnownData.named("cifar10")?.folder() == nil
-    else { return try data.dataset(network) }
+    else { return try network.normalized(data.dataset(network)) }
     say("CIFAR-10 is not on this machine: measuring with noise of its size")
     func split(_ count: Int) throws -> Split {
       let shape = Shape(channels: 3, height: 32, width: 32)

@@ -57,7 +57,8 @@ struct DataOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "A folder of images: IDX files under MNIST's names, NumPy files (train_images.npy, …) or CIFAR-10's binary files; "
+      "A folder of images or tables: IDX files under MNIST's names, NumPy files (train_images.npy, …) or CIFAR-10's "
+        + "binary files; "
         + "with --data, the folder that has the data set of that name.",
       valueName: "dir"), completion: .directory)
   var dataDir: String?
@@ -98,8 +99,16 @@ struct DataOptions: ParsableArguments {
   /// The data set's name, unless only a folder was given; a network of the paper implies its data set.
   func name(_ network: NetworkOptions?) -> String { data ?? network?.paperData ?? "mnist" }
 
+  /// The data, and notes about what reading them has changed.
+  ///
   /// - Throws: `RSOError` naming the wrong option or file.
   func dataset(_ network: NetworkOptions? = nil) throws -> Dataset {
+    let data = try read(network)
+    for note in data.notes { Console.note(note) }
+    return data
+  }
+
+  private func read(_ network: NetworkOptions?) throws -> Dataset {
     let folder = dataDir.map { URL(fileURLWithPath: $0) }
     if let folder, data == nil {
       return try held(.folder(folder, trainLimit: trainLimit, testLimit: testLimit))

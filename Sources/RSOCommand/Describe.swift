@@ -31,7 +31,7 @@ struct Describe: ParsableCommand {
   func run() throws {
     let device = try device.resolved()
     let paper = self.data.paper(self.network)
-    let data = try data.dataset(self.network)
+    let data = try self.network.normalized(data.dataset(self.network))
     let network = try network.network(for: data, paperLayers: paper.layers)
     let settings = try search.settings(
       over: paper.settings, network: network, samples: data.train.count)
@@ -169,7 +169,7 @@ struct NetworkDescription {
     var lines = [
       "\(data.name): \(grouped(data.train.count)) training"
         + (data.validation.map { ", \(grouped($0.count)) validation" } ?? "")
-        + " and \(grouped(data.test.count)) test images of \(data.train.shape), \(data.classes) classes",
+        + " and \(grouped(data.test.count)) test \(data.train.shape.sampleWords), \(data.classes) classes",
       "",
     ]
     // If there are shortcuts, their lines stand between names and kinds.

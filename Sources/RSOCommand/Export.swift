@@ -9,7 +9,7 @@ struct Export: ParsableCommand {
     abstract: "Write a trained network for other programs.",
     discussion: """
       ONNX (operator set 17) holds the whole network. It takes what the network was trained on, \
-      unsigned bytes [N, C, H, W] from 0 to 255 or floats, and gives logits [N, classes]. safetensors \
+      unsigned bytes [N, C, H, W] from 0 to 255 or floats, or a table [N, F], and gives logits [N, classes]. safetensors \
       holds the tensors of a PyTorch state_dict under its names, and nothing of the network itself: the \
       weights, and the running mean and variance of every batch norm, without which load_state_dict \
       refuses the file.
@@ -55,7 +55,8 @@ struct Export: ParsableCommand {
     if let onnx {
       try model.writeONNX(to: URL(fileURLWithPath: onnx), classNames: names)
       say(
-        "\(onnx): input \(model.takesFloats ? "float32" : "uint8") [N, \(shape.channels), \(shape.height), \(shape.width)], "
+        "\(onnx): input \(model.takesFloats ? "float32" : "uint8") [N, \(shape.channels)"
+          + (shape.isTable ? "], " : ", \(shape.height), \(shape.width)], ")
           + "output logits [N, \(names.count)]")
     }
     if let safetensors {

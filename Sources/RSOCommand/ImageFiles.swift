@@ -38,10 +38,16 @@ struct ImageFiles {
       }
       try flush()
       guard let stream = try ImageStream(reader, name: path) else {
-        throw RSOError(path, "expected a PNG, JPEG, .npy or IDX file, found something else")
+        try readTable(reader, path, body)
+        continue
       }
       guard stream.shape == shape else {
-        throw RSOError(path, "expected images of \(shape), found \(stream.shape)")
+        let sizes = shape.isTable ? [shape.channels] : [shape.channels, shape.height, shape.width]
+        throw RSOError(
+          path, "expected \(shape.sampleWords), found \(stream.shape.sampleWords)",
+          hint: stream.shape.count == shape.count && stream.shape.isTable != shape.isTable
+            ? "convert them: array.reshape(-1, \(sizes.map(String.init).joined(separator: ", ")))"
+            : nil)
       }
       if stream.isFloat, kind == nil {
         note("\(path): float32, taken as they are; bytes are divided by 255")
@@ -49,12 +55,37 @@ struct ImageFiles {
       var first = 0
       while let pixels = try stream.next(Predictor.batch) {
         let end = first + pixels.count / shape.count
+        if first == 0, let words = stream.note { note("\(path): \(words)") }
         let adapted = try adapted(pixels, path, says: first == 0)
         try body((first..<end).map { Name(file: path, index: $0) }, adapted)
         first = end
       }
     }
     try flush()
+  }
+
+  /// Reads rows of comma-separated numbers, as `read` does.
+  private func readTable(
+    _ reader: FileReader, _ path: String, _ body: (_ names: [Name], _ pixels: Pixels) throws -> Void
+  ) throws {
+    guard shape.isTable else {
+      let isTable = path.lowercased().hasSuffix(".csv")
+      throw RSOError(
+        path,
+        "expected a PNG, JPEG, .npy or IDX file, found \(isTable ? "a table" : "something else")")
+    }
+    let stream = TableStream(reader, name: path, columns: shape.channels)
+    var first = 0
+    while let values = try stream.next(Predictor.batch) {
+      let end = first + values.count / shape.channels
+      let bytes = values.compactMap { UInt8(exactly: $0) }
+      // A model of bytes was trained on whole numbers.
+      let isBytes = kind == .bytes && bytes.count == values.count
+      let adapted = try adapted(isBytes ? .bytes(bytes) : .floats(values), path, says: first == 0)
+      try body((first..<end).map { Name(file: path, index: $0) }, adapted)
+      first = end
+    }
+    guard first > 0 else { throw RSOError(path, "expected rows of numbers, found none") }
   }
 
   /// Pixels as the model takes them; what had to be done is said if `says`.

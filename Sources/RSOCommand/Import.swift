@@ -125,8 +125,8 @@ extension Model {
   var inputWords: String {
     let source = takesFloats ? "floats" : "pixels / 255"
     guard mean.count <= 4 else {
-      return source + ", of which it subtracts a mean for each of \(mean.count) channels"
-        + (normalization.divides ? ", and divides by a deviation" : "")
+      return (normalization.divides ? "(\(source) − mean) / deviation" : "\(source) − mean")
+        + " of each of \(mean.count) channels"
     }
     func words(_ values: [Float]) -> String {
       Set(values).count == 1

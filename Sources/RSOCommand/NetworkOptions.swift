@@ -7,7 +7,8 @@ struct NetworkOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "The paper's network of 6 or of 9 convolution layers, for any data (default: 9 for CIFAR-10, else 6).",
+      "The paper's network of 6 or of 9 convolution layers, for any images (default: 9 for CIFAR-10, else 6; for a table, "
+        + "two linear layers).",
       valueName: "n"))
   var layers: Int?
 
@@ -16,6 +17,18 @@ struct NetworkOptions: ParsableArguments {
       "A network as JSON (`rso describe --json` prints an example), or mnist or cifar10 for the paper's.",
       valueName: "file.json"), completion: .file(extensions: ["json"]))
   var network: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "What the network reads: none takes values as they are; mean subtracts each channel's mean; standard also divides "
+        + "by its standard deviation; pixels divides bytes by 255 (default: mean for images, standard for tables).",
+      valueName: "none|mean|standard|pixels"))
+  var normalize: Normalization.Method?
+
+  /// The data with the input's normalization that was asked for.
+  func normalized(_ data: Dataset) throws -> Dataset {
+    try normalize.map(data.normalized(by:)) ?? data
+  }
 
   /// Whether any network was requested.
   var isGiven: Bool { layers != nil || network != nil }
@@ -33,6 +46,9 @@ struct NetworkOptions: ParsableArguments {
 
   func network(input: Shape, classes: Int, paperLayers: Int = 6) throws -> Network {
     guard let file = network else {
+      if layers == nil, input.isTable {
+        return try .table(features: input.channels, classes: classes)
+      }
       return try .paper(layers: layers ?? paperLayers, input: input, classes: classes)
     }
     guard layers == nil else {
@@ -52,3 +68,5 @@ struct NetworkOptions: ParsableArguments {
     return try Network(json: Data(readFile(URL(fileURLWithPath: file))), name: file)
   }
 }
+
+extension Normalization.Method: ExpressibleByArgument {}

@@ -5,16 +5,18 @@ import RSO
 /// `rso predict`
 struct Predict: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Say what images show.",
+    abstract: "Say what images or rows of a table show.",
     discussion: """
-      Images are PNG or JPEG files, or files of many, plain or .gz: IDX, and .npy of uint8 or float32, \
-      [N, H, W] or [N, C, H, W]. A picture is made grey or coloured as the network takes it, what is \
+      Images are PNG or JPEG files, or files of many, plain or .gz: IDX, and .npy of uint8 or floats, \
+      [N, H, W] or [N, C, H, W]. Tables are .npy [N, F], or comma-separated numbers with or without a \
+      header line. A picture is made grey or coloured as the network takes it, what is \
       transparent becomes white, and it is resized to the network's size: standard error says each. \
       Images are read in pieces, however many there are.
 
         rso predict runs/five/best.safetensors seven.png
         rso predict model.safetensors t10k-images-idx3-ubyte.gz --csv > predictions.csv
         rso predict pets.safetensors *.jpg --class-names cat,dog --json
+        rso predict runs/patients table.csv --class-names ill,well
       """)
 
   @Argument(
@@ -22,7 +24,7 @@ struct Predict: ParsableCommand {
     completion: .file())
   var model: String
 
-  @Argument(help: "Files of images.", completion: .file())
+  @Argument(help: "Files of images, or tables.", completion: .file())
   var images: [String]
 
   @OptionGroup var classNames: ClassNameOptions

@@ -22,6 +22,10 @@ extension Train {
         "--validation", validation.map { "\($0)" } ?? "none", "\($0.count(of: images))")
     }
     try data.testLimit.map { try require("--test-limit", "\(configuration.data.test)", "\($0)") }
+    try network.normalize.map {
+      let own = configuration.data.normalize
+      try require("--normalize", own?.rawValue ?? "that of the model it began with", $0.rawValue)
+    }
     let network = configuration.network
     if self.network.isGiven,
       let difference = try self.network.network(input: network.input, classes: network.classes)

@@ -176,8 +176,10 @@ extension Train {
       start = TrainedStart(try Model(contentsOf: URL(fileURLWithPath: file)))
     }
     let data = try data.dataset(of: list.configuration)
+    let method = list.configuration.data.normalize
+    let used = try start?.adapted(data) ?? data
     return Beginning(
-      device: try device.resolved(), data: try start?.adapted(data) ?? data,
+      device: try device.resolved(), data: try method.map(used.normalized(by:)) ?? used,
       configuration: list.configuration, start: start)
   }
 

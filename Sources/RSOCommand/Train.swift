@@ -20,6 +20,7 @@ struct Train: ParsableCommand {
         rso train --data C10 --layers 9 --epochs 500  the paper's CIFAR-10 run (rso data fetch cifar10)
         rso train --data-dir digits --layers 9        your own images, the paper's larger network
         rso train --network net.json --batch 1000     your own network
+        rso train --data-dir patients                 a table: train_images.npy is [N, F]
         rso train --rule slope --batch 1000           steps in proportion to the slope of the loss
         rso train --loss 'macro-f1 + cross-entropy' --metric kappa
                                                       another loss, and a metric to watch
@@ -191,13 +192,14 @@ struct Train: ParsableCommand {
       settings.loss = Loss(.sample(.squaredError))
       Console.note("loss squared-error: \(data.name) has targets instead of classes")
     }
+    let used = try self.network.normalized(start?.adapted(data) ?? data)
+    // The data as they are in the files.
+    var description = try DataDescription(data, directory: self.data.directory)
+    description.normalize = used.method
     let configuration = RunConfiguration(
-      data: try DataDescription(data, directory: self.data.directory), network: network,
-      settings: settings,
+      data: description, network: network, settings: settings,
       program: lossCommand.map { LossProgram.Command($0, timeout: lossTimeout ?? 60) })
-    return Beginning(
-      device: device, data: try start?.adapted(data) ?? data, configuration: configuration,
-      start: start)
+    return Beginning(device: device, data: used, configuration: configuration, start: start)
   }
 
   /// - Throws: `RSOError` naming the option, if a file to write is one that the run reads, or writes elsewhere.

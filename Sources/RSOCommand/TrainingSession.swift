@@ -248,7 +248,7 @@ extension TrainingSession {
     let (data, settings) = (search.data, search.settings)
     display.line(
       """
-      data: \(data.name), \(data.train.count) images of \(data.train.shape) to train on, \
+      data: \(data.name), \(data.train.count) \(data.train.shape.sampleWords) to train on, \
       \(data.validation.map { "\($0.count) to validate, " } ?? "")\(data.test.count) to test
       network: \(search.network.nodes.count) layers, \(search.parameters.values.count) weights, \
       \(data.classes) \(data.hasLabels ? "classes" : "outputs")

@@ -5,7 +5,8 @@ import SwiftProtobuf
 extension Model {
   /// The names of the input and output in an ONNX file.
   public enum ONNXName {
-    /// Images `[N, C, H, W]`: pixels from 0 to 255 as unsigned bytes, or floats as the model was trained on.
+    /// Images `[N, C, H, W]`, or a table `[N, F]`: pixels from 0 to 255 as unsigned bytes, or floats as the model was
+    /// trained on.
     public static let input = "input"
     /// 32-bit floats `[N, classes]`.
     public static let output = "logits"
@@ -77,7 +78,7 @@ struct ONNXBuilder {
   mutating func build() {
     graph.name = "rso"
     graph.input = [image]
-    values = [(pixels(), false)]
+    values = [(pixels(), network.input.isTable)]
     for index in network.nodes.indices { append(index) }
     // The output has its own name and no spatial dimensions.
     let last = values[network.nodes.count]
@@ -93,7 +94,8 @@ struct ONNXBuilder {
     let shape = network.input
     return valueInfo(
       Model.ONNXName.input, type: model.takesFloats ? .float : .byte,
-      dimensions: [shape.channels, shape.height, shape.width])
+      dimensions: shape.isTable
+        ? [shape.channels] : [shape.channels, shape.height, shape.width])
   }
 
   /// Pixels / 255, or floats, normalised by their channel's mean and deviation, as in training.
@@ -106,13 +108,12 @@ struct ONNXBuilder {
       let scale = initializer("\(Model.ONNXName.input):255", [1], [255])
       node("Div", [names[0], scale], names[1])
     }
-    let mean = initializer(
-      "\(Model.ONNXName.input):mean", [1, model.mean.count, 1, 1], model.mean)
+    let dimensions = [1, model.mean.count] + (network.input.isTable ? [] : [1, 1])
+    let mean = initializer("\(Model.ONNXName.input):mean", dimensions, model.mean)
     node("Sub", [names[1], mean], names[2])
     guard model.normalization.divides else { return names[2] }
     let deviation = initializer(
-      "\(Model.ONNXName.input):deviation", [1, model.mean.count, 1, 1],
-      model.normalization.deviation)
+      "\(Model.ONNXName.input):deviation", dimensions, model.normalization.deviation)
     let normalized = "\(Model.ONNXName.input):normalized"
     node("Div", [names[2], deviation], normalized)
     return normalized

@@ -16,7 +16,7 @@ struct HelpTests {
         "--resume", "--trace",
         "--save-initial", "--from", "--preset", "--sigma-scale", "--tensor-order",
         "--element-order", "--sweeps", "--hold", "--rule", "--round", "--only", "--freeze",
-        "--statistics", "--quiet", "--json",
+        "--statistics", "--normalize", "--quiet", "--json",
         "rso train --run runs/five --resume", "rso train --data C10 --layers 9 --epochs 500",
       ]
     ),

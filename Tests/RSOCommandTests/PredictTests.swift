@@ -162,8 +162,8 @@ struct PredictTests {
   static let cases: [BadInputTests.Case] = [
     .init(
       arguments: ["predict", "m", "a.npy"], code: 1,
-      errors: ["a.npy: expected uint8 or float32, found the type '<f8' (convert it: images.astype"]
-    ) { try npy("1, 8, 8", type: "<f8", []).write(to: $0.file("a.npy")) },
+      errors: ["a.npy: expected uint8 or floats, found the type '<c8' (convert it: images.astype"]
+    ) { try npy("1, 8, 8", type: "<c8", []).write(to: $0.file("a.npy")) },
     .init(
       arguments: ["predict", "m", "a.npy"], code: 1,
       errors: [
@@ -192,7 +192,7 @@ struct PredictTests {
       errors: ["expected magic 2051, found 2049"]),
     .init(
       arguments: ["predict", "m", "large"], code: 1,
-      errors: ["large: expected images of 1×8×8, found 1×2×32"]
+      errors: ["large: expected images of 1×8×8, found images of 1×2×32"]
     ) {
       try Data(
         [0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 32] + [UInt8](repeating: 7, count: 64)

@@ -96,6 +96,27 @@ struct ONNXTests {
     Self.checkNames(graph)
   }
 
+  /// A table is `[N, F]`, also in front of layers that read images.
+  @Test func tablesHaveTwoDimensions() throws {
+    var model = Self.model(
+      try Network(input: Shape(channels: 3)) {
+        Node.linear("fc", features: 4)
+        Node.conv2d("conv", channels: 2, kernel: 1, input: "input")
+        Node.linear("out", features: 4, input: "conv")
+        Node.add("sum", "fc")
+      })
+    model.images = .floats(nil)
+    model.normalization = Normalization(mean: [1, 2, 3], deviation: [4, 5, 6])
+    let graph = try ONNXModel(serializedBytes: try model.onnx()).graph
+    let shape = graph.input[0].type.tensorType.shape.dim
+    #expect(shape.map(\.dimValue) == [0, 3] && shape[0].dimParam == "N")
+    #expect(graph.node.map(\.opType).prefix(5) == ["Sub", "Div", "Gemm", "Unsqueeze", "Conv"])
+    for name in ["input:mean", "input:deviation"] {
+      #expect(graph.initializer.first { $0.name == name }?.dims == [1, 3])
+    }
+    Self.checkNames(graph)
+  }
+
   /// A layer may be called as another one's tensor is.
   @Test func layersNamedAsTensors() throws {
     let network = try Network(input: Shape(channels: 1, height: 8, width: 6)) {

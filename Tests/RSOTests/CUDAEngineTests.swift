@@ -47,6 +47,32 @@ import Testing
     return (losses, engine.parameters.values.map(\.bitPattern), try engine.evaluate(.test))
   }
 
+  /// A card's grid is too small for them, which is said before any work.
+  @Test func samplesAreNotTooLarge() throws {
+    func text(_ network: Network) throws -> String? {
+      let split = try Split(
+        images: [UInt8](repeating: 1, count: network.input.count), labels: [0], shape: network.input
+      )
+      let data = try Dataset(name: "d", train: split, test: split)
+      let parameters = Parameters(zerosFor: network)
+      return errorText {
+        _ = try FakeCUDA().engine(network: network, data: data, parameters: parameters)
+      }
+    }
+    let hint = "(use --device cpu, which has no such limit)"
+    #expect(try text(.table(features: 65535, classes: 2)) == nil)
+    #expect(
+      try text(.table(features: 65536, classes: 2))?.hasSuffix(
+        "input: expected at most 65535 channels of 262140 values, found 65536 \(hint)") == true)
+    let wide = try Network(input: Shape(channels: 1, height: 512, width: 512)) {
+      Node.globalMaxPool("pool")
+      Node.linear("fc", features: 2)
+    }
+    #expect(
+      try text(wide)?.hasSuffix(
+        "input: expected at most 65535 channels of 262140 values, found 1×512×512 \(hint)") == true)
+  }
+
   /// Validation images, more of them than there are others, are evaluated as they would be as test images.
   @Test func validationImages() throws {
     let network = try network()

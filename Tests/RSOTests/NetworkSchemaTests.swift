@@ -70,6 +70,13 @@ struct NetworkSchemaTests {
     #expect(types.sorted() == listed.sorted())
   }
 
+  /// For 30 features in two classes, as of scikit-learn's `load_breast_cancer`.
+  @Test func theExampleOfATable() throws {
+    let file = Self.root.appendingPathComponent("Examples/table.json")
+    let network = try Network(json: Data(contentsOf: file), name: file.path)
+    #expect(network.input == Shape(channels: 30) && network.classes == 2)
+  }
+
   @Test(arguments: ["perceptron", "separable", "shortcuts", "small"])
   func examplesAreNetworks(name: String) throws {
     let file = Self.root.appendingPathComponent("Examples/\(name).json")

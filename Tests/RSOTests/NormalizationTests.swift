@@ -123,4 +123,103 @@ struct NormalizationTests {
     #expect(plain.metadata["format_version"] == "1" && plain.metadata["deviation"] == nil)
     #expect(try Model(plain, file: "m").normalization == model.normalization)
   }
+
+  // MARK: Methods
+
+  private static func normalization(
+    _ method: Normalization.Method?, _ pixels: Pixels, _ shape: Shape
+  ) throws -> Normalization {
+    let count = pixels.count / shape.count
+    let split = try Split(images: pixels, labels: [Int32](repeating: 0, count: count), shape: shape)
+    let data = try Dataset(name: "d", train: split, test: split)
+    return try method.map { try data.normalized(by: $0) }?.normalization ?? data.normalization
+  }
+
+  /// `mean_` and `scale_` of scikit-learn 1.9's `StandardScaler`, as 32-bit floats; 0.1 three times is constant.
+  @Test func standardIsAsInScikitLearn() throws {
+    let table: [Float] = [1, 200, 0.1, -5, 2, 100, 0.1, 1e4, 4, 400, 0.1, 3, 7, 100, 0.1, 0.25]
+    let expected = Normalization(
+      mean: [3.5, 200, 0.1, 2499.5625], deviation: [2.291288, 122.47449, 1, 4330.3804])
+    // The default of tables.
+    for method in [nil, Normalization.Method.standard] {
+      #expect(try Self.normalization(method, .floats(table), Shape(channels: 4)) == expected)
+    }
+    #expect(
+      try Self.normalization(nil, .bytes([0, 10, 255, 10, 51, 10, 102, 10]), Shape(channels: 2))
+        == Normalization(mean: [0.4, 0.039215688], deviation: [0.37416574, 1]))
+    // An image's channel: `images.mean()` and `images.std()` of NumPy.
+    let image = Shape(channels: 1, height: 2, width: 2)
+    let bytes = Pixels.bytes([1, 2, 3, 4, 5, 6, 7, 10])
+    #expect(
+      try Self.normalization(.standard, bytes, image)
+        == Normalization(mean: [0.018627452], deviation: [0.010694816]))
+    #expect(try Self.normalization(nil, bytes, image) == Normalization(mean: [0.018627452]))
+  }
+
+  @Test func theOtherMethods() throws {
+    let shape = Shape(channels: 2)
+    let (bytes, floats) = (Pixels.bytes([0, 255, 3, 4]), Pixels.floats([-1, 2, 3, 4]))
+    #expect(try Self.normalization(.mean, floats, shape) == Normalization(mean: [1, 3]))
+    #expect(try Self.normalization(.unchanged, floats, shape) == Normalization(mean: [0, 0]))
+    #expect(try Self.normalization(.pixels, bytes, shape) == Normalization(mean: [0, 0]))
+    let raw = try Self.normalization(.unchanged, bytes, shape).table(for: bytes)
+    #expect((0..<512).allSatisfy { abs(raw[$0] - Float($0 % 256)) <= Float($0 % 256).ulp })
+    #expect(
+      errorText { _ = try Self.normalization(.pixels, floats, shape) }
+        == "`normalize`: pixels: expected bytes in images, found floats "
+        + "(none takes floats as they are)")
+  }
+
+  /// Validation images do not count, and what was given stays.
+  @Test func heldOutImages() throws {
+    let split = try Split(
+      images: .floats([1, 2, 3, 100]), labels: [0, 0, 0, 0], shape: Shape(channels: 1))
+    let data = try Dataset(name: "d", train: split, test: split)
+    #expect(try data.holdingOut(1).mean == [2])
+    #expect(
+      try data.normalized(by: .unchanged).holdingOut(1).normalization == Normalization(mean: [0]))
+    let given = Normalization(mean: [5], deviation: [7])
+    #expect(try data.normalized(given).holdingOut(1).normalization == given)
+    #expect(data.normalized(given).method == nil)
+  }
+
+  // MARK: Sizes
+
+  /// Images beyond 64×64, and rows of many features: the fast engine agrees with the definition.
+  @Test func largeSamples() throws {
+    for (network, shape) in [
+      (
+        try Network(input: Shape(channels: 1, height: 70, width: 97)) {
+          Node.conv2d("conv", channels: 2, kernel: 3, stride: 2, padding: 1)
+          Node.batchNorm("bn")
+          Node.relu("relu")
+          Node.maxPool("pool", kernel: 2)
+          Node.flatten("flat")
+          Node.linear("fc", features: 2)
+        }, Shape(channels: 1, height: 70, width: 97)
+      ),
+      (try .table(features: 65536, classes: 2), Shape(channels: 65536)),
+    ] {
+      let bytes = (0..<4 * shape.count).map {
+        UInt8(truncatingIfNeeded: $0 &* $0 / 7 &+ $0 / shape.count * 31)
+      }
+      let split = try Split(images: bytes, labels: [0, 1, 0, 1], shape: shape)
+      let data = try Dataset(name: "d", train: split, test: split).normalized(by: .mean)
+      let parameters = Parameters(initialFor: network, seed: 1)
+      var reference = ReferenceEngine(network: network, data: data, parameters: parameters)
+      let cpu = try CPUEngine(network: network, data: data, parameters: parameters, threads: 1)
+      let (a, b) = try (reference.evaluate(.test), cpu.evaluate(.test))
+      #expect(abs(a.loss - b.loss) < 1e-4 * abs(a.loss), "\(shape): \(a.loss) \(b.loss)")
+      let order = SampleOrder([2, 0, 3, 1], batchSize: 4)
+      try reference.beginSweep(of: 0, order: order)
+      try cpu.beginSweep(of: 0, order: order)
+      let slot = parameters.slots[0]
+      let proposal = CandidateComparison.proposal(
+        slot.count - 1, slot, tensor: 1, batch: 0, parameters)
+      let losses = try (reference.judge([proposal])[0].losses, cpu.judge([proposal])[0].losses)
+      for index in 0..<3 {
+        #expect(abs(losses.0[index] - losses.1[index]) < 1e-4 * abs(losses.0[index]))
+      }
+    }
+  }
 }

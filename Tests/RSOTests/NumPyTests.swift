@@ -4,7 +4,7 @@ import Testing
 @testable import RSO
 
 /// An `.npy` file as NumPy writes it.
-private func npy(
+func npy(
   _ type: String, _ shape: String, _ content: [UInt8], fortran: Bool = false, version: UInt8 = 1
 ) -> Data {
   let header =
@@ -16,13 +16,18 @@ private func npy(
   return Data([0x93] + Array("NUMPY".utf8) + [version, 0] + length + text + content)
 }
 
-private func floats(_ values: [Float]) -> [UInt8] {
+func floats(_ values: [Float]) -> [UInt8] {
   values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> (8 * $0)) }
   }
 }
 
+/// 64-bit integers.
+func words(_ values: [UInt64]) -> [UInt8] {
+  values.flatMap { value in (0..<8).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
+}
+
 /// Three grey images of 2×2 to train on and one to test with.
-private func withFolder(
+func withFolder(
   _ replaced: [String: Data] = [:], _ body: (URL) throws -> Void
 ) throws {
   var files = [
@@ -75,6 +80,10 @@ struct NumPyTests {
     ("<i2", [0, 0, 1, 0, 0xe7, 3], [0, 1, 999]),
     ("<i4", [0, 0, 0, 0, 1, 0, 0, 0, 0xe7, 3, 0, 0], [0, 1, 999]),
     ("<u8", [UInt8](repeating: 0, count: 16) + [5, 1, 0, 0, 0, 0, 0, 0], [0, 0, 261]),
+    ("|b1", [0, 1, 0], [0, 1, 0]),
+    ("<f4", floats([0, 2, 999]), [0, 2, 999]),
+    ("<f2", [0, 0, 0, 0x40, 0, 0x3c], [0, 2, 1]),
+    ("<f8", words([0, 0x4000_0000_0000_0000, 0x3ff0_0000_0000_0000]), [0, 2, 1]),
   ]
 
   @Test(arguments: labels.indices)
@@ -98,8 +107,41 @@ struct NumPyTests {
         + "(convert it: array.astype('<f4'))"
     ),
     (
-      "train_images.npy", npy("<f8", "3, 2, 2", []),
-      "expected uint8 or float32, found the type '<f8' (convert it: images.astype('float32'))"
+      "train_images.npy", npy("<c8", "3, 2, 2", []),
+      "expected uint8 or floats, found the type '<c8' (convert it: images.astype('float32'))"
+    ),
+    (
+      "train_images.npy", npy("<i8", "1, 1, 3", words([0, 1, 200])),
+      "expected uint8 or floats, found the type '<i8' with values from 0 to 200 (pixels from 0 to 255: "
+        + "images.astype('uint8'); others: scale them to 0 to 1, as float32)"
+    ),
+    (
+      "train_images.npy", npy("<i8", "1, 1, 3", words([0, 255, 256])),
+      "expected uint8 or floats, found the type '<i8' with values from 0 to 256 (pixels from 0 to 255: "
+        + "images.astype('uint8'); others: scale them to 0 to 1, as float32)"
+    ),
+    (
+      "train_images.npy", npy("<i2", "1, 1, 2", [255, 255, 255, 0]),
+      "expected uint8 or floats, found the type '<i2' with values from -1 to 255 (pixels from 0 to 255: "
+        + "images.astype('uint8'); others: scale them to 0 to 1, as float32)"
+    ),
+    (
+      "train_images.npy",
+      npy("<f8", "1, 1, 2", words([0x3ff0_0000_0000_0000, 0x7e37_e43c_8800_759c])),
+      "expected values that 32-bit floats hold, found 1e+300 at [0, 0, 1]"
+    ),
+    (
+      "train_images.npy", npy("<f2", "1, 1, 2", [0, 0x3c, 0, 0x7c]),
+      "expected finite values, found inf at [0, 0, 1]"
+    ),
+    (
+      "train_images.npy", npy("<i4", "1, 2", [1, 0, 0, 1, 1, 0, 0, 0]),
+      "expected integers that 32-bit floats hold, found 16777217 at [0, 0] "
+        + "(round them: table.astype('float32'))"
+    ),
+    (
+      "train_images.npy", npy("|u1", "1, 65537", [UInt8](repeating: 0, count: 65537)),
+      "expected a table of at most 65536 features, found 65537"
     ),
     (
       "train_images.npy", npy("|u1", "3, 2, 2", Array(0..<11)),
@@ -114,8 +156,8 @@ struct NumPyTests {
       "expected finite values, found nan at [1, 0, 1]"
     ),
     (
-      "train_images.npy", npy("|u1", "3, 4", Array(0..<12)),
-      "expected images [N, H, W] or [N, C, H, W], found the shape [3, 4] "
+      "train_images.npy", npy("|u1", "3,", [1, 2, 3]),
+      "expected images [N, H, W] or [N, C, H, W], or a table [N, F], found the shape [3] "
         + "(convert it: images.reshape(-1, channels, height, width))"
     ),
     (
@@ -150,9 +192,17 @@ struct NumPyTests {
       "expected an .npy file, found something else (an .npz file? save each array with np.save)"
     ),
     (
-      "train_labels.npy", npy("<f4", "3,", floats([0, 1, 2])),
-      "expected integers, found the type '<f4' "
-        + "(convert it: labels.astype('int64'), with the classes numbered from 0)"
+      "train_labels.npy", npy("<f4", "3,", floats([0, 1, 0.5])),
+      "expected whole numbers, found 0.5 at [2] (labels are the numbers of classes, from 0)"
+    ),
+    (
+      "train_labels.npy", npy("<f4", "3,", floats([0, .nan, 1])),
+      "expected whole numbers, found nan at [1] (labels are the numbers of classes, from 0)"
+    ),
+    (
+      "train_labels.npy", npy("<f4", "3,", floats([0, 1, 1000])),
+      "expected labels 0 to 999, found 1000.0 at [2] "
+        + "(number the classes from 0: np.unique(labels, return_inverse=True)[1])"
     ),
     (
       "train_labels.npy", npy("<U5", "3,", []),

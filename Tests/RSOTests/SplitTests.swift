@@ -41,9 +41,15 @@ struct SplitTests {
       error(8, [1000, 0], shape) == "labels: expected labels 0 to 999, found 1000 at index 0")
     #expect(
       error(8, [0], Shape(channels: 0, height: 2, width: 2))
-        == "images: expected images of 1×1 to 64×64 pixels and 1 channel or more, found 0×2×2")
+        == "images: expected images of 1 channel, 1 row and 1 column or more, found 0×2×2")
     #expect(
       error(8, [0], Shape(channels: .max, height: 64, width: 64))
-        == "images: expected whole images of \(Int.max)×64×64, found 8 values")
+        == "images: expected images of at most 100000000 values, found \(Int.max)×64×64")
+    // Larger than 64×64, and a table.
+    #expect(error(80 * 70, [0], Shape(channels: 1, height: 80, width: 70)) == nil)
+    #expect(error(65536, [0], Shape(channels: 65536)) == nil)
+    #expect(
+      error(65537, [0], Shape(channels: 65537))
+        == "images: expected a table of at most 65536 features, found 65537")
   }
 }

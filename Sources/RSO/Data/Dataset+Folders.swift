@@ -11,7 +11,7 @@ extension Dataset {
 
   /// A folder of four IDX files with MNIST's names (`train-images-idx3-ubyte`, …), plain or `.gz`.
   ///
-  /// Images are grey (`idx3`) or have any number of channels (`idx4`, `[N, C, H, W]`), up to 64×64 pixels.
+  /// Images are grey (`idx3`) or have any number of channels (`idx4`, `[N, C, H, W]`).
   public static func idx(
     directory: URL, classes: Int? = nil, trainLimit: Int? = nil, testLimit: Int? = nil
   ) throws -> Dataset {
@@ -33,10 +33,11 @@ extension Dataset {
       classes: CIFAR10.classes, trainLimit: trainLimit, testLimit: testLimit)
   }
 
-  /// A folder of four NumPy files: `train_images.npy` `[N, H, W]` or `[N, C, H, W]` of `uint8` or `float32`,
-  /// `train_labels.npy` `[N]` of integers, and the same for `test_`.
+  /// A folder of four NumPy files: `train_images.npy` `[N, H, W]` or `[N, C, H, W]` of `uint8` or floats, or a table
+  /// `[N, F]` of any numbers, `train_labels.npy` `[N]` of whole numbers, and the same for `test_`.
   ///
-  /// Bytes are divided by 255; floats are used unchanged.
+  /// Bytes are divided by 255. Floats are used unchanged, those of 64 bits rounded to 32, and bool is 0 and 1. Images of
+  /// other integers are taken as bytes if their values fill the range from 0 to 255.
   public static func numPy(
     directory: URL, classes: Int? = nil, trainLimit: Int? = nil, testLimit: Int? = nil
   ) throws -> Dataset {

@@ -13,8 +13,10 @@ public struct Dataset: Sendable {
   /// Whether the samples have classes, and so an accuracy.
   public var hasLabels: Bool { train.hasLabels }
   /// What a network reads instead of the images' values. By default, the mean of each channel over the training images
-  /// in use is subtracted, and nothing is divided.
+  /// in use is subtracted, and in tables the difference is divided by the standard deviation.
   public internal(set) var normalization: Normalization
+  /// How the training images gave the normalization; `nil` if it was given.
+  public private(set) var method: Normalization.Method?
   /// `[C]`, the mean of `normalization`.
   public var mean: [Float] { normalization.mean }
   /// The kind of the training images in use, and for floats their range.
@@ -28,7 +30,7 @@ public struct Dataset: Sendable {
   ///   - trainLimit: how many of the first training images to use; `nil` uses all.
   ///   - testLimit: how many of the first test images to use; `nil` uses all.
   /// - Throws: `RSOError` if the splits' shapes differ, or a label or a limit is out of range.
-  /// - Complexity: O(bytes of the training images in use), for the mean and the range.
+  /// - Complexity: O(bytes of the training images in use), for the normalization and the range.
   public init(
     name: String, train: Split, test: Split, classes: Int? = nil,
     trainLimit: Int? = nil, testLimit: Int? = nil
@@ -66,14 +68,15 @@ public struct Dataset: Sendable {
     self.train = try train.limited(to: trainLimit, option: "`trainLimit`")
     validation = nil
     self.test = try test.limited(to: testLimit, option: "`testLimit`")
-    normalization = try Normalization(mean: Self.mean(of: self.train))
+    let method = Normalization.Method.standard(for: train.shape)
+    (normalization, self.method) = (try Normalization(method, over: self.train), method)
     kind = Model.Images(self.train.images)
   }
 
   private init(_ data: Dataset, train: Split, validation: Split?, test: Split) {
     (self.train, self.validation, self.test) = (train, validation, test)
     (name, classes, kind) = (data.name, data.classes, data.kind)
-    normalization = data.normalization
+    (normalization, method) = (data.normalization, data.method)
   }
 
   /// The same data, of which a network reads other values: those that a model was trained on, for example.
@@ -81,8 +84,28 @@ public struct Dataset: Sendable {
   /// - Parameter normalization: with as many channels as the images have.
   public func normalized(_ normalization: Normalization) -> Dataset {
     var data = self
-    data.normalization = normalization
+    (data.normalization, data.method) = (normalization, nil)
     return data
+  }
+
+  /// The same data with another normalization over the training images in use.
+  ///
+  /// - Throws: `RSOError` if the method is for other images.
+  /// - Complexity: O(values of the training images)
+  public func normalized(by method: Normalization.Method) throws -> Dataset {
+    var data = self
+    (data.normalization, data.method) = (try Normalization(method, over: train), method)
+    return data
+  }
+
+  /// What reading the files has changed about the images.
+  package var notes: [String] {
+    if let note = train.note, note == test.note {
+      return ["\(train.names.images) and \(test.names.images): \(note)"]
+    }
+    return [train, test].compactMap { split in
+      split.note.map { "\(split.names.images): \($0)" }
+    }
   }
 
   /// The first samples, with the classes of all. Validation images are left out unless they are asked for.
@@ -191,36 +214,8 @@ public struct Dataset: Sendable {
     self.validation = validation
     test = other.test
     classes = other.classes
-    normalization = try Normalization(mean: Self.mean(of: train))
+    method = other.method
+    normalization = try method.map { try Normalization($0, over: train) } ?? other.normalization
     kind = Model.Images(train.images)
-  }
-
-  /// Sums bytes as integers, which is exact, and floats in order, in double precision.
-  private static func mean(of split: Split) throws -> [Float] {
-    let (channels, area) = (split.shape.channels, split.shape.area)
-    let count = Double(area * split.count)
-    switch split.images {
-    case .bytes(let bytes):
-      let sums = try channelSums(bytes, channels, area, zero: 0) { $0 &+ Int($1) }
-      return sums.map { Float(Double($0) / (255 * count)) }
-    case .floats(let floats):
-      let sums = try channelSums(floats, channels, area, zero: 0.0) { $0 + Double($1) }
-      return sums.map { Float($0 / count) }
-    }
-  }
-
-  /// The sum of every channel of `values` `[N, channels, area]`.
-  private static func channelSums<Value, Sum>(
-    _ values: [Value], _ channels: Int, _ area: Int, zero: Sum, add: (Sum, Value) -> Sum
-  ) throws -> [Sum] {
-    var sums = [Sum](repeating: zero, count: channels)
-    try values.withUnsafeBufferPointer { values in
-      for start in stride(from: 0, to: values.count, by: area) {
-        if start / area % 1024 == 0 { try StopRequest.check() }
-        let channel = start / area % channels
-        sums[channel] = values[start..<start + area].reduce(sums[channel], add)
-      }
-    }
-    return sums
   }
 }

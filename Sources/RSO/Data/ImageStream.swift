@@ -74,6 +74,8 @@ package final class ImageStream {
   package let count: Int
   /// Whether the images are floats, which are used unchanged.
   package let isFloat: Bool
+  /// What reading changes about the images; `nil` if nothing.
+  package let note: String?
   private let reader: FileReader
   private let format: Format
   private let imageBytes: Int
@@ -88,12 +90,15 @@ package final class ImageStream {
     let length: Int
     if NumPy.isPossible(head) {
       let header = try NumPy.Header(name: name, read: reader.read)
-      isFloat = try header.pixelSize() == 4
-      (shape, length, count) = (try header.imageShape(), try header.pixelSize(), header.shape[0])
+      let type = try header.pixelType()
+      if case .float = type { isFloat = true } else { isFloat = false }
+      (shape, length, count) = (try header.imageShape(), type.size, header.shape[0])
+      note = header.note
       format = .numPy(header)
     } else if IDX.isPossible(head) {
       let header = try IDX.Header(name: name, magic: IDX.grayImagesMagic, read: reader.read)
       isFloat = false
+      note = nil
       (shape, length, count) = (try header.imageShape(), 1, header.dimensions[0])
       format = .idx(header)
     } else {
@@ -133,7 +138,7 @@ package final class ImageStream {
 
   private func checkLength(_ found: Int) throws {
     switch format {
-    case .numPy(let header): try header.checkLength(found, elementSize: header.pixelSize())
+    case .numPy(let header): try header.checkLength(found, elementSize: header.pixelType().size)
     case .idx(let header): try header.checkLength(found)
     }
   }

@@ -98,7 +98,8 @@ extension NumPy.Header {
       "uint8": "u1", "ubyte": "u1", "B": "u1", "float32": "f4", "single": "f4", "f": "f4",
       "int8": "i1", "b": "i1", "int16": "i2", "h": "i2", "int32": "i4", "i": "i4",
       "int64": "i8", "q": "i8", "uint16": "u2", "H": "u2", "uint32": "u4", "I": "u4",
-      "uint64": "u8", "Q": "u8",
+      "uint64": "u8", "Q": "u8", "bool": "b1", "?": "b1", "float16": "f2", "half": "f2", "e": "f2",
+      "float64": "f8", "double": "f8", "float": "f8", "d": "f8", "l": "i8", "L": "u8",
     ]
     return names[plain] ?? plain
   }

@@ -1,6 +1,7 @@
 import Foundation
 
-/// Reads NumPy's `.npy` files: images `[N, H, W]` or `[N, C, H, W]` of `uint8` or `float32`, labels `[N]` of integers.
+/// Reads NumPy's `.npy` files: images `[N, H, W]` or `[N, C, H, W]` of `uint8` or floats, tables `[N, F]` of numbers,
+/// labels `[N]` of whole numbers.
 ///
 /// A file is the magic bytes, a version, the length of a header, the header (a Python dictionary with the element
 /// type, the order and the shape), and the elements. Only little-endian files in C order are supported: one line
@@ -26,8 +27,11 @@ enum NumPy {
       return try split(images, shape, targets, in: folder, names)
     }
     let labels = try Array(contentsOf: folder.appendingPathComponent(names.labels))
-    return try Split(
-      images: images.pixels(), labels: labels.labels(), shape: shape, names: names)
+    var split = try Split(
+      images: images.pixels(), labels: labels.header.labels(labels.bytes), shape: shape,
+      names: names)
+    split.note = images.header.note
+    return split
   }
 
   /// A split with targets, and with labels if there are any.
@@ -41,18 +45,26 @@ enum NumPy {
         targets.header.name,
         "expected targets [N, K] or [N], found the shape \(targets.header.shape)")
     }
-    guard case .floats(let values) = try targets.pixels() else {
-      throw RSOError(
-        targets.header.name, "expected float32, found the type '\(targets.header.type)'",
-        hint: "convert it: targets.astype('float32')")
-    }
+    // A table of numbers of any type.
+    let found = targets.header
+    let header = Header(
+      name: found.name, type: found.type, kind: found.kind,
+      shape: found.shape.count == 1 ? found.shape + [1] : found.shape)
+    let values: [Float] =
+      switch try Array(header: header, bytes: targets.bytes).pixels() {
+      case .floats(let floats): floats
+      case .bytes(let bytes): bytes.map(Float.init)
+      }
     let labelled = folder.appendingPathComponent(names.labels)
     let labels =
       FileManager.default.fileExists(atPath: labelled.path)
-      ? try Array(contentsOf: labelled).labels() : nil
-    return try Split(
-      images: images.pixels(), targets: values, labels: labels, shape: shape, names: names,
+      ? try Array(contentsOf: labelled) : nil
+    var split = try Split(
+      images: images.pixels(), targets: values,
+      labels: labels.map { try $0.header.labels($0.bytes) }, shape: shape, names: names,
       targetsName: targets.header.name)
+    split.note = images.header.note
+    return split
   }
 
   private static let magic: [UInt8] = [0x93] + "NUMPY".utf8
@@ -82,9 +94,11 @@ enum NumPy {
 
 extension NumPy.Header {
   func imageShape() throws -> Shape {
+    if isTable { return Shape(channels: shape[1]) }
     guard (3...4).contains(shape.count) else {
       throw RSOError(
-        name, "expected images [N, H, W] or [N, C, H, W], found the shape \(shape)",
+        name,
+        "expected images [N, H, W] or [N, C, H, W], or a table [N, F], found the shape \(shape)",
         hint: "convert it: images.reshape(-1, channels, height, width)")
     }
     try checkChannelOrder(
@@ -93,39 +107,6 @@ extension NumPy.Header {
     return Shape(
       channels: shape.count == 4 ? shape[1] : 1, height: shape[shape.count - 2],
       width: shape[shape.count - 1])
-  }
-
-  /// The number of bytes in a pixel.
-  func pixelSize() throws -> Int {
-    switch kind {
-    case "u1": return 1
-    case "f4": return 4
-    default:
-      throw RSOError(
-        name, "expected uint8 or float32, found the type '\(type)'",
-        hint: "iu".contains(kind.prefix(1))
-          ? "pixels from 0 to 255: images.astype('uint8'); others: scale them to 0 to 1, as float32"
-          : "convert it: images.astype('float32')")
-    }
-  }
-
-  /// The pixels in `bytes`; their first element has index `first` in the array.
-  func pixels(_ bytes: [UInt8], from first: Int) throws -> Pixels {
-    guard try pixelSize() == 4 else { return .bytes(bytes) }
-    try Memory.require(bytes.count, for: "the values of \(name)", hint: Memory.imagesHint)
-    let values = bytes.withUnsafeBytes { bytes in
-      stride(from: 0, to: bytes.count, by: 4).map {
-        Float(
-          bitPattern: UInt32(
-            littleEndian: bytes.loadUnaligned(fromByteOffset: $0, as: UInt32.self))
-        )
-      }
-    }
-    if let index = values.firstIndex(where: { !$0.isFinite }) {
-      throw RSOError(
-        name, "expected finite values, found \(values[index]) at \(place(first + index))")
-    }
-    return .floats(values)
   }
 
   /// - Parameter found: the number of bytes after the header.
@@ -140,7 +121,7 @@ extension NumPy.Header {
   }
 
   /// The indices of an element, such as `[3, 0, 5, 7]`.
-  fileprivate func place(_ index: Int) -> String {
+  func place(_ index: Int) -> String {
     var (left, place) = (index, [Int]())
     for size in shape.reversed() {
       place.insert(left % size, at: 0)
@@ -154,40 +135,8 @@ extension NumPy.Array {
   fileprivate func imageShape() throws -> Shape { try header.imageShape() }
 
   fileprivate func pixels() throws -> Pixels {
-    try header.checkLength(bytes.count, elementSize: header.pixelSize())
+    try header.checkLength(bytes.count, elementSize: header.pixelType().size)
     return try header.pixels(bytes, from: 0)
-  }
-
-  fileprivate func labels() throws -> [Int32] {
-    let (name, type, shape) = (header.name, header.type, header.shape)
-    let isSigned = header.kind.first == "i"
-    guard isSigned || header.kind.first == "u", let size = Int(header.kind.dropFirst()),
-      [1, 2, 4, 8].contains(size)
-    else {
-      throw RSOError(
-        name, "expected integers, found the type '\(type)'",
-        hint: "convert it: labels.astype('int64'), with the classes numbered from 0")
-    }
-    guard shape.count == 1 else {
-      throw RSOError(
-        name, "expected labels [N], found the shape \(shape)",
-        hint: shape.count == 2 && shape[1] > 1
-          ? "of one-hot labels: labels.argmax(axis=1)" : "convert it: labels.reshape(-1)")
-    }
-    try header.checkLength(bytes.count, elementSize: size)
-    return try stride(from: 0, to: bytes.count, by: size).map { start in
-      let bits = bytes[start..<start + size].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-      let unused = UInt64(64 - 8 * size)
-      let value = isSigned ? Int64(bitPattern: bits << unused) >> unused : Int64(clamping: bits)
-      guard (0..<Int64(Split.largestClassCount)).contains(value) else {
-        throw RSOError(
-          name,
-          "expected labels 0 to \(Split.largestClassCount - 1), found "
-            + "\(isSigned ? "\(value)" : "\(bits)") at \(header.place(start / size))",
-          hint: "number the classes from 0: np.unique(labels, return_inverse=True)[1]")
-      }
-      return Int32(value)
-    }
   }
 }
 

@@ -38,7 +38,7 @@ extension Pixels {
   }
 }
 
-/// Labelled images, for training or for testing.
+/// Labelled images, or rows of a table, for training or for testing.
 public struct Split: Sendable {
   /// More classes than this are taken for a mistake.
   public static let largestClassCount = 1000
@@ -57,6 +57,11 @@ public struct Split: Sendable {
   public let shape: Shape
   /// The names of their files, for errors.
   let names: (images: String, labels: String)
+  /// What reading the file has changed about the images; `nil` if nothing.
+  var note: String?
+
+  /// The most features of a table's row.
+  public static let largestFeatureCount = 65_536
 
   /// The number of samples.
   public var count: Int { labels.count }
@@ -66,7 +71,7 @@ public struct Split: Sendable {
   ///     let train = try Split(images: floats, labels: [0, 1, 1], shape: Shape(channels: 1, height: 8, width: 8))
   ///
   /// - Parameters:
-  ///   - images: `[N, C, H, W]`, with H and W at most 64; floats are finite.
+  ///   - images: `[N, C, H, W]`, or a table `[N, C]` of at most 65,536 features, which has H = W = 1; floats are finite.
   ///   - labels: `[N]`, each in 0...999.
   ///   - shape: that of one image.
   ///   - names: the names of images and labels in errors.
@@ -77,15 +82,26 @@ public struct Split: Sendable {
     images: Pixels, labels: [some BinaryInteger], shape: Shape,
     names: (images: String, labels: String) = ("images", "labels")
   ) throws {
-    guard shape.channels >= 1, 1...64 ~= shape.height, 1...64 ~= shape.width else {
+    guard shape.channels >= 1, shape.height >= 1, shape.width >= 1 else {
       throw RSOError(
         names.images,
-        "expected images of 1×1 to 64×64 pixels and 1 channel or more, "
+        "expected images of 1 channel, 1 row and 1 column or more, "
           + "found \(shape.channels)×\(shape.height)×\(shape.width)")
     }
     guard let size = product(of: [shape.channels, shape.height, shape.width]),
-      images.count.isMultiple(of: size), images.count > 0
+      size <= NetworkSize.largest
     else {
+      throw RSOError(
+        names.images,
+        "expected images of at most \(NetworkSize.largest) values, found "
+          + "\(shape.channels)×\(shape.height)×\(shape.width)")
+    }
+    guard size <= Self.largestFeatureCount || shape.height * shape.width > 1 else {
+      throw RSOError(
+        names.images,
+        "expected a table of at most \(Self.largestFeatureCount) features, found \(size)")
+    }
+    guard images.count.isMultiple(of: size), images.count > 0 else {
       throw RSOError(
         names.images, "expected whole images of \(shape), found \(images.count) values")
     }
@@ -183,6 +199,7 @@ public struct Split: Sendable {
     (hasLabels, targetCount) = (split.hasLabels, split.targetCount)
     shape = split.shape
     names = split.names
+    note = split.note
   }
 
   /// `[targetCount]`: the targets of a sample.

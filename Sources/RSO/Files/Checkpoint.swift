@@ -37,6 +37,8 @@ package struct DataDescription: Hashable, Codable, Sendable {
   package var test: Int
   /// CRC-32 of the shape, classes, pixels and labels in use, in hexadecimal.
   package var digest: String
+  /// How the training images gave the input's normalization; `nil` if a model gave it, and in files of earlier versions.
+  package var normalize: Normalization.Method?
 
   /// - Throws: `RSOError` if this machine has no zlib.
   /// - Complexity: O(bytes in use)
@@ -47,6 +49,7 @@ package struct DataDescription: Hashable, Codable, Sendable {
     train = data.train.count
     validation = data.validation?.count
     test = data.test.count
+    normalize = data.method
     var digest: UInt32 = 0
     func add(_ values: [some BitwiseCopyable]) throws {
       try values.withUnsafeBytes { bytes in

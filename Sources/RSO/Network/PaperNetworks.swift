@@ -1,3 +1,16 @@
+extension Network {
+  /// A network for tables: two linear layers with a ReLU between them.
+  ///
+  /// - Throws: `RSOError` if the features or classes are too many for a network.
+  public static func table(features: Int, classes: Int) throws -> Network {
+    try Network(input: Shape(channels: features)) {
+      Node.linear("fc0", features: 16, bias: true)
+      Node.relu("relu0")
+      Node.linear("fc1", features: classes, bias: true)
+    }
+  }
+}
+
 /// The paper's two networks, for any images and any number of classes.
 extension Network {
   /// One block: `conv3x3(ReLU(previous))`, the shortcut if there is one, pooling if it pools, then batch norm.

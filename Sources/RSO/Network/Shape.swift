@@ -23,6 +23,13 @@ public struct Shape: Hashable, Codable, Sendable, CustomStringConvertible {
   /// Positions in one channel.
   public var area: Int { height * width }
 
+  /// Whether it is that of a table's row: features without places.
+  package var isTable: Bool { area == 1 }
+  /// What has the shape, in words: `images of 1×28×28`, or `rows of 30 features`.
+  package var sampleWords: String {
+    isTable ? "rows of \(channels) feature\(channels == 1 ? "" : "s")" : "images of \(self)"
+  }
+
   /// For example `16×28×28`, or `10` if there is only one position.
   public var description: String {
     height == 1 && width == 1 ? "\(channels)" : "\(channels)×\(height)×\(width)"

@@ -88,6 +88,7 @@ extension Report {
       let figures = try shown.map { index, share in
         let (label, seen) = (Int(run.data.test.labels[index]), run.predictions[index].label)
         let text = "\(name(label)), seen as \(name(seen)) (\(percentage(share, 0)))"
+        if run.data.test.shape.isTable { return figure("row \(index): \(text)", "") }
         return figure(text, image(try run.picture(index), "test image \(index)"))
       }
       let count =

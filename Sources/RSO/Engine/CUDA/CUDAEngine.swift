@@ -55,6 +55,7 @@ final class CUDAEngine: Engine {
     context: CUDAContext, image: [UInt8]
   ) throws {
     self.network = network.foldingAveragePools()
+    try CUDALaunch.check(self.network, context.name)
     self.data = data
     self.context = context
     module = try CUDAModule(context, image: image)

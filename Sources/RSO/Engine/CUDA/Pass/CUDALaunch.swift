@@ -66,6 +66,23 @@ struct CUDALaunch {
       block: (32, height), arguments)
   }
 
+  /// - Throws: `RSOError` naming the card, and the layer whose channels or places are too many for the kernels of
+  ///   `overPlaces`: a card starts at most 65,535 blocks in the second and third direction of a grid.
+  static func check(_ network: Network, _ card: String) throws {
+    let most = 65_535
+    let names = ["input"] + network.nodes.map(\.name)
+    for (index, shape) in network.shapes.enumerated() {
+      // Three candidates of a proposal are computed together.
+      let channels = index == 0 ? most : most / 3
+      guard shape.channels <= channels, (shape.area + 3) / 4 <= most else {
+        throw RSOError(
+          card,
+          "\(names[index]): expected at most \(channels) channels of \(4 * most) values, found \(shape)",
+          hint: "use --device cpu, which has no such limit")
+      }
+    }
+  }
+
   /// One thread for each of `count` items.
   static func over<Arguments>(
     _ kernel: CUDAKernel, count: Int, _ arguments: Arguments
