@@ -263,7 +263,9 @@ struct ResumeTests {
     Change(code: 1, errors: "config.json: expected the configuration that checkpoint.safetensors") {
       try $0.edit("r/config.json", "\"cycles\" : 30", "\"cycles\" : 60")
     },
-    Change(code: 1, errors: "config.json, line 2, column 10: ") { try $0.edit("r/config.json", "{", "") },
+    Change(code: 1, errors: "config.json, line 2, column 10: ") {
+      try $0.edit("r/config.json", "{", "")
+    },
     Change(code: 1, errors: "checkpoint.safetensors: expected ") {
       let file = $0.file("r/checkpoint.safetensors")
       try Data(contentsOf: file).dropLast(9).write(to: file)

@@ -18,63 +18,73 @@ struct SizeTests {
     #"{"name": "c", "type": "conv2d", "channels": \#(channels), "kernel": 3, "padding": 1}"#
   }
 
-  /// Networks, and the start of the error after the file's name.
-  static let networks: [(String, String)] = [
+  /// Networks, and the place and the start of the error after the file's name.
+  static let networks: [(text: String, place: String, problem: String)] = [
     (
       network(conv("9223372036854775807")),
+      "line 2, column 3",
       ", layer c: expected a network of at most 100000000 values for one image, found more up to"
     ),
     (
       network(#"{"name": "c", "type": "globalMaxPool"}"#).replacingOccurrences(
         of: "\"features\": 3", with: "\"features\": 9223372036854775807"),
+      "line 5, column 3",
       ", layer fc: expected a network of at most 100000000 values for one image, found more up to"
     ),
     (
       network(conv("100000"), channels: "100000"),
+      "line 3, column 3",
       ", layer c2: expected a network of at most 100000000 weights, found 90000"
     ),
     (
       network(conv("1000000"), channels: "1000000"),
+      "line 3, column 3",
       ", layer c2: expected a network of at most 100000000 values for one image, found 128000064 up"
     ),
     (
       network(conv("3000"), channels: "3000").replacingOccurrences(
         of: "\"height\": 8, \"width\": 8", with: "\"height\": 64, \"width\": 64"),
+      "line 3, column 3",
       ", layer c2: expected a network of at most 10000000000 multiply-adds for one image, found"
     ),
     (
       network(
         #"{"name": "c", "type": "averagePool", "kernel": 3, "padding": 9223372036854775807}"#),
+      "line 2, column 3",
       ", layer c: expected a kernel and a stride of 1 to 64 and a padding of 0 to the kernel, found"
     ),
     (
       network(
         #"{"name": "c", "type": "maxPool", "kernel": 9223372036854775807, "padding": 1}"#),
+      "line 2, column 3",
       ", layer c: expected a kernel and a stride of 1 to 64"
     ),
     (
       network(conv("1")).replacingOccurrences(
         of: "\"height\": 8, \"width\": 8",
         with: "\"height\": 9223372036854775807, \"width\": 9223372036854775807"),
-      ", layer input: expected a network of at most 100000000 values for one image, found more"
+      "line 1, column 2",
+      ", input: expected a network of at most 100000000 values for one image, found more"
     ),
     (
       network(conv("1")).replacingOccurrences(
         of: "\"height\": 8", with: "\"height\": -9223372036854775808"),
-      ", layer input: expected a shape of at least 1×1×1, found 1×-9223372036854775808×8"
+      "line 1, column 2",
+      ", input: expected a shape of at least 1×1×1, found 1×-9223372036854775808×8"
     ),
   ]
 
   @Test(arguments: networks.indices)
   func networksAreBounded(index: Int) throws {
-    let (text, problem) = Self.networks[index]
+    let (text, line, problem) = Self.networks[index]
     try Workplace.with { place in
       try Data(text.utf8).write(to: place.file("big.json"))
       let result = try place.run([
         "describe", "--network", "big.json", "--data-dir", "digits", "--batch", "30", "--no-time",
       ])
       #expect(result.code == 1 && result.signal == nil && result.output == "")
-      #expect(result.errors.hasPrefix("rso: error: big.json\(problem)"), "\(result.errors)")
+      #expect(
+        result.errors.hasPrefix("rso: error: big.json, \(line)\(problem)"), "\(result.errors)")
 
       // The same as a model's network.
       try place.writeModel("m") { $0.metadata["network"] = text }

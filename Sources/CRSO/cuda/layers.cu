@@ -150,8 +150,9 @@ static __device__ float poolPlaces(const AnyMap &m, const float *x, int count, i
 }
 
 static __device__ float poolPlaces(const Map &m, const float *x, int count, int step, int samples, int maximum) {
-  return m.activation.function > rso_relu ? poolPlaces<Map>(m, x, count, step, samples, maximum)
-                          : poolPlaces<Ramp>(ramp(m), x, count, step, samples, maximum);
+  return m.activation.function > rso_relu
+             ? poolPlaces<Map>(m, x, count, step, samples, maximum)
+             : poolPlaces<Ramp>(ramp(m), x, count, step, samples, maximum);
 }
 
 // Pools whole images. A block has 32 samples, each with several threads. Grid: x samples, y channels, z candidates.
