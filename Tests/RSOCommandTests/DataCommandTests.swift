@@ -128,7 +128,8 @@ struct DataCommandTests {
       let result = try running.wait()
       #expect(result.code == 130)
       #expect(
-        result.errors == "rso: stopped by Control-C; go on with: rso data fetch kmnist\n")
+        result.errors == "rso: stopping after this step; again to quit now\n"
+          + "rso: stopped by Control-C; go on with: rso data fetch kmnist\n")
       #expect(try Data(contentsOf: part).count == 3000)
     }
   }

@@ -81,7 +81,8 @@ struct SeedTests {
       if signal == SIGINT {
         #expect(stopped.code == 130)
         #expect(
-          stopped.errors == "rso: stopped by Control-C; go on with: rso train --run r --resume\n")
+          stopped.errors == "rso: stopping after this step; again to quit now\n"
+            + "rso: stopped by Control-C; go on with: rso train --run r --resume\n")
       }
       #expect(!FileManager.default.fileExists(atPath: place.file("r/seed-2").path))
       let result = try place.run(["train", "--run", "r", "--resume"])

@@ -153,7 +153,11 @@ public final class RunFolder {
     earlierMetrics = lines
     (last, lastEvaluated) = (lines.last, lines.last(where: \.isEvaluated))
     let traceURL = checkpoint.configuration.trace.map { Self.file($0, of: url) }
-    lostTrace = traceURL.flatMap { FileManager.default.fileExists(atPath: $0.path) ? nil : $0 }
+    // A run may also have been killed before it had one.
+    let hasTrace = checkpoint.traceBytes > 0
+    lostTrace = traceURL.flatMap {
+      hasTrace && !FileManager.default.fileExists(atPath: $0.path) ? $0 : nil
+    }
     if lostTrace != nil { checkpoint.traceBytes = 0 }
     self.checkpoint = checkpoint
     try check(checkpoint)
