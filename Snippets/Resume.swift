@@ -37,6 +37,6 @@ try search.run(in: folder) { event in
 }
 
 // The folder has the best model, for this program and for `rso evaluate`.
-if let best = folder.checkpoint.best {
-  print("best: \(best.accuracy), after \(best.parameter) of cycle \(best.cycle + 1)")
+if let best = folder.checkpoint.best, let accuracy = best.accuracy {
+  print("best: \(accuracy), after \(best.parameter) of cycle \(best.cycle + 1)")
 }

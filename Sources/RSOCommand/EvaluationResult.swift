@@ -79,7 +79,8 @@ struct EvaluationResult: Encodable {
       "loss      \(loss.map { fixed($0, 6) } ?? "not finite")" + (lossName.map { " (\($0))" } ?? ""),
     ]
     let measures = (metrics ?? [:]).sorted { $0.key < $1.key }
-    lines += measures.map { $0.key.padded(10) + fixed($0.value, 6) }
+    let width = max(10, (measures.map(\.key.count).max() ?? 0) + 2)
+    lines += measures.map { $0.key.padded(width) + fixed($0.value, 6) }
     guard let accuracy, let correct else { return lines }
     lines.insert("accuracy  \(percent(accuracy)) (\(correct) correct)", at: 2)
     if classes.count == 2 {

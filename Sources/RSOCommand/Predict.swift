@@ -17,6 +17,7 @@ struct Predict: ParsableCommand {
         rso predict model.safetensors t10k-images-idx3-ubyte.gz --csv > predictions.csv
         rso predict pets.safetensors *.jpg --class-names cat,dog --json
         rso predict runs/patients table.csv --class-names ill,well
+        rso predict runs/prices table.npy --csv       numbers, of a model that was trained on targets
       """)
 
   @Argument(
@@ -58,7 +59,11 @@ struct Predict: ParsableCommand {
     let files = ImageFiles(paths: images, shape: model.network.input, kind: model.images) {
       Console.note($0)
     }
-    let table = Table(names: names, top: top, width: images.map(\.count).max() ?? 0)
+    if !model.hasClasses, self.top != nil {
+      throw RSOError("--top", "expected a model of classes, found one whose outputs are numbers")
+    }
+    let table = Table(
+      names: names, top: top, hasClasses: model.hasClasses, width: images.map(\.count).max() ?? 0)
     var isFirst = true
     try files.read { names, pixels in
       var text = ""
@@ -81,14 +86,23 @@ private struct Table {
   /// The names of the classes.
   let names: [String]
   let top: Int
+  /// Whether the outputs tell classes; if not, they are shown as they are.
+  let hasClasses: Bool
   /// The width of the file names.
   let width: Int
 
   // MARK: For people
 
-  var head: String { line("image", "class", "share", top > 1 ? "runners-up" : "") }
+  var head: String {
+    guard hasClasses else { return "sample".padded(width) + "  outputs\n" }
+    return line("image", "class", "share", top > 1 ? "runners-up" : "")
+  }
 
   func row(_ name: ImageFiles.Name, _ prediction: Prediction) -> String {
+    guard hasClasses else {
+      return (name.file + (name.index.map { "[\($0)]" } ?? "")).padded(width) + "  "
+        + prediction.logits.map { "\($0)" }.joined(separator: "  ") + "\n"
+    }
     let shares = prediction.probabilities
     let others = prediction.ranking[1..<top].map { "\(names[$0]) \(percent(shares[$0]))" }
     return line(
@@ -115,20 +129,26 @@ private struct Table {
     var image: String
     var index: Int?
     /// The classes, most probable first.
-    var classes: [Class]
+    var classes: [Class]?
     /// The logit of every class, in order.
-    var logits: [Float]
+    var logits: [Float]?
+    /// In place of both, if the outputs are numbers of their own.
+    var outputs: [Float]?
 
-    enum CodingKeys: String, CodingKey { case image, index, classes, logits }
+    enum CodingKeys: String, CodingKey { case image, index, classes, logits, outputs }
   }
 
   func json(_ name: ImageFiles.Name, _ prediction: Prediction) throws -> String {
     let shares = prediction.probabilities
-    let answer = Answer(
-      image: name.file, index: name.index,
-      classes: prediction.ranking.prefix(top).map {
+    var answer = Answer(image: name.file, index: name.index)
+    if hasClasses {
+      answer.classes = prediction.ranking.prefix(top).map {
         .init(number: $0, name: names[$0], probability: shares[$0])
-      }, logits: prediction.logits)
+      }
+      answer.logits = prediction.logits
+    } else {
+      answer.outputs = prediction.logits
+    }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
@@ -137,6 +157,9 @@ private struct Table {
   }
 
   var csvHead: String {
+    guard hasClasses else {
+      return csvLine(["image", "index"] + names.map { "output \($0)" }) + "\n"
+    }
     let columns = (1...top).flatMap {
       $0 == 1 ? ["class", "probability"] : ["class \($0)", "probability \($0)"]
     }
@@ -144,6 +167,10 @@ private struct Table {
   }
 
   func csvRow(_ name: ImageFiles.Name, _ prediction: Prediction) -> String {
+    guard hasClasses else {
+      return csvLine(
+        [name.file, name.index.map(String.init) ?? ""] + prediction.logits.map { "\($0)" }) + "\n"
+    }
     let shares = prediction.probabilities
     return csvLine(
       [name.file, name.index.map(String.init) ?? ""]

@@ -75,7 +75,7 @@ struct ClassScoresTests {
       }
       let model = Model(
         network: network, parameters: Parameters(initialFor: network, seed: 9),
-        statistics: BatchNormStatistics(), mean: data.mean)
+        statistics: BatchNormStatistics(), normalization: data.normalization)
       let area = try model.areaUnderROCCurve(on: data, .test, threads: 1)
       guard classes == 2 else {
         #expect(area == nil)

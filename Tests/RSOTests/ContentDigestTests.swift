@@ -17,7 +17,7 @@ struct ContentDigestTests {
     }
     var model = Model(
       network: network, parameters: Parameters(initialFor: network, seed: 1),
-      statistics: BatchNormStatistics(), mean: [0.5])
+      statistics: BatchNormStatistics(), normalization: Normalization(mean: [0.5]))
     model.statistics.moments[1] = .init(mean: [0.25], variance: [2])
     return model
   }

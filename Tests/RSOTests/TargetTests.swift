@@ -123,7 +123,7 @@ struct TargetTests {
     // A data set is known by its targets, too.
     func digest(_ targets: [Float]) throws -> String {
       let split = try Split(images: inputs, targets: targets, shape: Self.shape)
-      return DataDescription(try Dataset(name: "d", train: split, test: split)).digest
+      return try DataDescription(Dataset(name: "d", train: split, test: split)).digest
     }
     #expect(try digest([1, 2, 3, 4]) != digest([1, 2, 3, 5]))
   }

@@ -40,7 +40,7 @@ struct ValidationTests {
     let whole = try data.holdingOut(7).undivided
     #expect(whole.train.labels == data.train.labels && whole.validation == nil)
     #expect(try Self.pixels(whole.train) == Self.pixels(data.train))
-    #expect(DataDescription(whole).digest == DataDescription(data).digest)
+    #expect(try DataDescription(whole).digest == DataDescription(data).digest)
     let floats = try Split(
       images: (0..<12).map { Float($0) }, labels: [0, 1, 0],
       shape: Shape(channels: 1, height: 2, width: 2))
@@ -51,11 +51,11 @@ struct ValidationTests {
   /// However the data are split, they are the run's or they are not; what a split has of the other is said.
   @Test func aSplitThatIsNotTheRuns() throws {
     let data = try Self.data()
-    let own = DataDescription(try data.holdingOut(10))
-    for count in [3, 10, 25] { #expect(own.agrees(with: try data.holdingOut(count)) == true) }
-    #expect(own.agrees(with: data) == true)
+    let own = try DataDescription(data.holdingOut(10))
+    for count in [3, 10, 25] { #expect(try own.agrees(with: data.holdingOut(count)) == true) }
+    #expect(try own.agrees(with: data) == true)
     let other = try Sample.dataset(Self.shape, classes: 3, train: 30, test: 9, seed: 4)
-    #expect(own.agrees(with: try other.holdingOut(3)) == false)
+    #expect(try own.agrees(with: other.holdingOut(3)) == false)
     func doubt(_ held: Int, _ split: EvaluatedSplit, limit: Int = 30) throws -> String? {
       own.doubt(about: split, of: try data.prefix(train: limit, test: 9).holdingOut(held))
     }
@@ -71,7 +71,7 @@ struct ValidationTests {
     )
     for held in [10, 14] { #expect(try doubt(held, .train) == nil) }
     #expect(try doubt(14, .test) == nil)
-    let none = DataDescription(data)
+    let none = try DataDescription(data)
     #expect(
       none.doubt(about: .validation, of: try data.holdingOut(5))
         == "the model was trained on 5 of these 5 validation images (the run kept none out)")

@@ -50,7 +50,8 @@ package struct SpeedMeasurement {
     search = try RandomSearch(
       network: network, data: data, settings: settings, device: .cpu(threads: threads))
     engine = try CPUEngine(
-      network: network, data: data, parameters: search.parameters, threads: threads)
+      network: network, data: data, parameters: search.parameters, threads: threads,
+      objective: Objective(settings.loss, data: data, classes: network.classes))
     folded = network.foldingAveragePools()
     model = CostModel(network: network, settings: settings, data: data)
   }
