@@ -76,7 +76,8 @@ struct EvaluationResult: Encodable {
     func share(_ value: Double?) -> String { value.map { percent($0) } ?? "–" }
     var lines = [
       "\(data), \(split): \(samples) \(accuracy == nil ? "samples" : "images")",
-      "loss      \(loss.map { fixed($0, 6) } ?? "not finite")" + (lossName.map { " (\($0))" } ?? ""),
+      "loss      \(loss.map { fixed($0, 6) } ?? "not finite")"
+        + (lossName.map { " (\($0))" } ?? ""),
     ]
     let measures = (metrics ?? [:]).sorted { $0.key < $1.key }
     let width = max(10, (measures.map(\.key.count).max() ?? 0) + 2)

@@ -25,7 +25,7 @@ struct LossOptionTests {
       #expect((losses.min() ?? 9) < 1.3)
       // With its own settings it goes on; another loss needs a run of its own.
       let other = try place.run(["train", "--run", "r", "--resume", "--loss", "errors"])
-      #expect(other.code == 1)
+      #expect(other.code != 0)
       #expect(
         other.errors.contains("--loss: the run has macro-f1 + 0.1 cross-entropy, found errors"))
     }
@@ -105,7 +105,7 @@ struct LossOptionTests {
         ("talks", "head -c 25 /dev/zero", 9, "found more"),
         (
           "nan", "head -c $count /dev/zero | tr '\\000' '\\377'", 9,
-          "expected a number for each candidate, found [nan"
+          "expected a number for each candidate, found NaN"
         ),
       ]
       for (name, answer, questions, problem) in cases {
@@ -117,9 +117,10 @@ struct LossOptionTests {
         #expect(result.errors.contains("sh \(name).sh: "), "\(name): \(result.errors)")
         #expect(result.errors.contains(problem), "\(name): \(result.errors)")
       }
-      // The run that ended in its first tensor is there and goes on, and ends the same way.
+      // The run that ended in its first tensor is there and goes on with the same program, which now waits for the
+      // evaluation of an untrained network.
       let again = try place.run(["train", "--run", "ends", "--resume"])
-      #expect(again.code == 1 && again.errors.contains("the end is near"), "\(again.errors)")
+      #expect(again.code == 1 && again.errors.contains("sh ends.sh: expected"), "\(again.errors)")
       let gone = try place.train(["--cycles", "1", "--run", "g", "--loss-command", "/no/program"])
       #expect(gone.code == 1)
       #expect(gone.errors.contains("/no/program: expected answers until it is told to stop"))

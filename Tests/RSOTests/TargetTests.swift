@@ -85,7 +85,9 @@ struct TargetTests {
 
   /// A search of a linear network finds the line.
   @Test func learns() throws {
-    let network = try Network(input: Self.shape) { Node.linear("fc", features: 2) }
+    let network = try Network(input: Self.shape) {
+      Node.linear("fc", features: 2, bias: true)
+    }
     var settings = SearchSettings()
     settings.loss = try Loss("squared-error")
     (settings.cycles, settings.batchSize, settings.rule) = (60, 90, .slope(c: 0.5))

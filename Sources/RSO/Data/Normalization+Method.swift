@@ -29,10 +29,10 @@ extension Normalization {
       throw RSOError(
         "`normalize`", "pixels: expected bytes in \(images.names.images), found floats",
         hint: "none takes floats as they are")
-    case (.mean, _): self.init(mean: images.channelMeans.map { Float($0) })
+    case (.mean, _): self.init(mean: try images.channelMeans().map { Float($0) })
     case (.standard, _):
-      let means = images.channelMeans
-      self.init(mean: means.map { Float($0) }, deviation: images.channelDeviations(from: means))
+      let means = try images.channelMeans()
+      self.init(mean: means.map { Float($0) }, deviation: try images.channelDeviations(from: means))
     }
   }
 }
@@ -43,30 +43,30 @@ extension Split {
 
   /// The mean of pixel / 255, or of floats, of every channel. Sums bytes as integers, which is exact, and floats in
   /// order, in double precision.
-  fileprivate var channelMeans: [Double] {
+  fileprivate func channelMeans() throws -> [Double] {
     switch images {
     case .bytes(let bytes):
-      let sums = channels(of: bytes, from: 0) { sum, byte, _ in sum &+ Int(byte) }
+      let sums = try channels(of: bytes, from: 0) { sum, byte, _ in sum &+ Int(byte) }
       return sums.map { Double($0) / (255 * valuesPerChannel) }
     case .floats(let floats):
-      let sums = channels(of: floats, from: 0.0) { sum, value, _ in sum + Double(value) }
+      let sums = try channels(of: floats, from: 0.0) { sum, value, _ in sum + Double(value) }
       return sums.map { $0 / valuesPerChannel }
     }
   }
 
   /// The standard deviation (n) of every channel; 1 for a channel whose values are all equal. The mean of equal values is
   /// exact: their sum has at most 24 bits more than their number, and a double has 53.
-  fileprivate func channelDeviations(from means: [Double]) -> [Float] {
-    func squares<Value>(_ values: [Value], _ number: (Value) -> Double) -> [Double] {
-      channels(of: values, from: 0.0) { sum, value, channel in
+  fileprivate func channelDeviations(from means: [Double]) throws -> [Float] {
+    func squares<Value>(_ values: [Value], _ number: (Value) -> Double) throws -> [Double] {
+      try channels(of: values, from: 0.0) { sum, value, channel in
         let difference = number(value) - means[channel]
         return sum + difference * difference
       }
     }
     let sums =
       switch images {
-      case .bytes(let bytes): squares(bytes) { Double($0) / 255 }
-      case .floats(let floats): squares(floats) { Double($0) }
+      case .bytes(let bytes): try squares(bytes) { Double($0) / 255 }
+      case .floats(let floats): try squares(floats) { Double($0) }
       }
     return sums.map { sum in
       let deviation = Float((sum / valuesPerChannel).squareRoot())
@@ -77,11 +77,12 @@ extension Split {
   /// Adds up every channel of `values` `[N, channels, area]`.
   private func channels<Value, Sum>(
     of values: [Value], from zero: Sum, add: (Sum, Value, _ channel: Int) -> Sum
-  ) -> [Sum] {
+  ) throws -> [Sum] {
     let (channels, area) = (shape.channels, shape.area)
     var sums = [Sum](repeating: zero, count: channels)
-    values.withUnsafeBufferPointer { values in
+    try values.withUnsafeBufferPointer { values in
       for start in stride(from: 0, to: values.count, by: area) {
+        if start / area % 1024 == 0 { try StopRequest.check() }
         let channel = start / area % channels
         var sum = sums[channel]
         for place in start..<start + area { sum = add(sum, values[place], channel) }

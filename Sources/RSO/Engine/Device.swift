@@ -20,8 +20,9 @@ public enum Device: Hashable, Sendable {
     guard network.classes >= data.classes else {
       throw RSOError(
         "network",
-        "gives \(network.classes) outputs, found \(data.classes) "
-          + "\(data.hasLabels ? "classes" : "targets") in \(data.name)")
+        data.hasLabels
+          ? "gives \(network.classes) classes, found \(data.classes) in \(data.name)"
+          : "gives \(network.classes) outputs, found \(data.classes) targets in \(data.name)")
     }
     switch self {
     case .reference:

@@ -26,7 +26,8 @@ extension RunFolder {
     }
     let untrained = try search.evaluateUntrained().metrics
     let configuration = RunConfiguration(
-      data: try DataDescription(search.data, directory: dataDirectory?.path), network: search.network,
+      data: try DataDescription(search.data, directory: dataDirectory?.path),
+      network: search.network,
       settings: search.settings)
     try self.init(
       creating: url, Checkpoint(model: search.model, configuration: configuration),

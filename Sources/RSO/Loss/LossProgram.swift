@@ -56,7 +56,7 @@ public final class LossProgram: BatchLoss {
           }
         }
         guard !losses.contains(where: \.isNaN) else {
-          throw running.failure("expected a number for each candidate, found \(losses)")
+          throw running.failure("expected a number for each candidate, found NaN")
         }
         return losses
       } catch {

@@ -51,7 +51,8 @@ extension SearchSettings {
     for (setting, patterns) in [("`only`", only), ("`freeze`", freeze)] {
       guard let patterns else { continue }
       try require(
-        !patterns.isEmpty, setting, "a pattern or more", "none", "leave it out to search every parameter")
+        !patterns.isEmpty, setting, "a pattern or more", "none",
+        "leave it out to search every parameter")
       for pattern in patterns {
         try require(
           slots.contains { Self.matches($0.name, pattern) }, setting,
