@@ -2,7 +2,8 @@
 
     Experiments/.venv/bin/python Experiments/draw.py rules
 
-Reads results/STUDY/SETTING/seed-N.jsonl, writes figures/STUDY.svg and tables.md.
+Reads results/STUDY/SETTING/seed-N.jsonl, writes figures/STUDY.svg and tables.md. A study with "measures" is drawn by
+those: names of what its runs log with --metric.
 """
 import json
 import pathlib
@@ -87,17 +88,67 @@ def figure(study, curves, file):
     plt.close(panels)
 
 
+class Measures:
+    """What a setting's runs logged at the end of every cycle, on the test set."""
+
+    def __init__(self, name, files):
+        runs = []
+        for file in files:
+            rows = [json.loads(line) for line in file.read_text().splitlines()]
+            runs.append([row for row in rows if row.get("parameter") and row.get("metrics")])
+        count = min(len(run) for run in runs)
+        self.name, self.seeds = name, len(runs)
+        self.points = [[run[cycle] for run in runs] for cycle in range(count)]
+
+    def values(self, measure):
+        return [[row["metrics"][measure] for row in rows] for rows in self.points]
+
+    def mean(self, key):
+        return [statistics.mean(row[key] for row in rows) for rows in self.points]
+
+
+def measures_table(study, content, curves):
+    head = ["setting", "seeds", "proposals"] + content["measures"]
+    lines = [f"## {study}", "", content["about"], "", "| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    for curve in curves:
+        cells = [curve.name, str(curve.seeds), f"{curve.mean('proposals')[-1]:.0f}"]
+        cells += [text(curve.values(measure)[-1], 4) for measure in content["measures"]]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def measures_figure(study, content, curves, file):
+    measures = content["measures"]
+    panels, axes = plt.subplots(1, len(measures), figsize=(10, 4), layout="constrained", squeeze=False)
+    colours = plt.get_cmap("tab20").colors
+    for number, curve in enumerate(curves):
+        for panel, measure in zip(axes[0], measures):
+            x, values, colour = curve.mean("evaluations"), curve.values(measure), colours[2 * number % len(colours)]
+            panel.plot(x, [statistics.mean(v) for v in values], color=colour, label=curve.name, linewidth=1.2)
+            panel.fill_between(x, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.15, linewidth=0)
+            panel.set(xlabel="loss evaluations", ylabel=measure)
+            panel.grid(alpha=0.25, linewidth=0.4)
+    axes[0][0].legend(fontsize=7, frameon=False)
+    panels.suptitle(f"{study}: test set, mean and range of the seeds")
+    panels.savefig(file, metadata={"Date": None})
+    plt.close(panels)
+
+
 def main():
     settings = json.loads((experiment / "settings.json").read_text())
     (experiment / "figures").mkdir(exist_ok=True)
     tables = []
     for study, content in settings["studies"].items():
         curves = []
+        kind = Measures if "measures" in content else Curve
         for name in [*content["settings"], *content.get("others", [])]:
             files = sorted((experiment / "results" / study / name).glob("seed-*.jsonl"))
             if files:
-                curves.append(Curve(name, files))
-        if curves:
+                curves.append(kind(name, files))
+        if curves and kind is Measures:
+            tables.append(measures_table(study, content, curves))
+            measures_figure(study, content, curves, experiment / "figures" / f"{study}.svg")
+        elif curves:
             tables.append(table(study, content["about"], curves))
             figure(study, curves, experiment / "figures" / f"{study}.svg")
     head = f"<!-- Written by Experiments/run {experiment.name} from its results. -->\n\n"

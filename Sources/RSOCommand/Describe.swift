@@ -169,7 +169,7 @@ struct NetworkDescription {
     var lines = [
       "\(data.name): \(grouped(data.train.count)) training"
         + (data.validation.map { ", \(grouped($0.count)) validation" } ?? "")
-        + " and \(grouped(data.test.count)) test \(data.train.shape.sampleWords), \(data.classes) classes",
+        + " and \(grouped(data.test.count)) test \(data.train.shape.sampleWords), \(data.classes) \(data.hasLabels ? "classes" : "targets")",
       "",
     ]
     // If there are shortcuts, their lines stand between names and kinds.

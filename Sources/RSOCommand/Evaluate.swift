@@ -76,6 +76,10 @@ struct Evaluate: ParsableCommand {
       metrics: metrics.isEmpty ? settings?.metrics ?? [] : metrics.map { try Measure($0) },
       device: device)
     let area = try trained.areaUnderROCCurve(on: dataset, split, threads: self.device.threads)
+    if tensors.metadata["program"] != nil, self.loss == nil {
+      Console.note(
+        "the loss is \(loss.words); the run was judged by a program, which is not asked here")
+    }
     let result = EvaluationResult(
       model: model, data: dataset.name, split: split, found, loss: loss, area: area,
       names: classNames.classNames == nil ? nil : names)

@@ -50,7 +50,7 @@ struct EvaluationResult: Encodable {
     (self.model, self.data, self.split) = (model, data, split.rawValue)
     samples = found.count
     self.loss = found.meanLoss.isFinite ? found.meanLoss : nil
-    lossName = loss == .crossEntropy ? nil : "\(loss)"
+    lossName = loss == .crossEntropy ? nil : loss.words
     metrics = found.measures
     confusion = found.confusion
     guard found.hasClasses else { return }

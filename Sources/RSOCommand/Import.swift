@@ -75,6 +75,12 @@ struct Import: ParsableCommand {
     let model = try Model(
       stateDict, network, normalization, floats ? .floats(nil) : .bytes, file: weights)
     if !quiet { stateDict.sayWrappers(weights) }
+    let standard = network.nodes.filter { $0.layer == .batchNorm(epsilon: 1e-3) }
+    if let first = standard.first, !quiet {
+      Console.note(
+        "\(self.network): \(first.name) has an epsilon of 0.001, the standard here; PyTorch's is 1e-5: \"epsilon\": 1e-5"
+      )
+    }
     try model.write(to: URL(fileURLWithPath: output))
     if quiet { return }
     let norms = model.statistics.moments.count

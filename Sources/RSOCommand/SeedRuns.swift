@@ -215,6 +215,11 @@ extension Train {
     let words = [
       test.map { "test accuracy \(isValidated ? "of the best " : "")\($0.percentages)" },
       best.map { "\(isValidated ? "validation accuracy" : "best") \($0.percentages)" },
+      list.configuration.choosesByLoss
+        ? Spread(records.compactMap { $0.checkpoint.best?.loss }).map {
+          "best loss \(fixed($0.mean, 4))"
+            + ($0.standardDeviation.map { " ± \(fixed($0, 4))" } ?? "")
+        } : nil,
     ].compactMap { $0 }
     let count = list.seeds.count
     Console.line(

@@ -192,6 +192,19 @@ struct Train: ParsableCommand {
       settings.loss = Loss(.sample(.squaredError))
       Console.note("loss squared-error: \(data.name) has targets instead of classes")
     }
+    if settings.loss.ignoresTargets, data.train.targetCount > 0, lossCommand == nil {
+      Console.note(
+        "\(data.name): \(settings.loss) reads labels, not the targets beside them; --loss squared-error, for example, "
+          + "reads the targets")
+    }
+    if let doubt = data.targetDoubt { Console.note("\(data.name): \(doubt)") }
+    if let start, self.network.normalize != nil, start.normalization != nil {
+      Console.note("--normalize: in place of the mean and deviation that the model has")
+    } else if let start, start.normalization == nil, self.network.normalize == nil {
+      Console.note(
+        "\(from ?? ""): it does not say what the network reads; it reads values less the mean of the training images. "
+          + "If it was trained on others, import it first: rso import --mean … --std …")
+    }
     let used = try self.network.normalized(start?.adapted(data) ?? data)
     // The data as they are in the files.
     var description = try DataDescription(data, directory: self.data.directory)

@@ -244,6 +244,11 @@ extension TrainingSession {
       + "and \(width(cycles - 1, of: cycles)) in the last"
   }
 
+  /// The network before training.
+  private var untrained: Metrics? {
+    (folder.earlierMetrics.first ?? folder.first).flatMap { $0.parameter == nil ? $0 : nil }
+  }
+
   private mutating func describe(_ search: RandomSearch, _ state: String) {
     let (data, settings) = (search.data, search.settings)
     display.line(
@@ -356,6 +361,15 @@ extension TrainingSession {
       lines.append(
         "best: \(choosesByLoss ? "loss " : "")\(words(best)), after \(best.parameter) of cycle \(best.cycle + 1)"
       )
+    }
+    if let untrained, let best = checkpoint.best,
+      untrained.isBetter(than: best, byLoss: choosesByLoss)
+    {
+      lines.append(
+        "the network that it began with was better: "
+          + (choosesByLoss
+            ? "loss \(untrained.loss.map { fixed($0, 4) } ?? "–")"
+            : untrained.accuracy.map { percent($0) } ?? "–") + ", \(path)/initial.safetensors")
     }
     if let test {
       let loss = test.loss.map { fixed($0, 4) } ?? "not finite"

@@ -43,6 +43,7 @@ extension Model {
     file.producerName = "rso"
     file.opsetImport = [.with { $0.version = 17 }]
     file.graph = graph.graph
+    guard hasClasses else { return try file.serializedBytes() }
     let json = try JSONEncoder().encode(names)
     file.metadataProps = [
       .with {

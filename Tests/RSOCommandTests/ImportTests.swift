@@ -24,7 +24,9 @@ struct ImportTests {
       let result = try place.run(Self.options + ["--mean", "0.1307", "--std", "0.3081"])
       #expect(result.code == 0)
       #expect(
-        result.errors == "rso: note: w.safetensors: names of tensors without 'module.'\n")
+        result.errors == "rso: note: w.safetensors: names of tensors without 'module.'\n"
+          + "rso: note: net.json: bn0 has an epsilon of 0.001, the standard here; PyTorch's is 1e-5: "
+          + "\"epsilon\": 1e-5\n")
       #expect(
         result.output
           == "m: 7 parameters and the running statistics of 2 batch norms; the network takes "

@@ -100,7 +100,11 @@ struct LossOptionTests {
         ),
         (
           "silent", "[ $n = 1 ] && sleep 60; head -c $count /dev/zero", 9,
-          "expected an answer within 1 seconds, found none"
+          "expected an answer of 24 bytes within 1 seconds, found none"
+        ),
+        (
+          "few", "head -c 8 /dev/zero", 9,
+          "expected an answer of 24 bytes within 1 seconds, found 8"
         ),
         ("talks", "head -c 25 /dev/zero", 9, "found more"),
         (
@@ -141,13 +145,13 @@ struct LossOptionTests {
         """
       try Data(text.utf8).write(to: place.file("equal.sh"))
       let result = try place.train([
-        "--cycles", "1", "--run", "r", "--loss-command", "sh equal.sh", "--weight-decay", "0",
+        "--cycles", "1", "--run", "r", "--loss-command", "A=1 sh equal.sh", "--weight-decay", "0",
       ])
       #expect(result.code == 0, "\(result.errors)")
       let metrics = try place.metrics("r")
       #expect(metrics.allSatisfy { $0.loss == 0 && ($0.keptShare ?? 0) == 0 })
       let other = try place.run(["train", "--run", "r", "--resume", "--loss-command", "true"])
-      #expect(other.errors.contains("--loss-command: the run has sh equal.sh, found true"))
+      #expect(other.errors.contains("--loss-command: the run has A=1 sh equal.sh, found true"))
     }
   }
 }

@@ -50,8 +50,9 @@ public struct Dataset: Sendable {
       throw RSOError(
         name,
         "expected test samples with labels and targets as the training samples have, found "
-          + "\(train.targetCount) and \(test.targetCount) targets, labels in "
-          + "\(train.hasLabels == test.hasLabels ? "both" : "one of them")")
+          + (train.hasLabels == test.hasLabels
+            ? "\(train.targetCount) and \(test.targetCount) targets for each sample"
+            : "labels in one of them only"))
     }
     if let classes {
       guard 1...Split.largestClassCount ~= classes else {
@@ -190,6 +191,20 @@ public struct Dataset: Sendable {
 
   /// The split that judges the weights after every sweep of a search: validation if there is one, else test.
   public var evaluatedSplit: EvaluatedSplit { validation == nil ? .test : .validation }
+
+  /// What makes targets hard to learn: proposals have a fixed width, which suits numbers of about 1.
+  package var targetDoubt: String? {
+    let targets = train.targets
+    guard !targets.isEmpty else { return nil }
+    let count = Double(targets.count)
+    let mean = targets.reduce(0) { $0 + Double($1) } / count
+    let square = targets.reduce(0) { $0 + (Double($1) - mean) * (Double($1) - mean) }
+    let deviation = (square / count).squareRoot()
+    guard abs(mean) > 10 || deviation > 10 else { return nil }
+    return
+      "the targets have a mean of \(Float(mean)) and a deviation of \(Float(deviation)); the search fits numbers of about 1 "
+      + "best: subtract the mean and divide by the deviation"
+  }
 
   /// The samples of a split.
   ///

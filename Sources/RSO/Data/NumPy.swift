@@ -26,6 +26,12 @@ enum NumPy {
     if FileManager.default.fileExists(atPath: targets.path) {
       return try split(images, shape, targets, in: folder, names)
     }
+    let other = "\(prefix == "train" ? "test" : "train")_targets.npy"
+    if FileManager.default.fileExists(atPath: folder.appendingPathComponent(other).path) {
+      throw RSOError(
+        targets.lastPathComponent, "expected targets as in \(other), found no such file",
+        hint: "the samples to train on and those to test with need the same")
+    }
     let labels = try Array(contentsOf: folder.appendingPathComponent(names.labels))
     var split = try Split(
       images: images.pixels(), labels: labels.header.labels(labels.bytes), shape: shape,
@@ -45,8 +51,19 @@ enum NumPy {
         targets.header.name,
         "expected targets [N, K] or [N], found the shape \(targets.header.shape)")
     }
-    // A table of numbers of any type.
     let found = targets.header
+    guard found.shape[0] == images.header.shape[0] else {
+      throw RSOError(
+        found.name,
+        "expected targets of \(images.header.shape[0]) samples, as many as in \(names.images), "
+          + "found the shape \(found.shape)")
+    }
+    guard found.number != nil else {
+      throw RSOError(
+        found.name, "expected numbers, found the type '\(found.type)'",
+        hint: "convert it: targets.astype('float32')")
+    }
+    // A table of numbers of any type.
     let header = Header(
       name: found.name, type: found.type, kind: found.kind,
       shape: found.shape.count == 1 ? found.shape + [1] : found.shape)

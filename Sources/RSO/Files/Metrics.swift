@@ -82,6 +82,12 @@ package struct Metrics: Hashable, Sendable {
     self.test = test
   }
 
+  /// Whether these weights are better than the best model.
+  package func isBetter(than best: Checkpoint.Best, byLoss: Bool) -> Bool {
+    byLoss
+      ? loss ?? .infinity < best.loss ?? .infinity : accuracy ?? 0 > best.accuracy ?? 0
+  }
+
   /// Whether the weights were evaluated.
   package var isEvaluated: Bool { loss != nil || accuracy != nil }
 

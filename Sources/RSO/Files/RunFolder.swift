@@ -39,6 +39,8 @@ public final class RunFolder {
   package private(set) var last: Metrics? {
     didSet { if last?.isEvaluated ?? false { lastEvaluated = last } }
   }
+  /// The first line of metrics that this program wrote; `nil` if an earlier one did.
+  package private(set) var first: Metrics?
   /// The last line of metrics with an evaluation.
   package private(set) var lastEvaluated: Metrics?
   /// The number of cycles that the run had before it was given more; `nil` if it was not.
@@ -85,12 +87,15 @@ public final class RunFolder {
     earlierMetrics = []
     earlierCycles = nil
     lostTrace = nil
-    (last, lastEvaluated) = (untrained, untrained)
+    (first, last, lastEvaluated) = (untrained, untrained, untrained)
     func file(_ name: String) -> URL { url.appendingPathComponent(name) }
     let made = try makeFolder(url)
     var written: [URL] = []
+    // Whoever has no lock must not remove the folder of a program that has it.
+    var isLocked = false
     do {
       lock = try FolderLock(url)
+      isLocked = true
       try Self.requireEmpty(url)
       // The checkpoint comes first: a folder with other files and no checkpoint could neither resume nor start a run.
       written.append(file(Name.checkpoint))
@@ -109,7 +114,7 @@ public final class RunFolder {
       }
     } catch {
       for file in written { unlink(file.path) }
-      for folder in made.reversed() { rmdir(folder.path) }
+      if isLocked { for folder in made.reversed() { rmdir(folder.path) } }
       throw error
     }
   }
@@ -186,7 +191,7 @@ public final class RunFolder {
 
   /// Writes the first line of metrics.
   package func record(untrained: Metrics) throws {
-    (last, lastEvaluated) = (untrained, untrained)
+    (first, last, lastEvaluated) = (untrained, untrained, untrained)
     try metrics.append(untrained.line)
     try metrics.synchronize()
   }
@@ -313,6 +318,13 @@ extension RunFolder {
   /// The lines up to a number of finished tensors, and the number of bytes they take.
   private static func readMetrics(_ url: URL, count: Int) throws -> ([Metrics], bytes: Int) {
     if count == 0, !FileManager.default.fileExists(atPath: url.path) { return ([], 0) }
+    guard FileManager.default.fileExists(atPath: url.path) else {
+      let checkpoint = url.deletingLastPathComponent().appendingPathComponent(Name.checkpoint)
+      throw RSOError(
+        url.path, "expected the metrics of \(count) tensors, found no such file",
+        hint:
+          "the weights are there: start another run from them, rso train --from \(checkpoint.path)")
+    }
     let found = try Metrics.read(readFile(url), count: count, file: url.path)
     guard let metrics = found.metrics else {
       throw RSOError(

@@ -45,8 +45,7 @@ final class ChildProcess {
       _ = fcntl(end, F_SETFD, FD_CLOEXEC)
     }
     process.executableURL = URL(fileURLWithPath: "/bin/sh")
-    // In the shell's place, so that there is one process to end.
-    process.arguments = ["-c", "exec " + line]
+    process.arguments = ["-c", line]
     process.standardInput = far
     process.standardOutput = output
     process.standardError = errors
@@ -60,7 +59,10 @@ final class ChildProcess {
 
   deinit {
     try? input.close()
-    if process.isRunning { process.terminate() }
+    guard process.isRunning else { return }
+    // The shell may have started others, which are in its group if it has one of its own.
+    let id = process.processIdentifier
+    if getpgid(id) == id { kill(-id, SIGTERM) } else { process.terminate() }
   }
 
   /// Sends a question and waits for the answer.
@@ -78,7 +80,8 @@ final class ChildProcess {
       let left = timeout - (ContinuousClock.now - last) / .seconds(1)
       guard left > 0 else {
         throw failure(
-          "expected an answer within \(short(timeout)) seconds, found none",
+          "expected an answer of \(count) bytes within \(short(timeout)) seconds, found "
+            + (answer.isEmpty ? "none" : "\(answer.count)"),
           hint: "more time: `lossTimeout`")
       }
       var ends = [
@@ -91,8 +94,8 @@ final class ChildProcess {
         throw failure("cannot be asked: \(String(cString: strerror(errno)))")
       }
       if ends[2].revents != 0 {
-        let count = question.withUnsafeBytes { bytes in
-          send(input.fileDescriptor, bytes.baseAddress! + sent, bytes.count - sent, Self.sendFlags)
+        let count = question[sent...].withUnsafeBytes {
+          send(input.fileDescriptor, $0.baseAddress, $0.count, Self.sendFlags)
         }
         if count > 0 {
           sent += count

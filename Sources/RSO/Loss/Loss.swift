@@ -27,6 +27,17 @@ public struct Loss: Hashable, Sendable {
   /// A single loss or metric.
   public init(_ measure: Measure) { terms = [Term(measure)] }
 
+  /// What its value is, for readers: a metric alone stands for 1 − its value.
+  package var words: String {
+    if terms.count == 1, case .metric(let metric) = terms[0].measure { return "1 − \(metric)" }
+    return description
+  }
+
+  /// Whether no term compares with targets.
+  package var ignoresTargets: Bool {
+    !terms.contains { if case .sample(let loss) = $0.measure { loss.needsTargets } else { false } }
+  }
+
   /// Whether its value is a sum over the samples of a mini-batch: a single loss of samples, without a weight.
   ///
   /// Otherwise, every loss of samples is a mean per sample, and a metric stands for 1 − its value.

@@ -38,7 +38,12 @@ extension Report {
       return panel(title, chart)
     }
     let judged = "proposals judged"
-    let charts = [
+    let hasErrors = runs.contains { $0.data.hasLabels }
+    let kinds = Set(runs.map(\.lossWords))
+    let loss =
+      kinds == ["cross-entropy"]
+      ? "cross entropy per image" : kinds.count == 1 ? kinds.first ?? "" : "loss"
+    var charts = [
       chart(
         "Error on the \(evaluated) images over proposals", "\(evaluated) error, %", judged,
         series(proposals, errors), isError: true),
@@ -46,17 +51,19 @@ extension Report {
         "Error on the \(evaluated) images over time", "\(evaluated) error, %", "time, \(unit)",
         series(time, errors), isError: true, place: { "after \(clock($0 * size))" }),
       chart(
-        "Loss on the \(evaluated) images", "cross entropy per image", judged,
+        "Loss on the \(evaluated) images", loss, judged,
         series(proposals, losses)),
       chart(
-        "Loss of what was kept, on the mini-batches that judged it", "cross entropy per image",
-        judged, series({ $0.proposals }, { $0.metrics.map { $0.meanLoss ?? .nan } })),
+        "Loss of what was kept, on the mini-batches that judged it", loss, judged,
+        series({ $0.proposals }, { $0.metrics.map { $0.meanLoss ?? .nan } })),
     ]
+    if !hasErrors { charts.removeFirst(2) }
     let bands = curves.contains { $0.runs.count > 1 }
     return section(
       "Learning",
-      "A point for the untrained network and every evaluation after it. The error is 100 % less the accuracy. The "
-        + "vertical axes are logarithmic, so that 1.1 and 0.9 % are as far apart as 11 and 9 %."
+      "A point for the untrained network and every evaluation after it. "
+        + (hasErrors ? "The error is 100 % less the accuracy. " : "")
+        + "The vertical axes are logarithmic, so that 1.1 and 0.9 are as far apart as 11 and 9."
         + (bands ? " A band is a standard deviation to both sides of the mean over seeds." : ""),
       legend + "<div class=grid2>" + charts.joined(separator: "\n") + "</div>")
   }

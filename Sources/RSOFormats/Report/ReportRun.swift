@@ -28,6 +28,12 @@ package struct ReportRun: Sendable {
   var settings: SearchSettings { record.checkpoint.configuration.settings }
   var metrics: [Metrics] { record.metrics }
 
+  /// What the run's loss is.
+  var lossWords: String {
+    let configuration = record.checkpoint.configuration
+    return configuration.program.map { "the answers of \($0.line)" } ?? settings.loss.words
+  }
+
   /// The split that the curves are on.
   var split: EvaluatedSplit { data.evaluatedSplit }
 

@@ -87,6 +87,7 @@ extension Report {
       ("cycles asked for", { "\($0.settings.cycles)" }),
       ("batch", { $0.settings.batchWords }),
       ("weights on a mini-batch", { "\($0.settings.hold)" }),
+      ("loss", { $0.lossWords }),
       ("rule", { "\($0.settings.rule)" }),
       ("weights decided together", { $0.settings.roundWords }),
       ("annealing", { "\($0.settings.anneal)" }),
@@ -134,7 +135,7 @@ extension Report {
     if !best.data.hasLabels || best.record.checkpoint.configuration.choosesByLoss {
       let loss = (
         name: "best \(best.split) loss\(end)", value: found?.loss.map { decimal($0, 4) } ?? "–",
-        text: "\(best.settings.loss), per sample"
+        text: best.lossWords
       )
       if best.data.hasLabels { cards.insert(loss, at: 0) } else { cards = [loss] }
     }
@@ -157,7 +158,8 @@ extension Report {
     cards += [
       (
         "weights", grouped(Double(best.model.parameters.values.count)),
-        "\(best.model.network.nodes.count) layers, \(best.model.network.classes) classes"
+        "\(best.model.network.nodes.count) layers, \(best.model.network.classes) "
+          + (best.data.hasLabels ? "classes" : "outputs")
       ),
       (
         "proposals judged", grouped(best.proposals.last ?? 0),
@@ -181,16 +183,28 @@ extension Report {
     let shared = Self.settingRows.filter(isShared)
     let different = Self.settingRows.filter { !isShared($0) }
     let isValidated = runs.contains { $0.split == .validation }
-    var columns: [Row] = [
-      ("run", { $0.name }),
-      ("\(evaluated) accuracy", { $0.accuracy.map { percentage($0) } ?? "–" }),
-      ("best", { $0.record.checkpoint.best?.accuracy.map { percentage($0) } ?? "–" }),
+    var columns: [Row] = [("run", { $0.name })]
+    if runs.contains(where: \.data.hasLabels) {
+      columns += [
+        ("\(evaluated) accuracy", { $0.accuracy.map { percentage($0) } ?? "–" }),
+        ("best", { $0.record.checkpoint.best?.accuracy.map { percentage($0) } ?? "–" }),
+      ]
+    }
+    if runs.contains(where: \.record.checkpoint.configuration.choosesByLoss) {
+      columns.append(
+        ("best loss", { $0.record.checkpoint.best?.loss.map { decimal($0, 4) } ?? "–" }))
+    }
+    for name in Set(runs.flatMap { $0.settings.metrics.map { "\($0)" } }).sorted() {
+      columns.append(
+        (name, { $0.metrics.last?.measures?[name].map { decimal($0, 4) } ?? "–" }))
+    }
+    columns += [
       (
         "best after",
         { run in
           run.record.checkpoint.best.map { "\($0.parameter) of cycle \($0.cycle + 1)" } ?? "–"
         }
-      ),
+      )
     ]
     if isValidated { columns.append(("test accuracy of the best", { $0.tested })) }
     columns += [
