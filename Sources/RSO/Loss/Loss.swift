@@ -129,12 +129,7 @@ extension Loss: CustomStringConvertible {
 extension Loss: Codable {
   /// From its text.
   public init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    do {
-      try self.init(container.decode(String.self))
-    } catch let error as RSOError {
-      throw DecodingError.dataCorruptedError(in: container, debugDescription: error.problem)
-    }
+    self = try decoder.decodeText { try Loss($0) }
   }
 
   /// As its text.
@@ -147,12 +142,7 @@ extension Loss: Codable {
 extension Measure: Codable {
   /// From its text.
   public init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    do {
-      try self.init(container.decode(String.self))
-    } catch let error as RSOError {
-      throw DecodingError.dataCorruptedError(in: container, debugDescription: error.problem)
-    }
+    self = try decoder.decodeText { try Measure($0) }
   }
 
   /// As its text.
