@@ -6,7 +6,9 @@ public struct Normalization: Hashable, Sendable {
   /// `[channels]`: what the difference is divided by, each above 0.
   public var deviation: [Float]
 
-  /// - Parameter deviation: `[channels]`; `nil` for no division.
+  /// - Parameters:
+  ///   - mean: `[channels]`.
+  ///   - deviation: `[channels]`; `nil` for no division.
   public init(mean: [Float], deviation: [Float]? = nil) {
     self.mean = mean
     self.deviation = deviation ?? [Float](repeating: 1, count: mean.count)

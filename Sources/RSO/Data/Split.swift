@@ -147,6 +147,8 @@ public struct Split: Sendable {
   ///   - targets: `[N, width]`, finite.
   ///   - labels: `[N]`, each below `width`; `nil` for samples without classes.
   ///   - shape: of one image.
+  ///   - names: the names of images and labels in errors.
+  ///   - targetsName: the name of the targets in errors.
   /// - Throws: `RSOError` as above, or if a target is not finite, or their number is not a multiple of the samples'.
   public init(
     images: Pixels, targets: [Float], labels: [Int32]? = nil, shape: Shape,

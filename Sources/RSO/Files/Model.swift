@@ -43,9 +43,12 @@ public struct Model: Sendable {
   /// Loss and accuracy over a split, with the model's own statistics and normalization.
   ///
   /// - Parameters:
+  ///   - data: images of the network's input shape, with its classes.
+  ///   - split: the part of them to judge the model by.
   ///   - loss: what `Evaluation.loss` is; by default cross entropy or, of targets without classes, squared error.
   ///   - own: a loss of one's own in its place.
   ///   - metrics: what else to compute.
+  ///   - device: what to compute on.
   /// - Throws: `RSOError` if the shape or classes of the data are not the network's, or its images are bytes where
   ///   the model was trained on floats of another scale, or the other way round; or a loss does not fit the data.
   /// - Complexity: one forward pass over the split.

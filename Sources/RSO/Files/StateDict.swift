@@ -110,6 +110,8 @@ extension Model {
   /// A model of a network that another program trained: a PyTorch `state_dict` as a safetensors file.
   ///
   /// - Parameters:
+  ///   - url: the file.
+  ///   - network: the network of the weights.
   ///   - normalization: what the network reads, as torchvision's `Normalize` has it; by default what a file of
   ///     `writeStateDict(to:)` says, or else the values as they are.
   ///   - images: the kind of images it takes.

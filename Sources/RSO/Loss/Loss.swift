@@ -14,7 +14,9 @@ public struct Loss: Hashable, Sendable {
     public var weight: Double
     /// What it measures.
     public var measure: Measure
-    /// - Parameter weight: above 0.
+    /// - Parameters:
+    ///   - measure: what it measures.
+    ///   - weight: above 0.
     public init(_ measure: Measure, weight: Double = 1) {
       self.weight = weight
       self.measure = measure
@@ -70,7 +72,9 @@ extension Measure: CustomStringConvertible {
 
   /// Reads a name, with its parameters if it has any.
   ///
-  /// - Parameter subject: what an error names.
+  /// - Parameters:
+  ///   - text: the name.
+  ///   - subject: what an error names.
   /// - Throws: `RSOError` listing the names, or saying which parameter is wrong.
   public init(_ text: String, subject: String = "`metrics`") throws {
     if let loss = try SampleLoss(text, subject: subject) {
