@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import zlib
 
 import numpy as np
@@ -304,6 +305,9 @@ def train(rso, scratch, options, stop_early=False):
         command + options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for line in process.stdout:
         if stop_early and line.startswith("cycle"):
+            # A stop is obeyed at once, so there would be no proposal to check.
+            while process.poll() is None and not (trace.exists() and trace.stat().st_size):
+                time.sleep(0.005)
             process.send_signal(signal.SIGINT)
             break
     _, errors = process.communicate()
