@@ -148,18 +148,21 @@ extension Train {
   /// The list in a folder, which the options must agree with.
   private func resumedList(_ path: String) throws -> SeedList {
     var list = try SeedList.read(path)
-    if let seeds = try seeds.map(SeedsArgument.seeds), seeds != list.seeds {
+    let given = try seeds.map(SeedsArgument.seeds) ?? list.seeds
+    guard Set(given).isSuperset(of: list.seeds) else {
       func words(_ seeds: [UInt64]) -> String { seeds.map { "\($0)" }.joined(separator: ",") }
       throw RSOError(
-        "--seeds", "the runs have \(words(list.seeds)), found \(words(seeds))",
-        hint: Self.hint)
+        "--seeds", "the runs have \(words(list.seeds)), found \(words(given))",
+        hint: "leave it out to go on, or name those and more to add runs")
     }
+    let added = given.filter { !list.seeds.contains($0) }
+    list.seeds += added
     let isExtended = search.cycles ?? 0 > list.configuration.settings.cycles
     if let cycles = search.cycles, isExtended { list.configuration.settings.cycles = cycles }
     try requireAgreement(with: list.configuration)
     try list.configuration.settings.validate(
       samples: list.configuration.data.train, network: list.configuration.network)
-    if isExtended { try list.write(path) }
+    if isExtended || !added.isEmpty { try list.write(path) }
     return list
   }
 

@@ -93,7 +93,7 @@ struct Train: ParsableCommand {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Run these seeds one after another, each in a folder of --run: 0..4, or 0,3,7.",
+      "Run these seeds one after another, each in a folder of --run: 0..4, or 0,3,7; with --resume, adds seeds.",
       valueName: "list"))
   var seeds: String?
 

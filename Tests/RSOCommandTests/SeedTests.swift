@@ -114,6 +114,18 @@ struct SeedTests {
     }
   }
 
+  /// Seeds that are named when the others are resumed become runs like them.
+  @Test func moreSeeds() throws {
+    try Workplace.with { place in
+      #expect(try place.train(Self.options + ["--seeds", "0..1", "--quiet"]).code == 0)
+      let before = try RunFiles(place, "r/seed-1")
+      let more = try place.run(["train", "--run", "r", "--resume", "--seeds", "0..2", "--quiet"])
+      #expect(more.code == 0 && more.errors == "", "\(more.errors)")
+      #expect(before.differences(from: try RunFiles(place, "r/seed-1")) == [])
+      #expect(try place.metrics("r/seed-2").count == place.metrics("r/seed-1").count)
+    }
+  }
+
   /// From a model, all runs start from its weights, those that begin after a stop, too.
   @Test func fromAModel() throws {
     try Workplace.with { place in
@@ -167,7 +179,7 @@ struct SeedTests {
     try Workplace.with { place in
       #expect(try place.train(Self.options + ["--seeds", "0..1"]).code == 0)
       for (arguments, code, errors) in [
-        (["--resume", "--seeds", "0..2"], 64, "--seeds: the runs have 0,1, found 0,1,2"),
+        (["--resume", "--seeds", "1..2"], 64, "--seeds: the runs have 0,1, found 1,2"),
         (["--resume", "--batch", "45"], 64, "--batch: the run has 30, found 45"),
         (["--resume", "--cycles", "1"], 64, "--cycles: the run has 2, found 1"),
         (["--resume", "--seed", "0"], 64, "--seed: expected it for a single run"),
