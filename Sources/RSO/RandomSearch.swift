@@ -78,6 +78,7 @@ public struct RandomSearch {
         "parameters", "expected those of the network, found other names, shapes or widths",
         hint: "make them with Parameters(zerosFor: network) and set their values")
     }
+    try parameters.checkLevels()
     self.network = network
     self.data = data
     self.settings = settings
@@ -169,12 +170,13 @@ public struct RandomSearch {
     let turns = Turns(settings, cycle: cycle, of: slot, batches: order.batches)
     var rule = SweepRule(
       settings.rule, width: width, cycle: cycle, of: settings.cycles,
-      state: ruleStates[slot.name] ?? RuleState())
+      state: ruleStates[slot.name] ?? RuleState(),
+      levelWidth: engine.parameters.scales[sweep.parameter]?.max() ?? 0)
     let proposals = proposals(sweep, cycle: cycle, turns)
     var (changed, evaluations) = (0, 0)
     var (squares, loss) = (0.0, 0.0)
     func keptShare(of count: Int) -> Double? {
-      settings.rule.isChoice ? Double(changed) / Double(count) : nil
+      settings.rule(of: slot).isChoice ? Double(changed) / Double(count) : nil
     }
     func step(of count: Int) -> Double { (squares / Double(count)).squareRoot() / width }
     let runLength = engine.runLength(of: sweep.parameter)
@@ -220,8 +222,8 @@ public struct RandomSearch {
   /// front: a sweep tests every element once, so no draw depends on a decision.
   func proposals(_ sweep: Sweep, cycle: Int, _ turns: Turns) -> [Proposal] {
     let philox = Philox(seed: settings.seed)
-    let slot = engine.parameters.slots[sweep.parameter]
-    let values = engine.parameters.values[slot.range]
+    let parameters = engine.parameters
+    let slot = parameters.slots[sweep.parameter]
     let σ = settings.deviation(of: slot.proposalDeviation, cycle: cycle)
     let key = sweep.key(sweep.parameter)
 
@@ -232,16 +234,21 @@ public struct RandomSearch {
         philox.permutation(.elementOrder, cycle: cycle, tensor: key, count: slot.count)
       }
     return elements.enumerated().map { turn, element in
-      let old = values[slot.offset + Int(element)]
-      let w = old * Float(1 - settings.weightDecay)
+      let old = parameters.values[slot.offset + Int(element)]
       let normal = philox.normal(.proposal, cycle: cycle, tensor: key, element: Int(element))
       let delta = Float(σ * normal)
       let baseline = turns.baseline(turn)
+      let candidates: ShortList<Float>
+      if slot.domain.isDiscrete {
+        candidates = parameters.levelCandidates(
+          of: Int(element), in: sweep.parameter, delta: σ * normal)
+      } else {
+        let w = old * Float(1 - settings.weightDecay)
+        candidates = [baseline == .known ? old : w, w + delta, w - delta]
+      }
       return Proposal(
-        element: Int(element), batch: turns.batch(turn),
-        candidates: [baseline == .known ? old : w, w + delta, w - delta], delta: delta,
-        baseline: baseline,
-        endsRound: turns.endsRound(turn))
+        element: Int(element), batch: turns.batch(turn), candidates: candidates, delta: delta,
+        baseline: baseline, endsRound: turns.endsRound(turn))
     }
   }
 }

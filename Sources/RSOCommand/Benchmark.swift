@@ -124,8 +124,9 @@ struct Benchmark: ParsableCommand {
     }
     let threads = asked ?? ProcessInfo.processInfo.activeProcessorCount
     let paper = self.data.paper(self.network)
-    let data = try images()
-    let network = try network.network(for: data, paperLayers: paper.layers)
+    let images = try images()
+    let network = try network.network(for: images, paperLayers: paper.layers)
+    let data = try self.network.normalized(images, for: network)
     let settings = try search.settings(
       over: paper.settings, network: network, samples: data.train.count)
     try settings.validate(samples: data.train.count, network: network)
@@ -248,7 +249,7 @@ struct Benchmark: ParsableCommand {
   private func images() throws -> Dataset {
     guard !data.isGiven, network.paperData == "cifar10",
       KnownData.named("cifar10")?.folder() == nil
-    else { return try network.normalized(data.dataset(network)) }
+    else { return try data.dataset(network) }
     say("CIFAR-10 is not on this machine: measuring with noise of its size")
     func split(_ count: Int) throws -> Split {
       let shape = Shape(channels: 3, height: 32, width: 32)

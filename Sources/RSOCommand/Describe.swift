@@ -31,8 +31,9 @@ struct Describe: ParsableCommand {
   func run() throws {
     let device = try device.resolved()
     let paper = self.data.paper(self.network)
-    let data = try self.network.normalized(data.dataset(self.network))
-    let network = try network.network(for: data, paperLayers: paper.layers)
+    let images = try data.dataset(self.network)
+    let network = try network.network(for: images, paperLayers: paper.layers)
+    let data = try self.network.normalized(images, for: network)
     let settings = try search.settings(
       over: paper.settings, network: network, samples: data.train.count)
     try settings.validate(samples: data.train.count, network: network)

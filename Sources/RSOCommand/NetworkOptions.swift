@@ -21,13 +21,37 @@ struct NetworkOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "What the network reads: none takes values as they are; mean subtracts each channel's mean; standard also divides "
-        + "by its standard deviation; pixels divides bytes by 255 (default: mean for images, standard for tables).",
-      valueName: "none|mean|standard|pixels"))
+        + "by its standard deviation; pixels divides bytes by 255, integers by 256 (default: mean for images, standard for "
+        + "tables, integers for bytes that discrete weights read).",
+      valueName: "none|mean|standard|pixels|integers"))
   var normalize: Normalization.Method?
 
-  /// The data with the input's normalization that was asked for.
-  func normalized(_ data: Dataset) throws -> Dataset {
-    try normalize.map(data.normalized(by:)) ?? data
+  @Option(
+    help: ArgumentHelp(
+      "The values that weights may have: float, binary, ternary, or int2 to int8; or those of the weights whose names "
+        + "match, with * and ?, as in 'fc*=int8'. Repeat it for more; the last one that matches holds.",
+      valueName: "[pattern=]domain"))
+  var weights: [String] = []
+
+  /// The data with the input's normalization that was asked for, or else the one that suits the network.
+  func normalized(_ data: Dataset, for network: Network) throws -> Dataset {
+    let method =
+      normalize
+      ?? Normalization.Method.standard(for: network, reading: data.train.images)
+    return try method.map(data.normalized(by:)) ?? data
+  }
+
+  /// The network with the weights that were asked for.
+  ///
+  /// - Throws: `RSOError` if a pattern matches no weights, or there is no such domain.
+  func settingWeights(_ network: Network) throws -> Network {
+    try weights.reduce(network) { network, text in
+      guard let sign = text.lastIndex(of: "=") else {
+        return try network.settingWeights(to: Domain(text))
+      }
+      return try network.settingWeights(
+        to: Domain(text[text.index(after: sign)...]), matching: String(text[..<sign]))
+    }
   }
 
   /// Whether any network was requested.
@@ -45,6 +69,11 @@ struct NetworkOptions: ParsableArguments {
   }
 
   func network(input: Shape, classes: Int, paperLayers: Int = 6) throws -> Network {
+    try settingWeights(plainNetwork(input: input, classes: classes, paperLayers: paperLayers))
+  }
+
+  /// The network as the other options name it.
+  private func plainNetwork(input: Shape, classes: Int, paperLayers: Int) throws -> Network {
     guard let file = network else {
       if layers == nil, input.isTable {
         return try .table(features: input.channels, classes: classes)

@@ -34,6 +34,11 @@ extension Train {
       try require(
         self.network.network == nil ? "--layers" : "--network", difference.other, difference.own)
     }
+    if !self.network.isGiven,
+      let difference = try self.network.settingWeights(network).difference(from: network)
+    {
+      try require("--weights", difference.other, difference.own)
+    }
     try lossCommand.map { try require("--loss-command", configuration.program?.line ?? "none", $0) }
     try trace.map {
       try require("--trace", configuration.trace ?? "none", tracePath($0, folder ?? ""))
@@ -147,6 +152,7 @@ extension Network {
         let fields: [(String, String?)] = [
           ("input", node.input), ("initialDeviation", node.initialDeviation.map { "\($0)" }),
           ("proposalDeviation", node.proposalDeviation.map { "\($0)" }),
+          ("weights", node.weights.isDiscrete ? "\(node.weights)" : nil),
         ]
         return
           (["\(node.name) = \(node.layer)"]

@@ -205,7 +205,7 @@ struct Train: ParsableCommand {
         "\(from ?? ""): it does not say what the network reads; it reads values less the mean of the training images. "
           + "If it was trained on others, import it first: rso import --mean … --std …")
     }
-    let used = try self.network.normalized(start?.adapted(data) ?? data)
+    let used = try normalized(data, for: network, from: start)
     // The data as they are in the files.
     var description = try DataDescription(data, directory: self.data.directory)
     description.normalize = used.method
@@ -213,6 +213,15 @@ struct Train: ParsableCommand {
       data: description, network: network, settings: settings,
       program: lossCommand.map { LossProgram.Command($0, timeout: lossTimeout ?? 60) })
     return Beginning(device: device, data: used, configuration: configuration, start: start)
+  }
+
+  /// The data as the network reads them: as `--normalize` says, or else as a trained model that says so was trained.
+  private func normalized(
+    _ data: Dataset, for network: Network, from start: TrainedStart?
+  ) throws -> Dataset {
+    let data = try start?.adapted(data) ?? data
+    if start?.normalization != nil, self.network.normalize == nil { return data }
+    return try self.network.normalized(data, for: network)
   }
 
   /// - Throws: `RSOError` naming the option, if a file to write is one that the run reads, or writes elsewhere.

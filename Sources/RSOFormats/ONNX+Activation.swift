@@ -51,7 +51,7 @@ extension ONNXBuilder {
     if signed {
       centred = apply("Sub", apply("Mul", level, 2, "\(name):twice"), steps, "\(name):centred")
     }
-    _ = apply("Div", centred, steps, name)
+    _ = apply("Div", centred, steps + 1, name)
   }
 
   /// Applies an operator to a value and a number.

@@ -21,8 +21,8 @@ extension Model {
 
   /// The model as an ONNX file (operator set 17) with its weights inside.
   ///
-  /// It takes images as the model was trained on them: pixels as unsigned bytes, which it divides by 255, or floats as
-  /// they are. It subtracts the mean and divides by the deviation itself.
+  /// It takes images as the model was trained on them: pixels as unsigned bytes, which it divides by 255 or 256 as the
+  /// model does, or floats as they are. It subtracts the mean and divides by the deviation itself.
   /// Batch norm uses the model's running statistics. The number of images is free.
   ///
   /// - Parameter classNames: one for each class; `nil` for their numbers. They go into the metadata under
@@ -99,14 +99,15 @@ struct ONNXBuilder {
         ? [shape.channels] : [shape.channels, shape.height, shape.width])
   }
 
-  /// Pixels / 255, or floats, normalised by their channel's mean and deviation, as in training.
+  /// Pixels / 255 or 256, or floats, normalised by their channel's mean and deviation, as in training.
   private mutating func pixels() -> String {
     var names = ["pixels", "scaled", "centred"].map { "\(Model.ONNXName.input):\($0)" }
     if model.takesFloats {
       names[1] = Model.ONNXName.input
     } else {
       node("Cast", [Model.ONNXName.input], names[0], [.int("to", Int(ElementType.float.rawValue))])
-      let scale = initializer("\(Model.ONNXName.input):255", [1], [255])
+      let scale = initializer(
+        "\(Model.ONNXName.input):divisor", [1], [model.normalization.divisor])
       node("Div", [names[0], scale], names[1])
     }
     let dimensions = [1, model.mean.count] + (network.input.isTable ? [] : [1, 1])

@@ -134,9 +134,9 @@ struct ReportTests {
     Change(errors: "/r/metrics.jsonl, line 3") { try $0.edit("r/metrics.jsonl", "conv1", "\"") },
     Change(
       errors:
-        "checkpoint.safetensors: expected format version 1 or 2, found 3 (was it written by a later rso?)"
+        "checkpoint.safetensors: expected format version 1 to 3, found 4 (was it written by a later rso?)"
     ) {
-      try $0.change { $0.metadata["format_version"] = "3" }
+      try $0.change { $0.metadata["format_version"] = "4" }
     },
     Change(
       errors: "/none: expected the folder of a run, found no checkpoint.safetensors",

@@ -82,7 +82,7 @@ import Testing
     }
   }
 
-  /// The numbers of the levels, n y, of `round(clamp(x, 0, 1) * n) / n` and of
+  /// The numbers of the levels, n y or 2 i − n, of `round(clamp(x, 0, 1) * n) / n` and of
   /// `(round((clamp(x, -1, 1) + 1) * (n / 2)) * 2 - n) / n` in PyTorch 1.13, 32-bit floats. 1/6, 0.5 and others are ties.
   @Test(arguments: [
     (1, false, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]),
@@ -106,7 +106,7 @@ import Testing
     let n = Float(1 << bits - 1)
     let activation = Activation.quantize(bits: bits, signed: signed)
     for (x, level) in zip(inputs, expected) {
-      #expect(activation(Double(x)) == Double(Float(level) / n), "\(activation) of \(x)")
+      #expect(activation(Double(x)) == Double(level) / Double(n + 1), "\(activation) of \(x)")
     }
   }
 
@@ -180,7 +180,8 @@ import Testing
     // A level for every number of `bits`, and both ends.
     if case .quantize(let bits, let signed) = activation {
       #expect(Set(expected).count == 1 << bits)
-      #expect(expected.min() == (signed ? -1 : 0) && expected.max() == 1)
+      let highest = 1 - 1 / Float(1 << bits)
+      #expect(expected.min() == (signed ? -highest : 0) && expected.max() == highest)
     }
   }
 

@@ -75,8 +75,8 @@ struct ModelTests {
         + importHint, { $0.metadata["format"] = "pt" }
     ),
     (
-      "m: expected format version 1 or 2, found 3 (was it written by a later rso?)",
-      { $0.metadata["format_version"] = "3" }
+      "m: expected format version 1 to 3, found 4 (was it written by a later rso?)",
+      { $0.metadata["format_version"] = "4" }
     ),
     ("m: expected 'mean' in its metadata, found none", { $0.metadata["mean"] = nil }),
     (

@@ -27,6 +27,7 @@ struct NetworkSchemaTests {
     "channels": "4", "features": "4", "kernel": "1", "stride": "1", "padding": "0", "bias": "true",
     "epsilon": "0.1", "of": "\"input\"", "initialDeviation": "1", "proposalDeviation": "1",
     "input": "\"input\"", "slope": "0.1", "bits": "4", "signed": "true",
+    "weights": "\"ternary\"",
   ]
 
   /// What the reader says of a network whose first layer has these keys; `nil`: it is read.

@@ -122,6 +122,17 @@ struct NormalizationTests {
     let plain = try model.safeTensors(file: "m")
     #expect(plain.metadata["format_version"] == "1" && plain.metadata["deviation"] == nil)
     #expect(try Model(plain, file: "m").normalization == model.normalization)
+    // Earlier versions would divide by 255.
+    model.normalization = Normalization(mean: [0, 0], divisor: 256)
+    var integers = try model.safeTensors(file: "m")
+    #expect(integers.metadata["format_version"] == "3")
+    #expect(try Model(integers, file: "m").normalization == model.normalization)
+    #expect(
+      try model.stateDict(file: "m").metadata.keys.sorted() == ["divisor", "format", "mean"])
+    integers.metadata["divisor"] = "128"
+    #expect(
+      errorText { _ = try Model(integers, file: "m") }
+        == "m: expected a divisor of 255 or 256, found 128.0")
   }
 
   // MARK: Methods
@@ -168,6 +179,48 @@ struct NormalizationTests {
       errorText { _ = try Self.normalization(.pixels, floats, shape) }
         == "`normalize`: pixels: expected bytes in images, found floats "
         + "(none takes floats as they are)")
+    #expect(
+      errorText { _ = try Self.normalization(.integers, floats, shape) }
+        == "`normalize`: integers: expected bytes in images, found floats "
+        + "(none takes floats as they are)")
+  }
+
+  /// Multiples of 2⁻⁸, in every engine.
+  @Test func integersAreExact() throws {
+    let (given, _) = try Self.data(false)
+    let data = try given.normalized(by: .integers)
+    #expect(data.normalization.table(for: .bytes([])) == (0..<512).map { Float($0 % 256) / 256 })
+    let network = try Network(input: Self.shape) {
+      Node.flatten("flat")
+      Node.linear("fc", features: 2)
+    }
+    var parameters = Parameters(zerosFor: network)
+    // The logits are a pixel and a sum of pixels: integers in units of 2⁻⁸.
+    parameters.values = (0..<24).map { $0 == 5 || $0 >= 12 ? 1 : 0 }
+    let model = Model(
+      network: network, parameters: parameters, statistics: .init(),
+      normalization: data.normalization)
+    guard case .bytes(let bytes) = data.test.images else { return }
+    for (index, prediction) in try Predictor(model).predict(data.test.images).enumerated() {
+      let image = bytes[12 * index..<12 * (index + 1)].map { Float($0) }
+      #expect(prediction.logits == [image[5] / 256, image.reduce(0, +) / 256])
+    }
+  }
+
+  /// Bytes that discrete weights read are integers; others are as before.
+  @Test func theDefaultOfANetwork() throws {
+    func method(_ pixels: Pixels, _ weights: [Domain]) throws -> Normalization.Method? {
+      let network = try Network(input: Shape(channels: 1, height: 4, width: 4)) {
+        Node.maxPool("pool", kernel: 2)
+        Node.conv2d("conv", channels: 2, kernel: 1, weights: weights[0])
+        Node.flatten("flat")
+        Node.linear("fc", features: 2, weights: weights[1])
+      }
+      return Normalization.Method.standard(for: network, reading: pixels)
+    }
+    #expect(try method(.bytes([]), [.ternary, .float]) == .integers)
+    #expect(try method(.bytes([]), [.float, .ternary]) == nil)
+    #expect(try method(.floats([]), [.ternary, .ternary]) == nil)
   }
 
   /// Validation images do not count, and what was given stays.

@@ -60,7 +60,8 @@ static __device__ float activateAny(const rso_activation &a, float x) {
   case rso_quantize: {
     // Rounds to the nearest integer, ties to even.
     const float width = 1 - a.low, level = rintf((clip(x, a.low, 1) - a.low) * (a.steps / width));
-    return (level * width + a.low * a.steps) / a.steps;
+    // By a power of two: exact.
+    return (level * width + a.low * a.steps) * (1 / (a.steps + 1));
   }
   default: return activate(a, x);
   }

@@ -30,6 +30,8 @@ typedef struct {
   double reach, settle;
   // Slope: the length of a typical step, in σ, and the decay of the running means.
   double c, decay;
+  // The distance of the levels that the new value must be one of; 0: it may be any number.
+  double level_width;
 } rso_rule;
 
 // A rule's state for a tensor: running means of squared slopes and of curvatures. Each comes with the sum of its
@@ -53,7 +55,7 @@ RSO_BOTH double rso_clamp(double x, double most) { return x > most ? most : x < 
 // NaN says that it was not computed. If it was, and is NaN, the caller must report an error.
 // All rules except `best` need the losses of w, w + delta and w - delta, and `slope` can do without the first. If delta
 // is 0 or one of the losses is not finite, they take the best candidate, or w if its loss is not known, and leave the
-// state unchanged.
+// state unchanged. So they do with discrete weights: all candidates are levels, and a step would end between them.
 RSO_BOTH rso_decision rso_decide(const rso_rule *rule, rso_rule_state *state, const float *candidates, float delta,
                                  double *losses, int count) {
   int choice = 0;
@@ -66,7 +68,7 @@ RSO_BOTH rso_decision rso_decide(const rso_rule *rule, rso_rule_state *state, co
   }
   const int isKnown = losses[0] == losses[0];
   rso_decision best = {candidates[isKnown ? choice : 0], choice};
-  if (rule->kind == rso_best || count != 3 || delta == 0)
+  if (rule->kind == rso_best || rule->level_width > 0 || count != 3 || delta == 0)
     return best;
 
   const double w = candidates[0], d = delta;

@@ -10,9 +10,20 @@ extension Normalization {
     case standard
     /// Bytes are divided by 255, and nothing is subtracted.
     case pixels
+    /// Bytes are divided by 256, and nothing is subtracted: what a network reads are multiples of 2⁻⁸, which single
+    /// precision adds without error.
+    case integers
 
     /// What is done unless something else is asked for: tables have features of any scale.
     static func standard(for shape: Shape) -> Method { shape.isTable ? .standard : .mean }
+
+    /// What is done for a network unless something else is asked for: `integers` where discrete weights read bytes.
+    ///
+    /// - Returns: `nil` if it is what is done for other networks.
+    package static func standard(for network: Network, reading images: Pixels) -> Method? {
+      guard case .bytes = images, network.readsIntegers else { return nil }
+      return .integers
+    }
   }
 
   /// - Parameter images: the training images in use.
@@ -23,11 +34,13 @@ extension Normalization {
     let zeros = [Float](repeating: 0, count: channels)
     switch (method, images.images) {
     case (.unchanged, .floats), (.pixels, .bytes): self.init(mean: zeros)
+    case (.integers, .bytes): self.init(mean: zeros, divisor: 256)
     case (.unchanged, .bytes):
       self.init(mean: zeros, deviation: [Float](repeating: 1 / 255, count: channels))
-    case (.pixels, .floats):
+    case (.pixels, .floats), (.integers, .floats):
       throw RSOError(
-        "`normalize`", "pixels: expected bytes in \(images.names.images), found floats",
+        "`normalize`",
+        "\(method.rawValue): expected bytes in \(images.names.images), found floats",
         hint: "none takes floats as they are")
     case (.mean, _): self.init(mean: try images.channelMeans().map { Float($0) })
     case (.standard, _):

@@ -82,7 +82,11 @@ package struct EngineComparison: Hashable, Sendable {
         slot.proposalDeviation
           * philox.normal(.proposal, cycle: 0, tensor: tensor, element: element))
       let proposal = Proposal(
-        element: element, batch: 0, candidates: [w, w + delta, w - delta], delta: delta)
+        element: element, batch: 0,
+        candidates: slot.domain.isDiscrete
+          ? reference.parameters.levelCandidates(
+            of: element, in: tensor, delta: Double(delta))
+          : [w, w + delta, w - delta], delta: delta)
       let bound = LossBound.absolute(
         network, logits: try reference.logits(ofBatch: 0), updates: turn)
       let expected = try reference.judge([proposal])[0]

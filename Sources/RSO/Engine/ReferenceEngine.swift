@@ -143,12 +143,12 @@ package struct ReferenceEngine: Engine {
   private func image(_ index: Int, of split: Split) -> [Double] {
     let area = split.shape.area
     return (0..<split.shape.count).map { i in
-      let value: Double
-      switch split.images {
-      case .bytes(let bytes): value = Double(bytes[index * split.shape.count + i]) / 255
-      case .floats(let floats): value = Double(floats[index * split.shape.count + i])
+      let place = index * split.shape.count + i
+      return switch split.images {
+      case .bytes(let bytes): Double(data.normalization(byte: bytes[place], channel: i / area))
+      case .floats(let floats):
+        Double(data.normalization(Double(floats[place]), channel: i / area))
       }
-      return Double(data.normalization(value, channel: i / area))
     }
   }
 

@@ -68,7 +68,8 @@ package struct SpeedMeasurement {
     let order = search.sampleOrder(sweep, cycle: 0)
     let settings = search.settings
     var turns = Turns(
-      settings.hold, round: settings.round, rule: settings.rule, of: slot, batches: order.batches)
+      settings.hold, round: settings.round, rule: settings.rule(of: slot), of: slot,
+      batches: order.batches)
     let proposals = search.proposals(sweep, cycle: 0, turns)
     let values = engine.parameters.values[slot.range]
 
@@ -98,8 +99,9 @@ package struct SpeedMeasurement {
       if endsRound { timed.endRound() }
       let w = values[slot.offset + element]
       let proposal = Proposal(
-        element: element, batch: batch, candidates: [w, w, w], delta: 0, baseline: baseline,
-        endsRound: endsRound)
+        element: element, batch: batch,
+        candidates: ShortList(repeatElement(w, count: proposals[0].candidates.count)), delta: 0,
+        baseline: baseline, endsRound: endsRound)
       let spent = try Self.seconds { _ = try engine.judge([proposal]) }
       times[kind, default: []].append(spent)
       total += spent

@@ -77,6 +77,7 @@ extension Model {
     static let network = "network"
     static let mean = "mean"
     static let deviation = "deviation"
+    static let divisor = "divisor"
     static let classes = "classes"
     static let images = "images"
     static let outputs = "outputs"
@@ -85,8 +86,14 @@ extension Model {
   static let format = "rso-model"
   /// What `outputs` says of a model without classes.
   private static let values = "values"
-  /// A file says 2 if it has a deviation, which readers of version 1 would overlook.
-  static let versions = ["1", "2"]
+  /// A file says 2 if it has a deviation, which readers of version 1 would overlook, and 3 if it has levels or another
+  /// divisor.
+  static let versions = ["1", "2", "3"]
+
+  private var version: String {
+    if network.hasDiscreteWeights || normalization.divisor != 255 { return Self.versions[2] }
+    return Self.versions[normalization.divides ? 1 : 0]
+  }
 
   /// Replaces the file at `url` as a whole.
   ///
@@ -113,7 +120,7 @@ extension Model {
         return (name, SafeTensors.Tensor(shape: shape, values: values))
       },
       metadata: [
-        Key.format: Self.format, Key.version: Self.versions[normalization.divides ? 1 : 0],
+        Key.format: Self.format, Key.version: version,
         Key.network: compactJSON(network), Key.classes: "\(network.classes)",
       ].merging(normalization.metadata()) { own, _ in own })
     if !hasClasses { result.metadata[Key.outputs] = Self.values }
@@ -204,7 +211,7 @@ extension Model {
     guard let version = metadata[Key.version], Self.versions.contains(version) else {
       throw RSOError(
         file,
-        "expected format version \(Self.versions.joined(separator: " or ")), "
+        "expected format version 1 to \(Self.versions.count), "
           + "found \(metadata[Key.version] ?? "none")",
         hint: "was it written by a later rso?")
     }
@@ -285,6 +292,7 @@ extension Normalization {
     // JSON has doubles, and a double's shortest decimal form reads back as the same float.
     var metadata = [Key.mean: try compactJSON(mean.map { Double($0) })]
     if divides { metadata[Key.deviation] = try compactJSON(deviation.map { Double($0) }) }
+    if divisor != 255 { metadata[Key.divisor] = try compactJSON(Double(divisor)) }
     return metadata
   }
 
@@ -294,6 +302,8 @@ extension Normalization {
       mean: decodeJSON(metadata[Key.mean], Key.mean, file),
       deviation: metadata[Key.deviation] == nil
         ? nil : decodeJSON(metadata[Key.deviation], Key.deviation, file),
+      divisor: metadata[Key.divisor] == nil
+        ? 255 : decodeJSON(metadata[Key.divisor], Key.divisor, file),
       channels: channels, name: file)
   }
 }

@@ -25,13 +25,15 @@ public enum Activation: Hashable, Sendable {
   case hardSwish
   /// 0 below zero, 1 at zero and above.
   case hardStep
-  /// The nearest of 2^`bits` evenly spaced levels, from 0 to 1 or, if `signed`, from −1 to 1; ties go to the level with
-  /// the even number. Numbers beyond the ends become the ends.
+  /// One of 2^`bits` evenly spaced levels: x is clipped to 0 to 1 or, if `signed`, to −1 to 1, and rounded to one of the
+  /// levels that divide that range evenly; ties go to the level with the even number.
   ///
-  /// With n = 2^`bits` − 1, the levels are i / n, and the result is `round(n · clip(x)) / n`; if `signed`, they are
-  /// 2 i / n − 1. All engines compute it in 32-bit floats, so that equal inputs give equal bits. `bits` is 1 to 8.
+  /// With n = 2^`bits` − 1 and i = `round(n · clip(x))`, the result is i / (n + 1); if `signed`, i is
+  /// `round(n · (clip(x) + 1) / 2)` and the result (2 i − n) / (n + 1). So the levels are fractions of a power of two,
+  /// which single precision adds without error, and the highest is a little below 1. All engines compute it in 32-bit
+  /// floats, so that equal inputs give equal bits. `bits` is 1 to 8.
   ///
-  /// Source: Shuchang Zhou et al., *DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with Low Bitwidth
+  /// Levels as of i / n: Shuchang Zhou et al., *DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with Low Bitwidth
   /// Gradients*, arXiv 1606.06160, equation 5.
   case quantize(bits: Int, signed: Bool = false)
 }
@@ -62,7 +64,7 @@ extension Activation {
     let steps = Float(1 << bits - 1)
     let (low, width): (Float, Float) = signed ? (-1, 2) : (0, 1)
     let level = ((min(max(Float(x), low), 1) - low) * (steps / width)).rounded(.toNearestOrEven)
-    return Double((level * width + low * steps) / steps)
+    return Double((level * width + low * steps) / (steps + 1))
   }
 
   /// - Throws: `RSOError` about the layer `name` if a number is out of range.

@@ -32,7 +32,7 @@ extension Layer {
   enum Key: String, CodingKey {
     case name, type, input
     case channels, features, kernel, stride, padding, bias, epsilon, of, slope, bits, signed
-    case initialDeviation, proposalDeviation
+    case initialDeviation, proposalDeviation, weights
 
     /// The keys that every layer has.
     static let common: [Key] = [.name, .type, .input]
@@ -45,10 +45,13 @@ extension Layer {
     }
     return switch kind {
     case .conv2d:
-      [.channels, .kernel, .stride, .padding, .bias, .initialDeviation, .proposalDeviation]
+      [
+        .channels, .kernel, .stride, .padding, .bias, .initialDeviation, .proposalDeviation,
+        .weights,
+      ]
     case .depthwiseConv2d:
-      [.kernel, .stride, .padding, .bias, .initialDeviation, .proposalDeviation]
-    case .linear: [.features, .bias, .initialDeviation, .proposalDeviation]
+      [.kernel, .stride, .padding, .bias, .initialDeviation, .proposalDeviation, .weights]
+    case .linear: [.features, .bias, .initialDeviation, .proposalDeviation, .weights]
     case .batchNorm: [.epsilon]
     case .averagePool, .maxPool: [.kernel, .stride, .padding]
     case .add: [.of]

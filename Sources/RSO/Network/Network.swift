@@ -23,17 +23,20 @@ public struct Network: Hashable, Sendable {
     public var initialDeviation: Double?
     /// Standard deviation σ of proposals for the weights, if it differs from that of He initialisation.
     public var proposalDeviation: Double?
+    /// The values that the weights may have; biases and the parameters of a batch norm are floats.
+    public var weights: Domain
 
     /// A node of any layer; `Network` checks it.
     public init(
       _ name: String, _ layer: Layer, input: String? = nil,
-      initialDeviation: Double? = nil, proposalDeviation: Double? = nil
+      initialDeviation: Double? = nil, proposalDeviation: Double? = nil, weights: Domain = .float
     ) {
       self.name = name
       self.layer = layer
       self.input = input
       self.initialDeviation = initialDeviation
       self.proposalDeviation = proposalDeviation
+      self.weights = weights
     }
   }
 
@@ -82,6 +85,7 @@ public struct Network: Hashable, Sendable {
       }
       shapes.append(try node.layer.outputShape(of: shape, name: name))
       try size.add(node.layer, from: shape, to: shapes[index + 1], name: name)
+      try node.checkWeights()
       inputs.append(reads)
       values[name] = index + 1
     }
@@ -144,6 +148,18 @@ extension Network.Node {
     !name.isEmpty && name.allSatisfy { $0.isLetter || $0.isNumber || "_.-".contains($0) }
   }
 
+  /// - Throws: `RSOError` about the layer if it has no weights to be discrete, or they have too many levels.
+  fileprivate func checkWeights() throws {
+    guard weights.isDiscrete else { return }
+    let hasWeights = layer.tensors(reading: 1).contains { $0.role == .weight }
+    guard hasWeights else {
+      throw RSOError(name, "expected weights to be \(weights), found a layer without weights")
+    }
+    if case .integer(let bits) = weights, !(2...8 ~= bits) {
+      throw RSOError(name, "expected integer weights of 2 to 8 bits, found \(bits)")
+    }
+  }
+
   static func expectedName(_ found: String) -> String {
     "expected a name of letters, digits, '_', '-' and '.', found '\(found)'"
   }
@@ -151,27 +167,28 @@ extension Network.Node {
   /// `[C, H, W]` to `[channels, H', W']`, H' = (H + 2 · padding − kernel) / stride + 1.
   public static func conv2d(
     _ name: String, channels: Int, kernel: Int, stride: Int = 1, padding: Int = 0,
-    bias: Bool = false, input: String? = nil
+    bias: Bool = false, input: String? = nil, weights: Domain = .float
   ) -> Self {
     Self(
       name,
       .conv2d(channels: channels, kernel: kernel, stride: stride, padding: padding, bias: bias),
-      input: input)
+      input: input, weights: weights)
   }
   /// `[C, H, W]` to `[C, H', W']`; each channel has its own weights.
   public static func depthwiseConv2d(
     _ name: String, kernel: Int, stride: Int = 1, padding: Int = 0, bias: Bool = false,
-    input: String? = nil
+    input: String? = nil, weights: Domain = .float
   ) -> Self {
     Self(
       name, .depthwiseConv2d(kernel: kernel, stride: stride, padding: padding, bias: bias),
-      input: input)
+      input: input, weights: weights)
   }
   /// `[C, 1, 1]` to `[features, 1, 1]`.
   public static func linear(
-    _ name: String, features: Int, bias: Bool = false, input: String? = nil
+    _ name: String, features: Int, bias: Bool = false, input: String? = nil,
+    weights: Domain = .float
   ) -> Self {
-    Self(name, .linear(features: features, bias: bias), input: input)
+    Self(name, .linear(features: features, bias: bias), input: input, weights: weights)
   }
   /// Normalises every channel, then scales and shifts it.
   public static func batchNorm(

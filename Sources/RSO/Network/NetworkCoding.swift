@@ -117,6 +117,13 @@ extension Network.Node: Codable {
     }
     initialDeviation = try deviation(.initialDeviation)
     proposalDeviation = try deviation(.proposalDeviation)
+    do {
+      weights =
+        try container.decodeIfPresent(String.self, forKey: .weights).map(Domain.init) ?? .float
+    } catch let error as RSOError {
+      throw DecodingError.wrong(
+        path + [Layer.Key.weights], subject, error.problem, hint: error.hint)
+    }
   }
 
   /// Writes what `init(from:)` reads.
@@ -127,6 +134,8 @@ extension Network.Node: Codable {
     try container.encodeIfPresent(input, forKey: .input)
     try container.encodeIfPresent(initialDeviation, forKey: .initialDeviation)
     try container.encodeIfPresent(proposalDeviation, forKey: .proposalDeviation)
+    // Networks of floats have the same bytes as before there were other weights.
+    if weights.isDiscrete { try container.encode(weights, forKey: .weights) }
     try layer.encode(to: &container)
   }
 }

@@ -43,6 +43,8 @@ public struct Parameters: Hashable, Sendable {
     public let initialMean: Float
     /// Standard deviation σ of the proposals before annealing.
     public let proposalDeviation: Double
+    /// The values that the elements may have.
+    public let domain: Domain
 
     /// The range of its elements in `values`.
     public var range: Range<Int> { offset..<offset + count }
@@ -52,12 +54,16 @@ public struct Parameters: Hashable, Sendable {
 
   /// In the order of the layers.
   public let slots: [Slot]
-  /// Every element of every tensor.
+  /// Every element of every tensor; those of discrete tensors are a level times a scale.
   public var values: [Float]
+  /// The scales of every discrete tensor, by the index of its slot: one for all elements, or one for each output channel.
+  /// Each is a power of two.
+  public var scales: [Int: [Float]]
 
-  /// The slots of `network`, with all values zero.
+  /// The slots of `network`, with all values zero, and the scales of initial weights.
   public init(zerosFor network: Network) {
     slots = Self.slots(of: network)
+    scales = Self.initialScales(slots)
     values = [Float](repeating: 0, count: slots.last?.range.upperBound ?? 0)
   }
 
@@ -71,13 +77,14 @@ public struct Parameters: Hashable, Sendable {
         let (initial, proposal) =
           tensor.role == .weight
           ? (node.initialDeviation, node.proposalDeviation) : (nil, nil)
+        let domain = tensor.role == .weight ? node.weights : .float
         let count = tensor.shape.reduce(1, *)
         slots.append(
           Slot(
             name: "\(node.name).\(tensor.role.suffix)", shape: tensor.shape, role: tensor.role,
             node: index, offset: offset, count: count,
             initialDeviation: initial ?? tensor.initialDeviation, initialMean: tensor.initialMean,
-            proposalDeviation: proposal ?? tensor.proposalDeviation))
+            proposalDeviation: proposal ?? tensor.proposalDeviation, domain: domain))
         offset += count
       }
     }
@@ -87,7 +94,8 @@ public struct Parameters: Hashable, Sendable {
   /// The number of weights of `network`.
   static func count(of network: Network) -> Int { slots(of: network).last?.range.upperBound ?? 0 }
 
-  /// He initialisation: convolutions and linear layers from N(0, 2 / fan-in), γ = 1, β = 0.
+  /// He initialisation: convolutions and linear layers from N(0, 2 / fan-in), γ = 1, β = 0. Discrete weights are the
+  /// same numbers, rounded to the levels that a normal distribution loses least by.
   public init(initialFor network: Network, seed: UInt64) {
     self.init(zerosFor: network)
     let philox = Philox(seed: seed)
@@ -97,6 +105,11 @@ public struct Parameters: Hashable, Sendable {
         if slot.initialDeviation > 0 {
           let normal = philox.normal(.initialisation, cycle: 0, tensor: tensor, element: element)
           value = Float(slot.initialDeviation * normal)
+          if slot.domain.isDiscrete {
+            // Of these levels, whatever the scale: it has been rounded to a power of two.
+            let level = slot.domain.level(nearest: normal / slot.domain.normalStep)
+            value = Float(level) * scale(of: element, in: tensor)
+          }
         }
         values[slot.offset + element] = value
       }

@@ -1,6 +1,8 @@
 import CRSO
 
 /// How the losses of w, w + Δ and w − Δ decide the new value. docs/method.md has the formulas.
+///
+/// Discrete weights take the best candidate, whatever the rule is: the steps of the other rules end between levels.
 public enum Rule: Hashable, Sendable {
   /// The candidate with the smallest loss; the first of equals. This is the paper's rule.
   case best
@@ -73,10 +75,13 @@ package struct SweepRule {
   /// - Parameters:
   ///   - width: the standard deviation σ of this cycle's proposals.
   ///   - state: the state after the previous sweep.
+  ///   - levelWidth: the distance of the tensor's levels; 0 for floats.
   package init(
-    _ rule: Rule, width: Double, cycle: Int, of cycles: Int, state: RuleState = RuleState()
+    _ rule: Rule, width: Double, cycle: Int, of cycles: Int, state: RuleState = RuleState(),
+    levelWidth: Float = 0
   ) {
     var parameters = rso_rule()
+    parameters.level_width = Double(levelWidth)
     parameters.width = width
     // A memory of about a hundred proposals.
     parameters.decay = 0.99

@@ -30,8 +30,8 @@ package struct Turns {
   /// The turns of a sweep in one cycle.
   package init(_ settings: SearchSettings, cycle: Int, of slot: Parameters.Slot, batches: Int) {
     self.init(
-      settings.hold, round: settings.round(inCycle: cycle), rule: settings.rule, of: slot,
-      batches: batches)
+      settings.hold, round: settings.round(inCycle: cycle), rule: settings.rule(of: slot),
+      of: slot, batches: batches)
   }
 
   /// The mini-batch of a turn, counted from 0.
@@ -43,4 +43,9 @@ package struct Turns {
   }
   /// Whether pending decisions are applied after this turn. No round extends past the end of a sweep.
   package func endsRound(_ turn: Int) -> Bool { (turn + 1) % round == 0 || turn + 1 == count }
+}
+
+extension SearchSettings {
+  /// The rule for a tensor: discrete weights take the best candidate, whatever the rule is.
+  func rule(of slot: Parameters.Slot) -> Rule { slot.domain.isDiscrete ? .best : rule }
 }

@@ -1,0 +1,80 @@
+/// Levels and scales of discrete tensors.
+extension Parameters {
+  /// One scale for each discrete tensor: the power of two that is nearest to its initial standard deviation times the
+  /// domain's distance of levels.
+  static func initialScales(_ slots: [Slot]) -> [Int: [Float]] {
+    var scales: [Int: [Float]] = [:]
+    for (tensor, slot) in slots.enumerated() where slot.domain.isDiscrete {
+      scales[tensor] = [
+        Domain.powerOfTwo(nearest: slot.initialDeviation * slot.domain.normalStep)
+      ]
+    }
+    return scales
+  }
+
+  /// The scale of an element of a discrete tensor.
+  ///
+  /// - Parameters:
+  ///   - element: row-major index into the tensor.
+  ///   - tensor: the index of the tensor's slot.
+  public func scale(of element: Int, in tensor: Int) -> Float {
+    guard let scales = scales[tensor], let first = scales.first else { return 1 }
+    return scales.count == 1 ? first : scales[element / slots[tensor].elementsPerChannel]
+  }
+
+  /// The level of an element of a discrete tensor; `nil` if it has none.
+  ///
+  /// - Parameters:
+  ///   - element: row-major index into the tensor.
+  ///   - tensor: the index of the tensor's slot.
+  public func level(of element: Int, in tensor: Int) -> Int? {
+    let slot = slots[tensor]
+    // Exact: the scale is a power of two.
+    let ratio = Double(values[slot.offset + element]) / Double(scale(of: element, in: tensor))
+    guard let level = Int(exactly: ratio), slot.domain.has(level) else { return nil }
+    return level
+  }
+
+  /// The levels of a discrete tensor, row-major.
+  ///
+  /// - Parameter tensor: the index of the tensor's slot.
+  /// - Throws: `RSOError` naming the tensor's first element that is no level times the scale.
+  /// - Complexity: O(elements)
+  public func levels(of tensor: Int) throws -> [Int8] {
+    try (0..<slots[tensor].count).map { element in
+      guard let level = level(of: element, in: tensor) else {
+        let slot = slots[tensor]
+        throw RSOError(
+          "\(slot.name)[\(element)]",
+          "expected a level of \(slot.domain) times \(scale(of: element, in: tensor)), "
+            + "found \(values[slot.offset + element])",
+          hint: "round the weights to their levels: Parameters.rounded")
+      }
+      return Int8(level)
+    }
+  }
+
+  /// Checks the scales and values of all discrete tensors.
+  ///
+  /// - Throws: `RSOError` naming the tensor and its first scale that is no power of two, or its first element that is no
+  ///   level.
+  func checkLevels() throws {
+    for (tensor, slot) in slots.enumerated() where slot.domain.isDiscrete {
+      let scales = scales[tensor] ?? []
+      guard [1, slot.shape[0]].contains(scales.count) else {
+        throw RSOError(
+          slot.name, "expected 1 or \(slot.shape[0]) scales, found \(scales.count)")
+      }
+      if let index = scales.firstIndex(where: { !Domain.isScale($0) }) {
+        throw RSOError("\(slot.name).scale[\(index)]", Self.expectedScale(scales[index]))
+      }
+      _ = try levels(of: tensor)
+    }
+  }
+
+  static func expectedScale(_ found: Float) -> String {
+    let exponents = Domain.scaleExponents
+    return "expected a power of two from 2^\(exponents.lowerBound) to 2^\(exponents.upperBound), "
+      + "found \(found)"
+  }
+}
