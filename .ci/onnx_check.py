@@ -89,7 +89,25 @@ def random_network(rng):
     return {"input": {"channels": 1, "height": 28, "width": 28}, "layers": layers}
 
 
-def check(rso, model, images_file, images, folder, is_random=False):
+def exact_networks():
+    """Networks of discrete weights, of every step, with a shortcut, a depthwise convolution and a flat batch norm."""
+    for weights, step in [
+            ("ternary", dict(type="quantize", bits=4)), ("binary", dict(type="sign")), ("int4", dict(type="hardStep")),
+            ("int8", dict(type="quantize", bits=3, signed=True))]:
+        layers = [
+            dict(type="conv2d", channels=8, kernel=5, stride=2, padding=2), dict(type="batchNorm"), step,
+            dict(type="conv2d", channels=8, kernel=3, padding=1), dict(type="batchNorm"), step,
+            dict(type="add", of="2"), dict(type="averagePool", kernel=2),
+            dict(type="depthwiseConv2d", kernel=3, padding=1), dict(type="batchNorm"), step, dict(type="flatten"),
+            dict(type="linear", features=16), dict(type="batchNorm"), step, dict(type="linear", features=10)]
+        layers = [dict(layer, name=str(index)) for index, layer in enumerate(layers)]
+        for layer in layers:
+            if layer["type"] in ("conv2d", "depthwiseConv2d", "linear"):
+                layer["weights"] = weights
+        yield weights, {"input": {"channels": 1, "height": 28, "width": 28}, "layers": layers}
+
+
+def check(rso, model, images_file, images, folder, is_random=False, is_exact=False):
     path = folder / "model.onnx"
     subprocess.run([rso, "export", model, "--onnx", path, "--quiet"], check=True)
     proto = onnx.load(path)
@@ -113,6 +131,7 @@ def check(rso, model, images_file, images, folder, is_random=False):
         scale = np.maximum(scale, np.median(scale))
     difference = (np.abs(ours - theirs).max(axis=1) / scale).max()
     assert difference < 1e-4, f"logits differ by {difference}"
+    assert not is_exact or difference == 0, f"{(ours != theirs).sum()} logits differ, by at most {difference}"
     # Two classes that are equal to rounding are not a difference.
     ordered = np.sort(ours, axis=1)
     tied = (ordered[:, -1] - ordered[:, -2]) < 1e-5 * scale
@@ -164,6 +183,16 @@ def main():
                  "--batch", "500", "--quiet", "--only", "fc*.bias" if name == "table" else "fc.weight", "--run",
                  folder / f"{name}-run"], check=True, stdout=subprocess.DEVNULL)
             check(options.rso, folder / f"{name}-run" / "best.safetensors", folder / file, given, folder)
+        # Discrete weights and steps: sums are exact, and so are all logits.
+        for name, network in exact_networks():
+            (folder / "net.json").write_text(json.dumps(network))
+            subprocess.run(
+                [options.rso, "train", "--network", folder / "net.json", "--train-limit", "2000", "--test-limit", "50",
+                 "--batch", "500", "--cycles", "1", "--quiet", "--run", folder / name], check=True,
+                stdout=subprocess.DEVNULL)
+            found = check(
+                options.rso, folder / name / "checkpoint.safetensors", options.images, images, folder, is_exact=True)
+            assert {"DequantizeLinear", "Cast", "Mul", "Add"} <= found and "BatchNormalization" not in found, found
         for seed in range(options.random):
             # Networks whose batch norms magnify roundings by less than a quarter of what is allowed.
             network = random_network(random.Random(100 + seed))

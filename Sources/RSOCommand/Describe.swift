@@ -63,6 +63,8 @@ struct NetworkDescription {
     var type: String
     var shape: [Int]
     var elements: Int
+    /// What they take on a device.
+    var bytes: Int
     var multiplyAdds: Int
     /// Widths σ of the first cycle's proposals, by parameter.
     var proposalDeviations: [String: Double]
@@ -81,7 +83,8 @@ struct NetworkDescription {
         name: node.name, type: node.layer.kind,
         shape: shape.area == 1
           ? [shape.channels] : [shape.channels, shape.height, shape.width],
-        elements: own.reduce(0) { $0 + $1.count }, multiplyAdds: network.multiplyAdds[index],
+        elements: own.reduce(0) { $0 + $1.count },
+        bytes: own.reduce(0) { $0 + $1.packedBytes }, multiplyAdds: network.multiplyAdds[index],
         proposalDeviations: Dictionary(
           own.map { ($0.name, settings.deviation(of: $0.proposalDeviation, cycle: 0)) },
           uniquingKeysWith: { first, _ in first }))
@@ -184,11 +187,13 @@ struct NetworkDescription {
       left: isDrawn ? 4 : 3)
     layout.add(row("input", 0, ["", shape(network.input), "", "", ""]))
     for (index, layer) in layers.enumerated() {
+      let domain = network.nodes[index].weights
       layout.add(
         row(
           layer.name, index + 1,
           [
-            layer.type, layer.shape.map(String.init).joined(separator: "×"),
+            layer.type + (domain.isDiscrete ? ", \(domain)" : ""),
+            layer.shape.map(String.init).joined(separator: "×"),
             layer.elements == 0 ? "" : grouped(layer.elements),
             layer.multiplyAdds == 0 ? "" : grouped(layer.multiplyAdds),
             Set(layer.proposalDeviations.values.map { fixed($0, 4) }).sorted().joined(
@@ -201,6 +206,12 @@ struct NetworkDescription {
         "total", nil,
         ["", "", grouped(layers.reduce(0) { $0 + $1.elements }), grouped(multiplyAdds), ""]))
     lines += layout.lines + [""]
+    let slots = Parameters(zerosFor: network).slots
+    let packed = slots.filter { $0.domain.isDiscrete }.reduce(0) { $0 + $1.packedBytes }
+    lines.append(
+      "on a device: \(grouped(layers.reduce(0) { $0 + $1.bytes })) bytes"
+        + (packed > 0 ? ", \(grouped(packed)) of them weights packed to their bits" : " of floats"))
+    lines.append("")
 
     var sweeps = TextTable(
       ["sweep", "proposals", "M multiply-adds each"]

@@ -129,7 +129,7 @@ struct NumbersArgument: ExpressibleByArgument {
 extension Model {
   /// What the network takes, in words: `(pixels / 255 − 0.1307) / 0.3081`.
   var inputWords: String {
-    let source = takesFloats ? "floats" : "pixels / 255"
+    let source = takesFloats ? "floats" : "pixels / \(Int(normalization.divisor))"
     guard mean.count <= 4 else {
       return (normalization.divides ? "(\(source) − mean) / deviation" : "\(source) − mean")
         + " of each of \(mean.count) channels"

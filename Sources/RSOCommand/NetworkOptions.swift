@@ -99,3 +99,5 @@ struct NetworkOptions: ParsableArguments {
 }
 
 extension Normalization.Method: ExpressibleByArgument {}
+
+extension ScaleChoice: ExpressibleByArgument {}

@@ -15,7 +15,7 @@ extension RSOError {
     "deviationScale": "--sigma-scale", "only": "--only", "sweeps": "--sweeps",
     "threads": "--threads", "trainLimit": "--train-limit", "testLimit": "--test-limit",
     "validation": "--validation", "freeze": "--freeze", "statistics": "--statistics",
-    "from": "--from FILE", "normalize": "--normalize",
+    "from": "--from FILE", "normalize": "--normalize", "weights": "--weights",
     "layers": "--layers", "data": "--data",
     "directory": "--data-dir DIR", "network": "--network FILE.json",
   ]

@@ -56,6 +56,13 @@ struct Train: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "With --from and discrete --weights: the scales that weights are rounded with, fixed from the initial deviation, or "
+        + "the best one for each tensor or channel (default: tensor).",
+      valueName: "fixed|tensor|channel"))
+  var scales: ScaleChoice?
+
+  @Option(
+    help: ArgumentHelp(
       "Start from the weights of a model or of a run's best model, with the mean and deviation of its input, or with "
         + "--network from those of a PyTorch state_dict.",
       valueName: "file"), completion: .file())
@@ -106,6 +113,11 @@ struct Train: ParsableCommand {
     }
     guard lossTimeout == nil || lossCommand != nil || resume else {
       throw ValidationError("--loss-timeout: expected it with --loss-command")
+    }
+    guard scales == nil || from != nil else {
+      throw ValidationError(
+        "--scales: expected --from FILE, whose weights are rounded; the scale of weights that are drawn is fixed"
+      )
     }
     guard resume else { return }
     guard folder != nil else {
@@ -212,6 +224,7 @@ struct Train: ParsableCommand {
     let configuration = RunConfiguration(
       data: description, network: network, settings: settings,
       program: lossCommand.map { LossProgram.Command($0, timeout: lossTimeout ?? 60) })
+    try start?.sayCost(from ?? "", configuration, on: used, device)
     return Beginning(device: device, data: used, configuration: configuration, start: start)
   }
 

@@ -10,6 +10,8 @@ struct TrainedStart {
   var normalization: Normalization?
   /// The kind of images it takes; `nil` if that is unknown.
   var images: Model.Images?
+  /// What rounding has done to the weights, and the floats before it; `nil` if they were not rounded.
+  private(set) var rounding: (roundings: [Rounding], network: Network, parameters: Parameters)?
 
   init(_ model: Model) {
     (parameters, statistics) = (model.parameters, model.statistics)
@@ -19,6 +21,45 @@ struct TrainedStart {
   init(_ weights: StateDict) {
     (parameters, statistics) = (weights.parameters, weights.statistics)
     normalization = weights.normalization
+  }
+
+  /// The same start with the weights rounded to the domains of a network, if they are others.
+  ///
+  /// - Parameter own: the network with the domains that the weights have.
+  func rounded(
+    from own: Network, to network: Network, scales: ScaleChoice
+  ) throws -> TrainedStart {
+    guard own != network else { return self }
+    var start = self
+    let rounded = try parameters.rounded(to: network, scales: scales)
+    start.parameters = rounded.parameters
+    start.statistics?.scale(by: rounded.factors, in: network)
+    start.rounding = (rounded.roundings, own, parameters)
+    return start
+  }
+
+  /// Says what rounding has cost: the error of every tensor, and loss and accuracy before and after. Both use statistics
+  /// of batch norm computed anew.
+  func sayCost(
+    _ file: String, _ configuration: RunConfiguration, on data: Dataset, _ device: Device
+  ) throws {
+    guard let rounding, !rounding.roundings.isEmpty else { return }
+    let errors = rounding.roundings.map {
+      "\($0.parameter) to \($0.domain) \(fixed(100 * $0.error, 1)) %"
+    }
+    Console.note("\(file): rounded, with an error of \(errors.joined(separator: ", "))")
+    func result(_ network: Network, _ parameters: Parameters) throws -> String {
+      var settings = configuration.settings
+      settings.statistics = .renew
+      var search = try RandomSearch(
+        network: network, data: data, settings: settings, device: device, parameters: parameters)
+      let found = try search.evaluate(data.evaluatedSplit)
+      return "loss \(fixed(found.meanLoss, 4))"
+        + (found.hasClasses ? ", accuracy \(percent(found.accuracy, 2))" : "")
+    }
+    Console.note(
+      "\(data.evaluatedSplit.rawValue) \(try result(rounding.network, rounding.parameters)) before; "
+        + "\(try result(configuration.network, parameters)) after")
   }
 
   /// The data as the network was trained on them.
@@ -56,26 +97,33 @@ extension Train {
       let network = try network.network(for: data, paperLayers: paperLayers)
       let weights = try StateDict(tensors, for: network, file: from)
       weights.sayWrappers(from)
-      return (network, TrainedStart(weights))
+      return (network, try start(TrainedStart(weights), network.withFloatWeights, network))
     }
     let model = try Model(tensors, file: from)
     guard network.isGiven else {
-      let network = model.network
+      let network = try network.settingWeights(model.network)
       guard network.input == data.train.shape, network.classes >= data.classes else {
         throw RSOError(
           from,
           "expected a network for \(data.classes) classes of images of \(data.train.shape), "
             + "found one for \(network.classes) classes of \(network.input)")
       }
-      return (network, TrainedStart(model))
+      return (network, try start(TrainedStart(model), model.network, network))
     }
     let network = try network.network(for: data, paperLayers: paperLayers)
-    if let difference = model.network.difference(from: network) {
+    if let difference = model.network.withFloatWeights.difference(from: network.withFloatWeights) {
       throw RSOError(
         from, "expected \(difference.other) as in the network asked for, found \(difference.own)",
         hint: "leave out --network and --layers to use the model's own network")
     }
-    return (network, TrainedStart(model))
+    return (network, try start(TrainedStart(model), model.network, network))
+  }
+
+  /// Trained weights with the domains of the network asked for, rounded as `--scales` says.
+  private func start(
+    _ start: TrainedStart, _ own: Network, _ network: Network
+  ) throws -> TrainedStart {
+    try start.rounded(from: own, to: network, scales: scales ?? .tensor)
   }
 }
 

@@ -23,7 +23,9 @@ extension Model {
   ///
   /// It takes images as the model was trained on them: pixels as unsigned bytes, which it divides by 255 or 256 as the
   /// model does, or floats as they are. It subtracts the mean and divides by the deviation itself.
-  /// Batch norm uses the model's running statistics. The number of images is free.
+  /// Discrete weights are 8-bit integers that `DequantizeLinear` multiplies by their scales.
+  /// Batch norm uses the model's running statistics; before a step (`sign`, `hardStep`, `quantize`) it is computed in
+  /// double precision, so that it takes the same level as here. The number of images is free.
   ///
   /// - Parameter classNames: one for each class; `nil` for their numbers. They go into the metadata under
   ///   `classes`, as a JSON list.
@@ -144,6 +146,8 @@ struct ONNXBuilder {
       node(
         "Gemm", [flat(inputs[0])] + weights(index, [.weight, .bias]), name, [.int("transB", 1)])
       isFlat = true
+    case .batchNorm(let epsilon) where network.feedsStep(index):
+      normalize(index, values[inputs[0]].name, epsilon, isFlat: isFlat, name)
     case .batchNorm(let epsilon):
       node(
         "BatchNormalization",
@@ -205,10 +209,55 @@ struct ONNXBuilder {
 
   /// The tensors that a layer has, under their own names.
   private mutating func weights(_ index: Int, _ roles: [Parameters.Role]) -> [String] {
-    roles.compactMap { role in
-      let slot = model.parameters.slots.first { $0.node == index && $0.role == role }
-      return slot.map { initializer($0.name, $0.shape, model.parameters.values[$0.range]) }
+    let parameters = model.parameters
+    return roles.compactMap { role in
+      parameters.slots.firstIndex { $0.node == index && $0.role == role }.map { tensor in
+        let slot = parameters.slots[tensor]
+        if slot.domain.isDiscrete { return levels(tensor, slot) }
+        return initializer(slot.name, slot.shape, parameters.values[slot.range])
+      }
     }
+  }
+
+  /// The weights of a discrete tensor: its levels times its scales.
+  private mutating func levels(_ tensor: Int, _ slot: Parameters.Slot) -> String {
+    let levels = (0..<slot.count).map {
+      Int8(clamping: model.parameters.level(of: $0, in: tensor) ?? 0)
+    }
+    let scales = model.parameters.scales[tensor] ?? []
+    let inputs = [
+      initializer(slot.name, slot.shape, .int8, levels),
+      initializer("\(slot.name).scale", scales.count == 1 ? [] : [scales.count], scales),
+    ]
+    let name = "\(slot.name):floats"
+    node("DequantizeLinear", inputs, name, scales.count == 1 ? [] : [.int("axis", 0)])
+    return name
+  }
+
+  /// A batch norm before a step, whose rounding may decide the level: the engine's map, in double precision. There the
+  /// product is exact, and the result is rounded once, as by the engine.
+  private mutating func normalize(
+    _ index: Int, _ input: String, _ epsilon: Double, isFlat: Bool, _ name: String
+  ) {
+    let parameters = model.parameters
+    func values(_ role: Parameters.Role) -> [Float] {
+      let slot = parameters.slots.first { $0.node == index && $0.role == role }
+      return slot.map { Array(parameters.values[$0.range]) } ?? []
+    }
+    let (gamma, beta) = (values(.scale), values(.shift))
+    let moments = model.statistics.moments[index]
+    let maps = gamma.indices.map { channel in
+      BatchNormStatistics.map(
+        gamma: gamma[channel], beta: beta[channel], mean: moments?.mean[channel] ?? 0,
+        variance: moments?.variance[channel] ?? 1, epsilon: epsilon)
+    }
+    let dimensions = [1, maps.count] + (isFlat ? [] : [1, 1])
+    node("Cast", [input], "\(name):double", [.int("to", Int(ElementType.double.rawValue))])
+    let scale = doubles("\(name):scale", dimensions, maps.map { Double($0.scale) })
+    node("Mul", ["\(name):double", scale], "\(name):product")
+    let offset = doubles("\(name):offset", dimensions, maps.map { Double($0.offset) })
+    node("Add", ["\(name):product", offset], "\(name):sum")
+    node("Cast", ["\(name):sum"], name, [.int("to", Int(ElementType.float.rawValue))])
   }
 
   private mutating func statistics(_ index: Int) -> [String] {
@@ -226,7 +275,9 @@ struct ONNXBuilder {
   private enum ElementType: Int32 {
     case float = 1
     case byte = 2
+    case int8 = 3
     case integer = 7
+    case double = 11
   }
 
   /// The output of the layer called `name`, which may also be the name of the graph's output or of another layer's
@@ -250,6 +301,10 @@ struct ONNXBuilder {
     _ name: String, _ shape: [Int], _ values: some Collection<Float>
   ) -> String {
     initializer(name, shape, .float, values.map(\.bitPattern.littleEndian))
+  }
+
+  private mutating func doubles(_ name: String, _ shape: [Int], _ values: [Double]) -> String {
+    initializer(name, shape, .double, values.map(\.bitPattern.littleEndian))
   }
 
   private mutating func integers(_ name: String, _ values: [Int64]) -> String {

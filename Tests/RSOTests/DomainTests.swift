@@ -70,7 +70,7 @@ struct DomainTests {
     let levels = try parameters.levels(of: 0)
     #expect(
       Set(levels).count == (domain == .binary ? 2 : min(domain.levels.count, 255))
-        || domain.bits > 6, "\(domain)")
+        || domain.bits > 5, "\(domain)")
     let σ = floats.slots[0].initialDeviation
     for (level, value) in zip(levels, floats.values) {
       let x = Double(value) / σ / domain.normalStep

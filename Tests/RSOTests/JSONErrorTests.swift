@@ -326,14 +326,14 @@ import Testing
       """
       column 61, layer a: a conv2d has no 'strid' (did you mean 'stride'? it has name, \
       type, input, channels, kernel, stride, padding, bias, initialDeviation, \
-      proposalDeviation)
+      proposalDeviation, weights)
       """
     ),
     (
       #"{"name": "a", "type": "depthwiseConv2d", "channels": 2, "kernel": 3}"#,
       """
       column 42, layer a: a depthwiseConv2d has no 'channels' (it has name, type, input, \
-      kernel, stride, padding, bias, initialDeviation, proposalDeviation)
+      kernel, stride, padding, bias, initialDeviation, proposalDeviation, weights)
       """
     ),
     (

@@ -17,7 +17,11 @@ struct ModelImagesTests {
   static let cases: [(Model.Images, Pixels, String)] = [
     (.bytes, .bytes([0, 255]), "as they are"),
     (
-      .bytes, .floats([0, 1]),
+      .bytes, .floats([0, 1, 51 / 255]),
+      "bytes([0, 255, 51]) floats from 0 to 1, taken as the bytes / 255 that the model was trained on"
+    ),
+    (
+      .bytes, .floats([0, 1, 0.3]),
       "floats from 0 to 1, taken as the bytes / 255 that the model was trained on"
     ),
     (

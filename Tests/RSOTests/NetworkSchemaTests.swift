@@ -78,7 +78,7 @@ struct NetworkSchemaTests {
     #expect(network.input == Shape(channels: 30) && network.classes == 2)
   }
 
-  @Test(arguments: ["perceptron", "separable", "shortcuts", "small"])
+  @Test(arguments: ["perceptron", "separable", "shortcuts", "small", "ternary"])
   func examplesAreNetworks(name: String) throws {
     let file = Self.root.appendingPathComponent("Examples/\(name).json")
     let network = try Network(json: Data(contentsOf: file), name: file.path)
@@ -86,6 +86,6 @@ struct NetworkSchemaTests {
     #expect(network.classes == 10)
     #expect(
       network.nodes.count { $0.layer.kind == "add" }
-        == ["perceptron": 0, "separable": 0, "shortcuts": 3, "small": 1][name])
+        == ["perceptron": 0, "separable": 0, "shortcuts": 3, "small": 1, "ternary": 0][name])
   }
 }

@@ -77,7 +77,8 @@ static __device__ Map map(const rso_gpu_operand &x, int candidate, int channel) 
 }
 
 static __device__ float apply(const Map &m, float x) {
-  float y = m.affine ? m.scale * x + m.offset : x;
+  // Rounded once, as the other engines do: rounding may decide the level of a step.
+  float y = m.affine ? fmaf(m.scale, x, m.offset) : x;
   // ReLU is by far the most common, and this form has no branch.
   const rso_function f = m.activation.function;
   return f == rso_relu ? (y < 0 ? 0 : y) : f != rso_identity ? activate(m.activation, y) : y;

@@ -278,7 +278,12 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) settle(rso_gpu_settle a) {
   }
   double factor = gamma / sqrt(variance + a.epsilon);
   a.scale[candidate * a.channels + c] = (float)factor;
+#ifdef RSO_CARD
+  // Not fused, as on the CPU.
+  a.offset[candidate * a.channels + c] = (float)(beta - __dmul_rn(mean, factor));
+#else
   a.offset[candidate * a.channels + c] = (float)(beta - mean * factor);
+#endif
 }
 
 RSO_KERNEL void add(rso_gpu_add a) {

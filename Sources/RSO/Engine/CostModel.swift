@@ -105,10 +105,11 @@ public struct CostModel: Hashable, Sendable {
         : philox.permutation(
           .elementOrder, cycle: 0, tensor: sweep.key(sweep.parameter), count: slot.count)
       let turns = Turns(
-        settings.hold, round: settings.round, rule: settings.rule, of: slot, batches: batches)
+        settings.hold, round: settings.round, rule: settings.rule(of: slot), of: slot,
+        batches: batches)
       let perBatch = cost.upkeep(turns, order: order)
       let fewer = (0..<slot.count).count { turns.baseline($0) != .computed }
-      let candidates = 3 * slot.count - fewer
+      let candidates = slot.domain.candidates * slot.count - fewer
       let isEvaluated = settings.evaluations == .tensor || number == plan.count - 1
       let sharesCache = previous?.group == sweep.group && previous?.repetition == sweep.repetition
       let below = layers[..<cost.lone.plan.cachedValue].reduce(0, +)

@@ -50,6 +50,15 @@ public struct BatchNormStatistics: Hashable, Sendable {
   }
   /// Keyed by the index of the layer in `Network.nodes`.
   public var moments: [Int: Moments] = [:]
+
+  /// The map scale · x + offset that a batch norm is in one channel. Engines compute it in single precision, as one
+  /// fused operation.
+  package static func map(
+    gamma: Float, beta: Float, mean: Double, variance: Double, epsilon: Double
+  ) -> (scale: Float, offset: Float) {
+    let factor = Double(gamma) / (variance + epsilon).squareRoot()
+    return (Float(factor), Float(Double(beta) - mean * factor))
+  }
   /// No statistics yet.
   public init() {}
 }

@@ -192,6 +192,11 @@ extension ReferenceEngine {
           norm == .running ? statistics.moments[node] : Self.moments(inputs[0], shape)
         guard let moments else { return [] }
         record(node, moments)
+        // Rounding decides the level: here the definition is what all engines compute, in single precision.
+        if norm == .running, network.feedsStep(node) {
+          values[node + 1] = inputs[0].map { singleNorm($0, node, shape, epsilon, moments) }
+          continue
+        }
         values[node + 1] = inputs[0].map { x in
           (0..<shape.count).map { i in
             let c = i / shape.area
@@ -209,6 +214,23 @@ extension ReferenceEngine {
       }
     }
     return values[to] ?? []
+  }
+
+  /// A batch norm of one sample `x` `[C, H, W]` in single precision.
+  private func singleNorm(
+    _ x: [Double], _ node: Int, _ shape: Shape, _ epsilon: Double,
+    _ moments: BatchNormStatistics.Moments
+  ) -> [Double] {
+    let weights = weights(of: node)
+    let maps = (0..<shape.channels).map { c in
+      BatchNormStatistics.map(
+        gamma: Float(weights.scale[c]), beta: Float(weights.shift[c]), mean: moments.mean[c],
+        variance: moments.variance[c], epsilon: epsilon)
+    }
+    return x.enumerated().map { i, x in
+      let map = maps[i / shape.area]
+      return Double(map.offset.addingProduct(map.scale, Float(x)))
+    }
   }
 
   private func weights(

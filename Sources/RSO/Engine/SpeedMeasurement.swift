@@ -138,7 +138,9 @@ package struct SpeedMeasurement {
       parameter: slot.name, proposals: slot.count, timed: times.values.reduce(0) { $0 + $1.count },
       secondsPerProposal: sum / Double(slot.count),
       multiplyAddsPerProposal: model.sweeps[index].averagePerProposal,
-      bytesPerProposal: Double(cost.streamedBytes(batch: order.batchSize)), parts: parts,
+      bytesPerProposal: Double(
+        cost.streamedBytes(batch: order.batchSize, candidates: slot.domain.candidates)),
+      parts: parts,
       cacheSeconds: cacheSeconds)
   }
 
@@ -164,7 +166,8 @@ extension SpeedMeasurement {
     var isUpdate = false
 
     init(_ turn: SweepSchedule.Turn, _ cost: TensorCost, baseline: Proposal.Baseline) {
-      multiplyAdds = (baseline == .computed ? 3 : 2) * cost.perImage + cost.rest(turn)
+      let candidates = cost.slot.domain.candidates - (baseline == .computed ? 0 : 1)
+      multiplyAdds = candidates * cost.perImage + cost.rest(turn)
       isUpdate = turn.refresh.map { !$0.isFresh } ?? false
     }
   }

@@ -55,7 +55,7 @@ extension Model.Images {
   package func adapted(_ pixels: Pixels, name: String) throws -> (pixels: Pixels, note: String?) {
     switch (self, pixels) {
     case (.bytes, .bytes): return (pixels, nil)
-    case (.bytes, .floats):
+    case (.bytes, .floats(let values)):
       guard case .floats(let found?) = Self(pixels) else { return (pixels, nil) }
       guard found.lowerBound >= 0, found.upperBound <= 1 else {
         throw RSOError(
@@ -64,7 +64,13 @@ extension Model.Images {
             + "found floats from \(Self.words(found))",
           hint: "give the pixels as they are: images.astype('uint8'), or images / 255")
       }
-      return (pixels, "floats from 0 to 1, taken as the bytes / 255 that the model was trained on")
+      // As bytes, where they are: the model may divide them by another number.
+      let bytes = values.map { ($0 * 255).rounded() }
+      let areBytes = zip(values, bytes).allSatisfy { abs($0 * 255 - $1) < 1e-3 }
+      return (
+        areBytes ? .bytes(bytes.map { UInt8($0) }) : pixels,
+        "floats from 0 to 1, taken as the bytes / 255 that the model was trained on"
+      )
     case (.floats(nil), .floats): return (pixels, nil)
     case (.floats(nil), .bytes):
       throw RSOError(

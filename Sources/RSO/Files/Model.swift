@@ -104,20 +104,27 @@ extension Model {
 
   /// The model as named tensors. Parameters keep their bits; running statistics become 32-bit floats.
   ///
-  /// - Parameter file: the file's name in errors.
-  package func safeTensors(file: String) throws -> SafeTensors {
+  /// - Parameters:
+  ///   - file: the file's name in errors.
+  ///   - hasLevels: whether discrete tensors are their levels, with the scales beside them; if not, they are floats.
+  package func safeTensors(file: String, hasLevels: Bool = true) throws -> SafeTensors {
     try Memory.require(
       parameters.values.count, of: Float.self, for: "a copy of the weights",
       hint: Memory.networkHint)
     var result = try SafeTensors(
-      tensors: Self.layout(of: network, parameters.slots).map { name, shape, source in
-        let values: [Float] =
-          switch source {
-          case .parameter(let slot): Array(parameters.values[parameters.slots[slot].range])
-          case .mean(let node): statistics.moments[node]?.mean.map { Float($0) } ?? []
-          case .variance(let node): statistics.moments[node]?.variance.map { Float($0) } ?? []
-          }
-        return (name, SafeTensors.Tensor(shape: shape, values: values))
+      tensors: Self.layout(of: network, parameters.slots, hasLevels: hasLevels).map { entry in
+        var (shape, values) = (entry.shape, [Float]())
+        switch entry.source {
+        case .levels(let slot): values = try parameters.levels(of: slot).map { Float($0) }
+        case .scales(let slot):
+          values = parameters.scales[slot] ?? []
+          shape = [values.count]
+        case .parameter(let slot): values = Array(parameters.values[parameters.slots[slot].range])
+        case .mean(let node): values = statistics.moments[node]?.mean.map { Float($0) } ?? []
+        case .variance(let node):
+          values = statistics.moments[node]?.variance.map { Float($0) } ?? []
+        }
+        return (entry.name, SafeTensors.Tensor(shape: shape, values: values, type: entry.type))
       },
       metadata: [
         Key.format: Self.format, Key.version: version,
@@ -132,12 +139,13 @@ extension Model {
   /// The names of the parameters and of the running statistics.
   package var tensorNames: [String] { Self.layout(of: network, parameters.slots).map(\.name) }
 
-  /// The tensors of a network's file, and which of them are running statistics.
+  /// The tensors of a network's file if all of them are floats, and which of them are running statistics.
   static func shapes(
     of network: Network
   ) -> [(name: String, shape: [Int], isStatistic: Bool)] {
-    layout(of: network, Parameters.slots(of: network)).map { name, shape, source in
-      if case .parameter = source { (name, shape, false) } else { (name, shape, true) }
+    layout(of: network, Parameters.slots(of: network), hasLevels: false).map { entry in
+      let isStatistic = if case .parameter = entry.source { false } else { true }
+      return (entry.name, entry.shape, isStatistic)
     }
   }
 
@@ -145,23 +153,50 @@ extension Model {
   private enum Source {
     /// The slot's index.
     case parameter(Int)
+    /// Of a discrete tensor, by the slot's index.
+    case levels(Int)
+    case scales(Int)
     /// Running statistics, by the index of the layer.
     case mean(Int)
     case variance(Int)
   }
 
+  /// A tensor of the file.
+  private struct Entry {
+    var name: String
+    var shape: [Int]
+    var source: Source
+
+    init(_ name: String, _ shape: [Int], _ source: Source) {
+      (self.name, self.shape, self.source) = (name, shape, source)
+    }
+
+    var type: SafeTensors.ElementType { if case .levels = source { .int8 } else { .float } }
+
+    /// Whether a tensor of the file has the right shape. There is one scale, or one for each output channel.
+    func fits(_ shape: [Int]?) -> Bool {
+      if case .scales = source, shape == [1] { return true }
+      return shape == self.shape
+    }
+  }
+
   /// The tensors of the file, in the order of a `state_dict`.
   private static func layout(
-    of network: Network, _ slots: [Parameters.Slot]
-  ) -> [(name: String, shape: [Int], source: Source)] {
-    var result: [(String, [Int], Source)] = []
+    of network: Network, _ slots: [Parameters.Slot], hasLevels: Bool = true
+  ) -> [Entry] {
+    var result: [Entry] = []
     for (index, slot) in slots.enumerated() {
-      result.append((slot.name, slot.shape, .parameter(index)))
+      if slot.domain.isDiscrete && hasLevels {
+        result.append(Entry(slot.name, slot.shape, .levels(index)))
+        result.append(Entry("\(slot.name).scale", [slot.shape[0]], .scales(index)))
+      } else {
+        result.append(Entry(slot.name, slot.shape, .parameter(index)))
+      }
       // The shift is the last tensor of a batch norm.
       if slot.role == .shift {
         let name = network.nodes[slot.node].name
-        result.append(("\(name).running_mean", slot.shape, .mean(slot.node)))
-        result.append(("\(name).running_var", slot.shape, .variance(slot.node)))
+        result.append(Entry("\(name).running_mean", slot.shape, .mean(slot.node)))
+        result.append(Entry("\(name).running_var", slot.shape, .variance(slot.node)))
       }
     }
     return result
@@ -231,13 +266,14 @@ extension Model {
     if let surplus = tensors.tensors.first(where: { !names.contains($0.name) }) {
       throw RSOError(file, "found a tensor '\(surplus.name)' that its network does not have")
     }
-    for (name, shape, _) in layout where tensors[name]?.shape != shape {
+    for entry in layout where !entry.fits(tensors[entry.name]?.shape) {
       throw RSOError(
         file,
-        "expected a tensor \(name) of shape \(shape), "
-          + "found \(tensors[name].map { "\($0.shape)" } ?? "none")")
+        "expected a tensor \(entry.name) of shape \(entry.shape), "
+          + "found \(tensors[entry.name].map { "\($0.shape)" } ?? "none")")
     }
-    let (parameters, statistics) = try Self.values(of: network, in: tensors, file: file)
+    let (parameters, statistics) = try Self.values(
+      of: network, in: tensors, hasLevels: true, file: file)
     self.init(
       network: network, parameters: parameters, statistics: statistics,
       normalization: normalization,
@@ -254,9 +290,11 @@ extension Model {
   /// The weights and running statistics of a network, from tensors that have the right shapes; zeros for any that is
   /// not there.
   ///
-  /// - Throws: `RSOError` naming the first value that is NaN or infinite, or the first negative variance.
+  /// - Parameter hasLevels: whether discrete tensors are levels with scales beside them.
+  /// - Throws: `RSOError` naming the first value that is NaN or infinite, no level or no scale, or the first negative
+  ///   variance, or a tensor of another type.
   static func values(
-    of network: Network, in tensors: SafeTensors, file: String
+    of network: Network, in tensors: SafeTensors, hasLevels: Bool, file: String
   ) throws -> (Parameters, BatchNormStatistics) {
     // Only now: a network may claim more weights than the file has.
     try Memory.require(
@@ -264,9 +302,19 @@ extension Model {
       hint: Memory.networkHint)
     var parameters = Parameters(zerosFor: network)
     var statistics = BatchNormStatistics()
-    for (name, _, source) in layout(of: network, parameters.slots) {
-      guard let values = tensors[name]?.values else { continue }
-      switch source {
+    for entry in layout(of: network, parameters.slots, hasLevels: hasLevels) {
+      guard let tensor = tensors[entry.name] else { continue }
+      guard tensor.type == entry.type else {
+        throw RSOError(
+          file,
+          "expected \(entry.name) of dtype \(entry.type.rawValue), found \(tensor.type.rawValue)")
+      }
+      let (name, values) = (entry.name, tensor.values)
+      switch entry.source {
+      case .levels(let slot):
+        try parameters.set(
+          slot, levels: values, scales: tensors["\(name).scale"]?.values ?? [], file: file)
+      case .scales: break
       case .parameter(let slot):
         parameters.values.replaceSubrange(parameters.slots[slot].range, with: values)
       case .mean(let node):

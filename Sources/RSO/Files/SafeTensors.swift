@@ -1,6 +1,6 @@
 import Foundation
 
-/// Named tensors of 32-bit floats in a file that Python's `safetensors` reads and writes.
+/// Named tensors of 32-bit floats or 8-bit integers in a file that Python's `safetensors` reads and writes.
 ///
 /// A file is the length of its header (8 bytes, little-endian), the header (JSON, padded with spaces), and the values
 /// of all tensors one after another, little-endian and row-major, starting at a multiple of 8 bytes.
@@ -8,17 +8,39 @@ import Foundation
 ///
 /// Source: https://huggingface.co/docs/safetensors, "Format".
 public struct SafeTensors: Sendable {
-  /// One tensor of 32-bit floats.
+  /// The type of a tensor's values in the file, as the format calls it.
+  public enum ElementType: String, Sendable {
+    /// 32-bit floats.
+    case float = "F32"
+    /// Integers from −128 to 127.
+    case int8 = "I8"
+
+    /// The bytes of a value.
+    fileprivate var size: Int { self == .float ? 4 : 1 }
+  }
+
+  /// One tensor.
   public struct Tensor: Hashable, Sendable {
     /// Sizes from the outermost dimension to the innermost.
     public var shape: [Int]
-    /// Row-major; the count is the product of `shape`.
+    /// Row-major; the count is the product of `shape`. Integers are floats here.
     public var values: [Float]
+    /// How the file holds the values.
+    public var type: ElementType
 
-    /// A tensor. Writing it checks that the values fill the shape.
-    public init(shape: [Int], values: [Float]) {
+    /// A tensor. Writing it checks that the values fill the shape, and that they are of the type.
+    public init(shape: [Int], values: [Float], type: ElementType = .float) {
       self.shape = shape
       self.values = values
+      self.type = type
+    }
+
+    /// Calls `body` with the values as the file has them.
+    fileprivate func withBytes(_ body: (UnsafeRawBufferPointer) -> Void) {
+      switch type {
+      case .float: values.map(\.bitPattern.littleEndian).withUnsafeBytes(body)
+      case .int8: values.map { Int8(exactly: $0) ?? 0 }.withUnsafeBytes(body)
+      }
     }
   }
 
@@ -65,7 +87,7 @@ extension SafeTensors {
   package func withDigest() throws -> SafeTensors {
     var digest = try ContentDigest(metadata)
     for (name, tensor) in tensors.sorted(by: { $0.name < $1.name }) {
-      tensor.values.withUnsafeBytes { digest.add(name, "F32", tensor.shape, $0) }
+      tensor.withBytes { digest.add(name, tensor.type.rawValue, tensor.shape, $0) }
     }
     var result = self
     result.metadata[ContentDigest.key] = digest.text
@@ -79,7 +101,7 @@ extension SafeTensors {
 
   /// The bytes of the file.
   ///
-  /// - Throws: `RSOError` if a tensor's values do not fill its shape, or two tensors share a name.
+  /// - Throws: `RSOError` if a tensor's values do not fill its shape or are not of its type, or two tensors share a name.
   public func encoded() throws -> Data {
     var entries: [String] = []
     if !metadata.isEmpty {
@@ -100,10 +122,16 @@ extension SafeTensors {
         throw RSOError(
           name, "expected the values of shape \(tensor.shape), found \(tensor.values.count)")
       }
-      let end = offset + 4 * tensor.values.count
+      if tensor.type == .int8,
+        let index = tensor.values.firstIndex(where: { Int8(exactly: $0) == nil })
+      {
+        throw RSOError(
+          name, "expected integers from −128 to 127, found \(tensor.values[index]) at [\(index)]")
+      }
+      let end = offset + tensor.type.size * tensor.values.count
       let shape = tensor.shape.map(String.init).joined(separator: ",")
       entries.append(
-        "\(quoted(name)):{\"dtype\":\"F32\",\"shape\":[\(shape)],"
+        "\(quoted(name)):{\"dtype\":\"\(tensor.type.rawValue)\",\"shape\":[\(shape)],"
           + "\"data_offsets\":[\(offset),\(end)]}")
       offset = end
     }
@@ -116,9 +144,7 @@ extension SafeTensors {
     var data = Data(capacity: 8 + header.count + offset)
     withUnsafeBytes(of: UInt64(header.count).littleEndian) { data.append(contentsOf: $0) }
     data.append(header)
-    for (_, tensor) in tensors {
-      tensor.values.map(\.bitPattern.littleEndian).withUnsafeBytes { data.append(contentsOf: $0) }
-    }
+    for (_, tensor) in tensors { tensor.withBytes { data.append(contentsOf: $0) } }
     return data
   }
 }
@@ -156,7 +182,8 @@ extension SafeTensors {
     let digest = try ContentDigest.take(from: &metadata, file: name)
     var offset = 0
     for (tensor, entry) in header.entries {
-      guard entry.dtype == "F32" || skips(tensor) else {
+      let type = ElementType(rawValue: entry.dtype)
+      guard type != nil || skips(tensor) else {
         throw RSOError(
           name, "expected \(tensor) of dtype F32, found \(entry.dtype)",
           hint: "convert it to 32-bit floats")
@@ -174,14 +201,16 @@ extension SafeTensors {
           "expected the values of \(tensor) to fill shape \(entry.shape), "
             + "found \(end - offset) bytes")
       }
-      if skips(tensor) {
+      guard !skips(tensor), let type else {
         offset = end
         continue
       }
       try Memory.require(
         end - offset, for: "the values of \(tensor) in \(name)", hint: Memory.networkHint)
       let bytes = body.dropFirst(offset).prefix(end - offset)
-      tensors.append((tensor, Tensor(shape: entry.shape, values: floats(bytes))))
+      let values =
+        type == .float ? floats(bytes) : bytes.map { Float(Int8(bitPattern: $0)) }
+      tensors.append((tensor, Tensor(shape: entry.shape, values: values, type: type)))
       offset = end
     }
     guard offset == body.count else {

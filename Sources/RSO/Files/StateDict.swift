@@ -1,6 +1,7 @@
 import Foundation
 
-/// A PyTorch `state_dict`, read for a network: weights that come without one.
+/// A PyTorch `state_dict`, read for a network: weights that come without one. They are floats, whatever domains the
+/// network has.
 ///
 /// Tensors have the names and shapes of `conv0.weight`, `bn0.bias`, `bn0.running_mean`, `fc.weight`, …
 package struct StateDict: Sendable {
@@ -18,6 +19,7 @@ package struct StateDict: Sendable {
   /// - Throws: `RSOError` naming every tensor that is missing, left over or of another shape, or the first value that
   ///   is NaN or infinite.
   package init(_ tensors: SafeTensors, for network: Network, file: String) throws {
+    let network = network.withFloatWeights
     let layout = Model.shapes(of: network)
     let (tensors, wrappers) = Self.unwrapped(tensors, own: Set(layout.map(\.name)))
     self.wrappers = wrappers
@@ -46,7 +48,8 @@ package struct StateDict: Sendable {
       Parameters.count(of: network), of: Float.self, for: "the weights of \(file)",
       hint: Memory.networkHint)
     missingStatistics = missing(true)
-    let (parameters, statistics) = try Model.values(of: network, in: tensors, file: file)
+    let (parameters, statistics) = try Model.values(
+      of: network, in: tensors, hasLevels: false, file: file)
     self.parameters = parameters
     self.statistics = missingStatistics.isEmpty ? statistics : nil
     // Another program may use these words for something else.
@@ -93,7 +96,8 @@ package struct StateDict: Sendable {
 }
 
 extension Parameters {
-  /// Reads weights from a safetensors file of another program.
+  /// Reads weights from a safetensors file of another program. Where the network's weights are discrete, they are rounded,
+  /// with one scale for each tensor.
   ///
   /// Names and shapes are those of a `state_dict`: `conv0.weight`, `bn0.bias`, `fc.weight`, … Parts of names that are
   /// PyTorch's wrappers, `module` and `_orig_mod`, are left out. Running statistics and `num_batches_tracked` are
@@ -103,11 +107,13 @@ extension Parameters {
   ///   infinite value.
   public init(contentsOf url: URL, for network: Network) throws {
     self = try StateDict(contentsOf: url, for: network).parameters
+      .rounded(to: network, scales: .tensor).parameters
   }
 }
 
 extension Model {
-  /// A model of a network that another program trained: a PyTorch `state_dict` as a safetensors file.
+  /// A model of a network that another program trained: a PyTorch `state_dict` as a safetensors file. Where the network's
+  /// weights are discrete, they are rounded, with one scale for each tensor.
   ///
   /// - Parameters:
   ///   - url: the file.
@@ -137,11 +143,12 @@ extension Model {
         hint: "a batch norm with track_running_stats=False has none; a search computes its own")
     }
     let channels = network.input.channels
-    self.init(
-      network: network, parameters: stateDict.parameters, statistics: statistics,
+    let model = Model(
+      network: network.withFloatWeights, parameters: stateDict.parameters, statistics: statistics,
       normalization: normalization ?? stateDict.normalization
         ?? Normalization(mean: [Float](repeating: 0, count: channels)),
       images: images)
+    self = try model.rounded(to: network).model
   }
 
   /// Writes only the weights, for other programs: a PyTorch `state_dict` with the parameters and the running
@@ -157,7 +164,7 @@ extension Model {
 
   /// - Parameter file: the file's name in errors.
   package func stateDict(file: String) throws -> SafeTensors {
-    var tensors = try safeTensors(file: file)
+    var tensors = try safeTensors(file: file, hasLevels: false)
     // PyTorch's own files say `pt`.
     tensors.metadata = try normalization.metadata().merging(["format": "pt"]) { $1 }
     return tensors

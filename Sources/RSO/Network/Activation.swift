@@ -81,6 +81,14 @@ extension Activation {
     }
   }
 
+  /// Whether it jumps from one level to another, so that rounding before it may change a level.
+  package var isStep: Bool {
+    switch self {
+    case .sign, .hardStep, .quantize: true
+    case .relu, .leakyReLU, .sigmoid, .tanh, .gelu, .silu, .hardSigmoid, .hardSwish: false
+    }
+  }
+
   /// The number of operations that round.
   var roundings: Int {
     switch self {

@@ -72,9 +72,45 @@ extension Parameters {
     }
   }
 
+  /// Sets a discrete tensor to what a file has.
+  ///
+  /// - Parameters:
+  ///   - tensor: the index of the tensor's slot.
+  ///   - levels: `[count]`
+  ///   - scales: one, or one for each output channel.
+  ///   - file: the file's name in errors.
+  /// - Throws: `RSOError` naming the first scale that is no power of two, or the first level that the domain does not
+  ///   have.
+  mutating func set(
+    _ tensor: Int, levels: [Float], scales own: [Float], file: String
+  ) throws {
+    let slot = slots[tensor]
+    if let index = own.firstIndex(where: { !Domain.isScale($0) }) {
+      throw RSOError(file, "\(slot.name).scale[\(index)]: " + Self.expectedScale(own[index]))
+    }
+    scales[tensor] = own
+    for (element, value) in levels.enumerated() {
+      guard let level = Int(exactly: value), slot.domain.has(level) else {
+        throw RSOError(
+          file,
+          "\(slot.name)[\(element)]: expected a level of \(slot.domain), "
+            + "\(slot.domain.levelWords), found \(short(Double(value)))")
+      }
+      values[slot.offset + element] = value * scale(of: element, in: tensor)
+    }
+  }
+
   static func expectedScale(_ found: Float) -> String {
     let exponents = Domain.scaleExponents
     return "expected a power of two from 2^\(exponents.lowerBound) to 2^\(exponents.upperBound), "
       + "found \(found)"
+  }
+}
+
+extension Parameters.Slot {
+  /// The bytes that the tensor takes on a device: levels are packed, at `domain.bits` each; all else is 32-bit floats. A
+  /// batch norm's running statistics are part of its scale and shift there.
+  package var packedBytes: Int {
+    domain.isDiscrete ? (count * domain.bits + 7) / 8 : count * MemoryLayout<Float>.size
   }
 }

@@ -1,4 +1,7 @@
 extension Domain {
+  /// The candidates of a proposal, the weight itself among them.
+  var candidates: Int { self == .binary ? 2 : 3 }
+
   /// The other levels to try for a weight.
   ///
   /// Of `binary`, that is the one there is; of three levels, the two there are. Of more, they are Δ levels above and

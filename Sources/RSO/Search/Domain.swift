@@ -104,6 +104,15 @@ extension Domain: CustomStringConvertible {
     }
   }
 
+  /// The levels in words.
+  package var levelWords: String {
+    switch self {
+    case .float: "any number"
+    case .binary: "−1 or 1"
+    case .ternary, .integer: "−\(levels.upperBound) to \(levels.upperBound)"
+    }
+  }
+
   /// Reads `description`.
   ///
   /// - Throws: `RSOError` listing the domains.

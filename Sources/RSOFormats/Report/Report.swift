@@ -20,9 +20,10 @@ package struct Report {
   package func html() throws -> Data {
     let title = curves.map(\.name).joined(separator: ", ")
     let body = try [
-      head(title), cards, summary, learning, keptShares, steps, distances, filters(), confusions,
+      head(title), cards, summary, learning, keptShares, steps, distances, levels, filters(),
+      confusions,
       mistakes(), cycleTable, sweepTable,
-    ].joined(separator: "\n")
+    ].filter { !$0.isEmpty }.joined(separator: "\n")
     let page = """
       <!DOCTYPE html>
       <html lang=en>

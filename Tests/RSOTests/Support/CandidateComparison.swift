@@ -141,6 +141,12 @@ struct CandidateComparison {
     let decayed = w * 0.9999
     let normal = Philox(seed: 5).normal(.proposal, cycle: 0, tensor: tensor, element: element)
     let delta = Float(slot.proposalDeviation * normal)
+    if slot.domain.isDiscrete, let tensor = parameters.slot(named: slot.name) {
+      return Proposal(
+        element: element, batch: batch,
+        candidates: parameters.levelCandidates(of: element, in: tensor, delta: Double(delta)),
+        delta: delta, baseline: baseline)
+    }
     return Proposal(
       element: element, batch: batch,
       candidates: [baseline == .known ? w : decayed, decayed + delta, decayed - delta],

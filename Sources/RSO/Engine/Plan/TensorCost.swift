@@ -1,7 +1,7 @@
 /// Multiply-adds of testing one tensor's elements, for one image.
 package struct TensorCost {
   let lone: LoneChannel
-  private let slot: Parameters.Slot
+  let slot: Parameters.Slot
   /// For one candidate.
   package let perImage: Int
   /// For computing one lone channel, and for mixing it into the rests.

@@ -17,6 +17,7 @@ final class NetworkPass {
   var swept: Int?
   /// The nodes that read each value.
   private let readers: [[Int]]
+  private let grids: [Network.Grid?]
 
   init(
     _ network: Network, lanes: Pass.Lanes, kernels: Kernels, blockCapacity: Int,
@@ -30,6 +31,7 @@ final class NetworkPass {
       for value in Set(inputs) { readers[value].append(node) }
     }
     self.readers = readers
+    grids = network.grids
   }
 
   /// Appends the nodes that are not yet in the pass. Their inputs must be in the pass.
@@ -96,8 +98,13 @@ final class NetworkPass {
   ) throws -> Pass.ValueID {
     let output = network.shapes[node + 1]
     let bias = try Buffer<Float>(output.channels)
-    let (operation, set) = try convolution(
-      window, inputs: pass.values[x].shape.channels, outputs: output.channels, bias: bias)
+    // Winograd's algorithm would round what is exact, and a step behind it could take another level.
+    let isExact = usesRunningStatistics && grids[node + 1] != nil
+    let inputs = pass.values[x].shape.channels
+    let (operation, set) =
+      try isExact
+      ? directConvolution(window, inputs: inputs, outputs: output.channels, bias: bias)
+      : convolution(window, inputs: inputs, outputs: output.channels, bias: bias)
     weighted.append((node, set, bias))
     return pass.append(operation, x, shape: output)
   }

@@ -81,9 +81,9 @@ final class Norm: ChannelParameters {
 
   private func derive() {
     for i in 0..<candidates * channels {
-      let factor = Double(gamma.pointer[i]) / (variance[i] + epsilon).squareRoot()
-      scale.pointer[i] = Float(factor)
-      offset.pointer[i] = Float(Double(beta.pointer[i]) - mean[i] * factor)
+      (scale.pointer[i], offset.pointer[i]) = BatchNormStatistics.map(
+        gamma: gamma.pointer[i], beta: beta.pointer[i], mean: mean[i], variance: variance[i],
+        epsilon: epsilon)
     }
   }
 }

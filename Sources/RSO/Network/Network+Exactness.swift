@@ -1,0 +1,81 @@
+/// Where a network's values have no rounding error: they are integers times a power of two.
+extension Network {
+  /// What a value's numbers are multiples of, and how large they get.
+  struct Grid: Hashable {
+    /// The largest magnitude of the integers.
+    var largest: Int
+    /// The power of two that they are multiplied by, as an exponent; `nil`: each channel has one of its own, which
+    /// depends on the scales of weights.
+    var exponent: Int?
+
+    /// All sums of this magnitude are exact in single precision.
+    static let most = 1 << 24
+
+    /// `nil` if the integers get too large.
+    init?(_ largest: Int?, _ exponent: Int?) {
+      guard let largest, largest <= Self.most else { return nil }
+      (self.largest, self.exponent) = (largest, exponent)
+    }
+  }
+
+  /// For every value, as `shapes` numbers them: its grid; `nil` if its numbers may be any.
+  ///
+  /// Bytes count as byte / 256, as `Normalization.Method.integers` has them: of images that are read otherwise, what it
+  /// says of layers that read them does not hold.
+  var grids: [Grid?] {
+    var grids: [Grid?] = [Grid(255, -8)]
+    for (index, node) in nodes.enumerated() {
+      let reads = inputs[index].map { grids[$0] }
+      grids.append(grid(of: node, reading: reads, shapes[inputs[index][0]]))
+    }
+    return grids
+  }
+
+  private func grid(of node: Node, reading inputs: [Grid?], _ shape: Shape) -> Grid? {
+    let x = inputs[0]
+    switch node.layer {
+    case .activation(.sign), .activation(.hardStep): return Grid(1, 0)
+    case .activation(.quantize(let bits, _)): return Grid(1 << bits - 1, -bits)
+    case .activation(.relu), .maxPool, .globalMaxPool, .flatten: return x
+    case .conv2d(_, let kernel, _, _, false):
+      return x?.weighted(node.weights, terms: shape.channels * kernel * kernel)
+    case .depthwiseConv2d(let kernel, _, _, false):
+      return x?.weighted(node.weights, terms: kernel * kernel)
+    case .linear(_, false): return x?.weighted(node.weights, terms: shape.channels)
+    case .averagePool(let kernel, _, _): return x?.averaged(over: kernel * kernel)
+    case .globalAveragePool: return x?.averaged(over: shape.area)
+    case .add:
+      guard let a = x, let b = inputs[1], let i = a.exponent, let j = b.exponent else { return nil }
+      let unit = min(i, j)
+      guard i - unit <= 24, j - unit <= 24 else { return nil }
+      return Grid(a.largest << (i - unit) + b.largest << (j - unit), unit)
+    // A float is added, or more than one rounding decides.
+    case .conv2d, .depthwiseConv2d, .linear, .batchNorm, .activation: return nil
+    }
+  }
+}
+
+extension Network {
+  /// Whether all layers that read a node are activations by steps.
+  package func feedsStep(_ node: Int) -> Bool {
+    let readers = inputs.indices.filter { inputs[$0].contains(node + 1) }
+    return !readers.isEmpty
+      && readers.allSatisfy {
+        if case .activation(let activation) = nodes[$0].layer { activation.isStep } else { false }
+      }
+  }
+}
+
+extension Network.Grid {
+  /// Sums of as many terms, each a weight times a number.
+  fileprivate func weighted(_ weights: Domain, terms: Int) -> Self? {
+    guard weights.isDiscrete, exponent != nil else { return nil }
+    return Self(product(of: [largest, weights.levels.upperBound, terms]), nil)
+  }
+
+  /// Means of as many numbers.
+  fileprivate func averaged(over count: Int) -> Self? {
+    guard count.nonzeroBitCount == 1 else { return nil }
+    return Self(product(of: [largest, count]), exponent.map { $0 - count.trailingZeroBitCount })
+  }
+}

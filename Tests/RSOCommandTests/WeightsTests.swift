@@ -1,0 +1,160 @@
+import Foundation
+import RSO
+import Testing
+
+/// `--weights`: domains on the command line, in files and in reports.
+struct WeightsTests {
+  private static let options = ["--weights", "ternary", "--weights", "fc*=int8", "--cycles", "2"]
+
+  @Test func trainsDescribesAndReports() throws {
+    try Workplace.with { place in
+      let result = try place.train(Self.options + ["--run", "r"])
+      #expect(result.code == 0 && result.errors == "")
+      let tensors = try place.tensors("r/best.safetensors")
+      #expect(
+        tensors.tensors.filter { $0.tensor.type == .int8 }.map(\.name) == [
+          "conv0.weight", "conv1.weight", "fc.weight",
+        ])
+      #expect(Set(tensors["conv1.weight"]?.values ?? []) == [-1, 0, 1])
+      #expect(tensors["fc.weight"]?.values.contains { abs($0) > 10 } == true)
+      let model = try Model(contentsOf: place.file("r/best.safetensors"))
+      #expect(
+        model.network.nodes.map { "\($0.weights)" }.filter { $0 != "float" } == [
+          "ternary", "ternary", "int8",
+        ])
+      // What the first layer reads is exact.
+      #expect(model.normalization == Normalization(mean: [0], divisor: 256))
+      #expect(try place.text("r/config.json").contains("\"normalize\" : \"integers\""))
+      #expect(try place.run(["evaluate", "r", "--data-dir", "digits"]).code == 0)
+
+      let report = try place.run(["report", "r", "-o", "r.html"])
+      #expect(report.code == 0)
+      let html = try place.text("r.html")
+      #expect(html.contains("<h2>Levels</h2>") && html.contains("conv0.weight, ternary"))
+      let zeros =
+        try place.tensors("r/checkpoint.safetensors")["conv0.weight"]?.values.count { $0 == 0 } ?? 0
+      #expect(html.contains("<title>level 0: \(zeros) of 27</title>"))
+
+      let export = try place.run(["export", "r", "--safetensors", "w.safetensors"])
+      #expect(export.code == 0 && export.output.contains("pixels / 256"))
+      #expect(
+        try place.tensors("w.safetensors")["fc.weight"]?.values
+          == Array(model.parameters.values[try #require(model.parameters.slots.last).range]))
+    }
+  }
+
+  @Test func describes() throws {
+    try Workplace.with { place in
+      let options = ["describe", "--no-time"] + Workplace.options
+      let plain = try place.run(options).output
+      // 27 + 108 + 12 weights and 14 numbers of batch norms.
+      #expect(plain.contains("on a device: 644 bytes of floats"))
+      let lines = try place.run(options + ["--weights", "ternary", "--weights", "fc*=int8"]).output
+      // 54 and 216 bits are 7 and 27 bytes.
+      #expect(lines.contains("on a device: 102 bytes, 46 of them weights packed to their bits"))
+      #expect(lines.contains("conv2d, ternary") && lines.contains("linear, int8"))
+      let json = try place.run(options + ["--weights", "binary", "--json"]).output
+      #expect(json.components(separatedBy: "\"weights\" : \"binary\"").count == 4)
+      try Data(json.utf8).write(to: place.file("b.json"))
+      let network = try Network(json: Data(json.utf8), name: "b.json")
+      #expect(network.nodes.count { $0.weights == .binary } == 3)
+    }
+  }
+
+  @Test func aStoppedRunGoesOn() throws {
+    try Workplace.with { place in
+      let options = Self.options + ["--cycles", "30", "--run", "r"]
+      #expect(try place.train(options).code == 0)
+      let expected = try RunFiles(place, "r")
+      try FileManager.default.removeItem(at: place.file("r"))
+      let running = try Tool.Running(["train"] + Workplace.options + options, in: place.url)
+      while running.process.isRunning,
+        ((try? place.text("r/metrics.jsonl")) ?? "").count(where: { $0 == "\n" }) < 3
+      {
+        usleep(200)
+      }
+      running.send(SIGKILL)
+      _ = try running.wait()
+      let other = try place.run(["train", "--run", "r", "--resume", "--weights", "binary"])
+      #expect(
+        other.code != 0 && other.errors.contains("--weights: the run has")
+          && other.errors.contains("weights ternary, found")
+          && other.errors.contains("weights binary"))
+      #expect(
+        try place.run(["train", "--run", "r", "--resume", "--weights", "conv*=ternary"]).code == 0)
+      #expect(expected.differences(from: try RunFiles(place, "r")) == [])
+    }
+  }
+
+  /// A float model is rounded, and the search repairs it.
+  @Test func roundsAndRepairs() throws {
+    try Workplace.with { place in
+      #expect(try place.train(["--cycles", "2", "--run", "f"]).code == 0)
+      let float = try place.tensors("f/best.safetensors")
+      for (run, more) in [
+        ("t", []), ("c", ["--scales", "channel"]), ("x", ["--scales", "fixed"]),
+      ] {
+        let result = try place.run(
+          ["train", "--data-dir", "digits", "--from", "f", "--weights", "int4", "--batch", "30"]
+            + ["--cycles", "2", "--run", run, "--save-initial", "\(run).safetensors"] + more)
+        #expect(result.code == 0)
+        #expect(
+          result.errors.contains(
+            "note: f: rounded, with an error of conv0.weight to int4 "))
+        #expect(result.errors.contains("test loss ") && result.errors.contains(" before; loss "))
+        let initial = try place.tensors("\(run).safetensors")
+        #expect(initial["conv0.weight"]?.type == .int8)
+        #expect(initial["conv1.weight.scale"]?.shape == [run == "c" ? 4 : 1])
+        // The mean of the model's input stays.
+        #expect(initial.metadata["mean"] == float.metadata["mean"])
+      }
+      let state = try place.run(["export", "f", "--safetensors", "w.safetensors", "-q"])
+      #expect(state.code == 0)
+      // The same from a state dictionary, whose network says the domain.
+      let again = try place.train(
+        ["--from", "w.safetensors", "--weights", "int4", "--cycles", "1", "--run", "s"]
+          + ["--save-initial", "s.safetensors"])
+      #expect(again.code == 0 && again.errors.contains("w.safetensors: rounded, with an error of"))
+      #expect(
+        try place.tensors("s.safetensors")["conv1.weight"]
+          == place.tensors("t.safetensors")["conv1.weight"])
+    }
+  }
+
+  @Test(arguments: [
+    (
+      ["--weights", "int9"],
+      "--weights: expected float, binary, ternary, or int2 to int8, found 'int9'"
+    ),
+    (
+      ["--weights", "fc=ternary"],
+      "--weights: expected a pattern of the names of weights, found 'fc', which matches none"
+    ),
+    (["--weights", "bn*=binary"], "found 'bn*', which matches none"),
+    (["--weights", "fc*="], "found ''"),
+    (["--scales", "tensor"], "--scales: expected --from FILE"),
+    (["--normalize", "integer"], "integers"),
+  ])
+  func wrongOptions(options: [String], expected: String) throws {
+    try Workplace.with { place in
+      let result = try place.train(options + ["--run", "r"])
+      #expect(result.code != 0 && result.errors.contains(expected), "\(result.errors)")
+      #expect(!FileManager.default.fileExists(atPath: place.file("r").path))
+    }
+  }
+
+  @Test func aDamagedLevel() throws {
+    try Workplace.with { place in
+      #expect(try place.train(Self.options + ["--run", "r"]).code == 0)
+      var tensors = try place.tensors("r/best.safetensors")
+      tensors["conv1.weight"]?.values[7] = -2
+      try tensors.write(to: place.file("d.safetensors"))
+      let result = try place.run(["evaluate", "d.safetensors", "--data-dir", "digits"])
+      #expect(
+        result.code != 0
+          && result.errors.contains(
+            "d.safetensors: conv1.weight[7]: expected a level of ternary, −1 to 1, found -2")
+      )
+    }
+  }
+}
