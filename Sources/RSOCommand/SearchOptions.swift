@@ -36,8 +36,9 @@ struct SearchOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "What becomes of a proposal's losses: best (the paper's), slope or parabola (default: best). They take parameters, "
-        + "as in slope:c=0.5 or parabola:reach=2,settle=1..0.2; reach and settle may change over the cycles.",
+      "What becomes of a proposal's losses: best (the paper's), slope, parabola, or margin for discrete weights "
+        + "(default: best). They take parameters, as in slope:c=0.5, parabola:reach=2,settle=1..0.2 or margin:m=0..0.5; "
+        + "reach, settle and m may change over the cycles.",
       valueName: "rule"))
   var rule: String?
 

@@ -143,7 +143,8 @@ struct DomainTests {
 
   /// Every weight stays a level, whatever the rule, and the search finds better ones.
   @Test(
-    arguments: [Rule.best, .slope(), .parabola()], [Domain.binary, .ternary, .integer(bits: 4)])
+    arguments: [Rule.best, .margin(.init(0.5)), .slope(), .parabola()],
+    [Domain.binary, .ternary, .integer(bits: 4)])
   func searchStaysOnLevels(rule: Rule, domain: Domain) throws {
     for hold in [1, 3] {
       let settings = SearchTests.settings {

@@ -88,6 +88,36 @@ import Testing
     }
   }
 
+  @Test(arguments: [0.25, 1])
+  func margin(m: Double) throws {
+    var rule = SweepRule(.margin(.init(m)), width: 0.1, cycle: 0, of: 1)
+    var squares: [Double] = []
+    var (taken, left) = (0, 0)
+    for example in Self.cases.prefix(600) {
+      let before = rule.learnt
+      let decision = try decide(example, &rule)
+      let gains = example.losses.map { example.losses[0] - $0 }
+      guard gains.allSatisfy(\.isFinite) else {
+        #expect(decision.choice == example.choice)
+        #expect(rule.learnt == before)
+        continue
+      }
+      squares.append((gains[1] * gains[1] + gains[2] * gains[2]) / 2)
+      let isWorth = gains[example.choice] > m * mean(squares).squareRoot()
+      #expect(decision.choice == (isWorth ? example.choice : 0), "\(example)")
+      #expect(decision.value.bitPattern == example.proposal.candidates[decision.choice].bitPattern)
+      if isWorth { taken += 1 } else if example.choice != 0 { left += 1 }
+    }
+    #expect(taken > 20 && left > 20)
+    #expect(rule.learnt?.curvatureWeight == 0)
+  }
+
+  /// The running mean: the newest value weighs 0.01, the one before 0.01 · 0.99, and so on.
+  private func mean(_ values: [Double]) -> Double {
+    let weights = values.indices.map { 0.01 * pow(0.99, Double(values.count - 1 - $0)) }
+    return zip(weights, values).reduce(0) { $0 + $1.0 * $1.1 } / weights.reduce(0, +)
+  }
+
   @Test(arguments: [(2.0, 1.0), (1, 0.2), (0.5, 0.5), (4, 0.1)])
   func parabola(reach: Double, settle: Double) throws {
     var (vertices, ends, concave) = (0, 0, 0)
@@ -123,11 +153,6 @@ import Testing
     var rule = SweepRule(.slope(c: c), width: σ, cycle: 0, of: 1)
     var (slopes, curvatures): ([Double], [Double]) = ([], [])
     var (free, ends, convex) = (0, 0, 0)
-    /// The running mean: the newest value weighs 0.01, the one before 0.01 · 0.99, and so on.
-    func mean(_ values: [Double]) -> Double {
-      let weights = values.indices.map { 0.01 * pow(0.99, Double(values.count - 1 - $0)) }
-      return zip(weights, values).reduce(0) { $0 + $1.0 * $1.1 } / weights.reduce(0, +)
-    }
     for (index, whole) in Self.cases.prefix(600).enumerated() {
       var example = whole
       example.isUnused = index % 3 != 0
@@ -185,11 +210,14 @@ import Testing
     #expect(abs(ramp.value(cycle: 3, of: 4) - 0.4) < 1e-15)
     #expect(Rule.Ramp(2).value(cycle: 3, of: 4) == 2)
     let rule = SweepRule(.parabola(), width: 0.1, cycle: 1, of: 4).rule
+    let margin = SweepRule(.margin(), width: 0.1, cycle: 1, of: 4).rule
+    #expect(margin.margin == 0.125 && margin.kind == SweepRule.best.rule.kind)
     #expect(rule.reach == 2 && abs(rule.settle - 0.8) < 1e-15 && rule.width == 0.1)
   }
 
   static let texts: [(text: String, rule: Rule, description: String)] = [
     ("best", .best, "best"), ("slope", .slope(), "slope:c=0.5"),
+    ("margin", .margin(), "margin:m=0..0.5"), ("margin:m=0.5", .margin(.init(0.5)), "margin:m=0.5"),
     ("slope:c=1", .slope(c: 1), "slope:c=1"),
     ("slope:c=0.25", .slope(c: 0.25), "slope:c=0.25"),
     ("parabola", .parabola(), "parabola:reach=2,settle=1..0.2"),
@@ -214,7 +242,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "", "worst", "best:", "best:c=1", "slope:", "slope:c", "slope:c=", "slope:c=x", "slope:c=0",
+    "", "worst", "best:", "best:c=1", "margin:m=-1", "margin:c=1", "margin:m=0..101",
+    "slope:", "slope:c", "slope:c=", "slope:c=x", "slope:c=0",
     "slope:c=-1", "slope:c=101", "slope:c=nan", "slope:c=inf", "slope:c=1..2", "slope:reach=1",
     "slope:c=1,c=1", "parabola:reach=0", "parabola:reach=inf", "parabola:settle=0",
     "parabola:settle=1.1", "parabola:settle=1..0", "parabola:reach=1,", "parabola:c=1",
@@ -225,8 +254,8 @@ import Testing
     #expect(error?.subject == "`rule`")
     #expect(
       error?.problem.hasPrefix(
-        "expected best, slope:c=C with C in (0, 100], or parabola:reach=R,settle=S with R above 0 and "
-          + "S in (0, 1], found '") == true)
+        "expected best, margin:m=M with M in [0, 100], slope:c=C with C in (0, 100], or "
+          + "parabola:reach=R,settle=S with R above 0 and S in (0, 1], found '") == true)
     #expect(throws: DecodingError.self) {
       try JSONDecoder().decode([Rule].self, from: JSONEncoder().encode([text]))
     }

@@ -26,6 +26,8 @@ typedef struct {
   int kind;
   // The standard deviation σ that the proposals are drawn with.
   double width;
+  // Best: how many times a tensor's typical gain a change must gain; 0: anything.
+  double margin;
   // Parabola: how far the vertex may be, in |Δ|, and the fraction of the way to go.
   double reach, settle;
   // Slope: the length of a typical step, in σ, and the decay of the running means.
@@ -34,8 +36,8 @@ typedef struct {
   double level_width;
 } rso_rule;
 
-// A rule's state for a tensor: running means of squared slopes and of curvatures. Each comes with the sum of its
-// weights, to correct its bias.
+// A rule's state for a tensor: running means of squared slopes (with a margin: of squared gains) and of curvatures. Each
+// comes with the sum of its weights, to correct its bias.
 typedef struct {
   double squares, weight;
   double curvatures, curvature_weight;
@@ -43,13 +45,26 @@ typedef struct {
 
 typedef struct {
   float value;
-  // The index of the smallest loss, the first one of equal losses.
+  // The index of the smallest loss, the first one of equal losses; 0 if what it gains is not worth a change.
   int choice;
 } rso_decision;
 
 RSO_BOTH int rso_is_finite(double x) { return x - x == 0; }
 
 RSO_BOTH double rso_clamp(double x, double most) { return x > most ? most : x < -most ? -most : x; }
+
+// Whether the smallest loss gains more than `margin` times what is typical: the root of the mean of squared gains. The
+// gain of a candidate is what it takes off the loss of the current value, losses[0].
+RSO_BOTH int rso_is_worth(const rso_rule *rule, rso_rule_state *state, const double *losses, int count, int choice) {
+  double square = 0;
+  for (int i = 1; i < count; ++i)
+    square += (losses[0] - losses[i]) * (losses[0] - losses[i]) / (count - 1);
+  if (!rso_is_finite(square))
+    return 1;
+  state->squares = rule->decay * state->squares + (1 - rule->decay) * square;
+  state->weight = rule->decay * state->weight + (1 - rule->decay);
+  return losses[0] - losses[choice] > rule->margin * sqrt(state->squares / state->weight);
+}
 
 // Returns the new value of an element. candidates, losses: [count]. A NaN loss becomes infinite, except for the first:
 // NaN says that it was not computed. If it was, and is NaN, the caller must report an error.
@@ -67,6 +82,8 @@ RSO_BOTH rso_decision rso_decide(const rso_rule *rule, rso_rule_state *state, co
       choice = i;
   }
   const int isKnown = losses[0] == losses[0];
+  if (rule->margin > 0 && isKnown && !rso_is_worth(rule, state, losses, count, choice))
+    choice = 0;
   rso_decision best = {candidates[isKnown ? choice : 0], choice};
   if (rule->kind == rso_best || rule->level_width > 0 || count != 3 || delta == 0)
     return best;

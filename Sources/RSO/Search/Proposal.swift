@@ -35,7 +35,7 @@ public struct Decision: Hashable, Sendable {
   /// The loss of every candidate, summed over the mini-batch; NaN counts as infinite. The first is NaN if the rule did
   /// not need it (`Proposal.Baseline.unused`).
   public var losses: ShortList<Double>
-  /// The index of the smallest loss; the first of equals.
+  /// The index of the smallest loss, the first of equals; 0 if `Rule.margin` finds it not worth a change.
   public var choice: Int
   /// The element's new value; in the paper, the candidate at `choice`.
   public var value: Float

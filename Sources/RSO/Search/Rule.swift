@@ -2,10 +2,13 @@ import CRSO
 
 /// How the losses of w, w + Δ and w − Δ decide the new value. docs/method.md has the formulas.
 ///
-/// Discrete weights take the best candidate, whatever the rule is: the steps of the other rules end between levels.
+/// Discrete weights take the best candidate where the rule is `parabola` or `slope`, whose steps end between levels.
 public enum Rule: Hashable, Sendable {
   /// The candidate with the smallest loss; the first of equals. This is the paper's rule.
   case best
+  /// The candidate with the smallest loss, if it gains more than so many times what is typical of the tensor; else the
+  /// weight stays. Noise then flips fewer discrete weights, whose steps cannot shrink. Not in the paper.
+  case margin(Ramp = Ramp(0, 0.5))
   /// A step `settle` of the way to the vertex of the parabola through the three losses, which is at most `reach` ·
   /// |Δ| away. If the parabola opens downwards, `settle` of the way to the best candidate. Not in the paper.
   case parabola(reach: Ramp = Ramp(2), settle: Ramp = Ramp(1, 0.2))
@@ -14,7 +17,12 @@ public enum Rule: Hashable, Sendable {
   case slope(c: Double = 0.5)
 
   /// Whether a weight takes the value of a candidate, and so may stay as it is; other rules move every weight.
-  package var isChoice: Bool { self == .best }
+  package var isChoice: Bool {
+    switch self {
+    case .best, .margin: true
+    case .parabola, .slope: false
+    }
+  }
 
   /// `slope` computes the loss of the current value, and with it the curvature, for the first of this many proposals.
   static let curvatureInterval = 16
@@ -41,7 +49,7 @@ public enum Rule: Hashable, Sendable {
 
 /// What a rule has learnt about a tensor.
 public struct RuleState: Hashable, Codable, Sendable {
-  /// Running mean of the squared slopes, starting from 0.
+  /// Running mean of the squared slopes or, with `Rule.margin`, of the squared gains, starting from 0.
   public var squares = 0.0
   /// The sum of the weights in that mean: `squares / weight` is unbiased.
   public var weight = 0.0
@@ -87,6 +95,9 @@ package struct SweepRule {
     parameters.decay = 0.99
     switch rule {
     case .best: parameters.kind = Int32(rso_best.rawValue)
+    case .margin(let margin):
+      parameters.kind = Int32(rso_best.rawValue)
+      parameters.margin = margin.value(cycle: cycle, of: cycles)
     case .parabola(let reach, let settle):
       parameters.kind = Int32(rso_parabola.rawValue)
       parameters.reach = reach.value(cycle: cycle, of: cycles)
@@ -126,10 +137,11 @@ package struct SweepRule {
 // MARK: As text
 
 extension Rule: CustomStringConvertible {
-  /// As on the command line: `best`, `slope:c=0.5`, `parabola:reach=2,settle=1..0.2`.
+  /// As on the command line: `best`, `margin:m=0..0.5`, `slope:c=0.5`, `parabola:reach=2,settle=1..0.2`.
   public var description: String {
     switch self {
     case .best: "best"
+    case .margin(let margin): "margin:m=\(margin)"
     case .parabola(let reach, let settle): "parabola:reach=\(reach),settle=\(settle)"
     case .slope(let c): "slope:c=\(short(c))"
     }
@@ -155,6 +167,7 @@ extension Rule: CustomStringConvertible {
     }
     switch parts[0] {
     case "best": self = .best
+    case "margin": self = .margin(take("m", Ramp(0, 0.5)))
     case "slope":
       let c = take("c", Ramp(0.5))
       guard c.first == c.last else { throw Self.error(text) }
@@ -172,6 +185,7 @@ extension Rule: CustomStringConvertible {
     let isValid =
       switch self {
       case .best: true
+      case .margin(let margin): margin.isWithin { $0 >= 0 && $0 <= 100 }
       case .parabola(let reach, let settle):
         reach.isWithin { $0 > 0 && $0.isFinite } && settle.isWithin { $0 > 0 && $0 <= 1 }
       case .slope(let c): c > 0 && c <= 100
@@ -182,9 +196,9 @@ extension Rule: CustomStringConvertible {
   private static func error(_ found: String) -> RSOError {
     RSOError(
       "`rule`",
-      "expected best, slope:c=C with C in (0, 100], or parabola:reach=R,settle=S with R above 0 and S in (0, 1], "
-        + "found '\(found)'",
-      hint: "R and S may change over the cycles, as in settle=1..0.2")
+      "expected best, margin:m=M with M in [0, 100], slope:c=C with C in (0, 100], or parabola:reach=R,settle=S "
+        + "with R above 0 and S in (0, 1], found '\(found)'",
+      hint: "M, R and S may change over the cycles, as in settle=1..0.2")
   }
 }
 

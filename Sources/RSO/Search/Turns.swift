@@ -21,9 +21,9 @@ package struct Turns {
     self.round = round.count(in: slot)
     self.batches = batches
     count = slot.count
-    // Another rule may choose a value whose loss was never computed, and a round changes other elements at the
+    // A rule that steps may end at a value whose loss was never computed, and a round changes other elements at the
     // same time.
-    knowsLoss = rule == .best && self.round == 1
+    knowsLoss = rule.isChoice && self.round == 1
     interval = if case .slope = rule { Rule.curvatureInterval } else { 1 }
   }
 
@@ -46,6 +46,8 @@ package struct Turns {
 }
 
 extension SearchSettings {
-  /// The rule for a tensor: discrete weights take the best candidate, whatever the rule is.
-  func rule(of slot: Parameters.Slot) -> Rule { slot.domain.isDiscrete ? .best : rule }
+  /// The rule for a tensor: discrete weights take the best candidate where others take a step.
+  func rule(of slot: Parameters.Slot) -> Rule {
+    slot.domain.isDiscrete && !rule.isChoice ? .best : rule
+  }
 }
