@@ -241,6 +241,66 @@ struct ONNXTests {
     #expect(values("input:mean") == [0.25] && values("input:divisor") == [255])
   }
 
+  /// Levels as 8-bit integers, with one scale for a tensor or for each output channel; and a batch norm before a step as
+  /// a map in double precision.
+  @Test func discreteWeights() throws {
+    let network = try Network(input: Shape(channels: 1, height: 4, width: 4)) {
+      Node.conv2d("conv", channels: 2, kernel: 3, weights: .ternary)
+      Node.batchNorm("bn")
+      Node.activation("sign", .sign)
+      Node.flatten("flat")
+      Node.linear("fc", features: 2, weights: .integer(bits: 8))
+      Node.batchNorm("bn1")
+      Node.activation("step", .hardStep)
+      Node.linear("last", features: 2)
+    }
+    var model = Self.model(network)
+    model.parameters.scales[0] = [0.5, 4]
+    for element in 9..<18 { model.parameters.values[element] *= 8 }
+    model.normalization = Normalization(mean: [0], divisor: 256)
+    let graph = try ONNXModel(serializedBytes: try model.onnx()).graph
+    Self.checkNames(graph)
+    #expect(
+      graph.node.dropFirst(3).map(\.opType) == [
+        "DequantizeLinear", "Conv", "Cast", "Mul", "Add", "Cast", "Less", "Where", "Flatten",
+        "DequantizeLinear", "Gemm", "Cast", "Mul", "Add", "Cast", "Less", "Where", "Gemm",
+        "Flatten",
+      ])
+    func tensor(_ name: String) throws -> ONNXTensor {
+      try #require(graph.initializer.first { $0.name == name })
+    }
+    func floats(_ name: String) throws -> [Float] {
+      try tensor(name).rawData.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+    }
+    for (slot, name, scales) in [(0, "conv.weight", [0.5, 4]), (3, "fc.weight", nil)] {
+      let levels = try tensor(name)
+      #expect(
+        levels.dataType == 3 && levels.dims == model.parameters.slots[slot].shape.map(Int64.init))
+      #expect(
+        levels.rawData.map { Int8(bitPattern: $0) } == (try model.parameters.levels(of: slot)))
+      let scale = try tensor("\(name).scale")
+      #expect(scale.dims == (scales == nil ? [] : [2]))
+      #expect(try floats("\(name).scale") == scales ?? model.parameters.scales[slot])
+      let node = try #require(graph.node.first { $0.input.first == name })
+      #expect(node.attribute.map(\.name) == (scales == nil ? [] : ["axis"]))
+    }
+    #expect(try floats("input:divisor") == [256])
+    // Channel 1 has the mean 1/4 and the variance 2; γ is 1 and β is 0.
+    let scale = try tensor("bn:scale")
+    #expect(scale.dataType == 11 && scale.dims == [1, 2, 1, 1])
+    let factor = 1 / (2.0 + 1e-3).squareRoot()
+    func doubles(_ name: String) throws -> [Double] {
+      try tensor(name).rawData.withUnsafeBytes { bytes in
+        stride(from: 0, to: bytes.count, by: 8).map {
+          bytes.loadUnaligned(fromByteOffset: $0, as: Double.self)
+        }
+      }
+    }
+    #expect(try doubles("bn:scale")[1] == Double(Float(factor)))
+    #expect(try doubles("bn:offset")[1] == Double(Float(-0.25 * factor)))
+    #expect(try tensor("bn1:offset").dims == [1, 2])
+  }
+
   @Test func classNamesAreInTheMetadata() throws {
     func names(_ file: ONNXModel) throws -> [String] {
       let text = try #require(file.metadataProps.first { $0.key == "classes" }).value

@@ -186,7 +186,7 @@ struct DomainTests {
     #expect(
       error { $0.values[3] = 0.25 }
         == "conv0.weight[3]: expected a level of ternary times 0.5, found 0.25 "
-        + "(round the weights to their levels: Parameters.rounded)")
+        + "(round the weights to their levels: Model.rounded)")
     #expect(
       error { $0.values[3] = .nan }?.hasPrefix("conv0.weight[3]: expected a level") == true)
     for scale in [Float(0), 0.3, -0.5, .infinity, .nan, 0x1p-65] {

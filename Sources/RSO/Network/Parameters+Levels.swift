@@ -48,7 +48,7 @@ extension Parameters {
           "\(slot.name)[\(element)]",
           "expected a level of \(slot.domain) times \(scale(of: element, in: tensor)), "
             + "found \(values[slot.offset + element])",
-          hint: "round the weights to their levels: Parameters.rounded")
+          hint: "round the weights to their levels: Model.rounded")
       }
       return Int8(level)
     }
