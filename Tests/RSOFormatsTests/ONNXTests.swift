@@ -270,9 +270,15 @@ struct ONNXTests {
       try #require(graph.initializer.first { $0.name == name })
     }
     func floats(_ name: String) throws -> [Float] {
-      try tensor(name).rawData.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+      try tensor(name).rawData.withUnsafeBytes { bytes in
+        stride(from: 0, to: bytes.count, by: 4).map {
+          bytes.loadUnaligned(fromByteOffset: $0, as: Float.self)
+        }
+      }
     }
-    for (slot, name, scales) in [(0, "conv.weight", [0.5, 4]), (3, "fc.weight", nil)] {
+    for (slot, name, scales) in [(0, "conv.weight", [0.5, 4]), (3, "fc.weight", nil)]
+      as [(Int, String, [Float]?)]
+    {
       let levels = try tensor(name)
       #expect(
         levels.dataType == 3 && levels.dims == model.parameters.slots[slot].shape.map(Int64.init))
