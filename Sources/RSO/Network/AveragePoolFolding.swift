@@ -4,7 +4,7 @@ extension Network {
   /// Average pooling is linear and the same at every position. So a convolution of stride 1 followed by a k×k
   /// average pooling of stride k equals a k×k average pooling of stride 1 followed by a convolution of stride k:
   /// exactly the same sums, with k² times fewer multiply-adds. Names and weights do not change.
-  func foldingAveragePools() -> Network {
+  package func foldingAveragePools() -> Network {
     var nodes = self.nodes
     for index in nodes.indices.dropFirst() {
       guard case .averagePool(let size, let poolStride, 0) = nodes[index].layer,

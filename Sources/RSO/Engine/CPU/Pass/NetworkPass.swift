@@ -17,7 +17,6 @@ final class NetworkPass {
   var swept: Int?
   /// The nodes that read each value.
   private let readers: [[Int]]
-  private let grids: [Network.Grid?]
 
   init(
     _ network: Network, lanes: Pass.Lanes, kernels: Kernels, blockCapacity: Int,
@@ -31,7 +30,6 @@ final class NetworkPass {
       for value in Set(inputs) { readers[value].append(node) }
     }
     self.readers = readers
-    grids = network.grids
   }
 
   /// Appends the nodes that are not yet in the pass. Their inputs must be in the pass.
@@ -99,7 +97,7 @@ final class NetworkPass {
     let output = network.shapes[node + 1]
     let bias = try Buffer<Float>(output.channels)
     // Winograd's algorithm would round what is exact, and a step behind it could take another level.
-    let isExact = usesRunningStatistics && grids[node + 1] != nil
+    let isExact = usesRunningStatistics && network.nodes[node].weights.isDiscrete
     let inputs = pass.values[x].shape.channels
     let (operation, set) =
       try isExact
