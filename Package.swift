@@ -48,7 +48,8 @@ let package = Package(
     .target(
       name: "CUDAHost", dependencies: ["CRSO"], path: "Tests/CUDAHost", cxxSettings: cxxSettings),
     .testTarget(
-      name: "RSOTests", dependencies: ["RSO", "CRSO", "CUDAHost"], swiftSettings: swiftSettings),
+      name: "RSOTests", dependencies: ["RSO", "RSOFormats", "CRSO", "CUDAHost"],
+      swiftSettings: swiftSettings),
     .testTarget(
       name: "RSOFormatsTests", dependencies: ["RSO", "RSOFormats"], swiftSettings: swiftSettings),
     .testTarget(

@@ -67,7 +67,8 @@ struct Evaluate: ParsableCommand {
     let trained = try Model(tensors, file: file.path)
     let names = try classNames.names(for: trained.network)
     let split = split ?? .test
-    let dataset = try dataset(for: trained, split, Checkpoint.data(in: tensors, file: file.path))
+    let dataset = try data.dataset(
+      for: trained, split, Checkpoint.data(in: tensors, file: file.path))
     let settings = try Checkpoint.settings(in: tensors, file: file.path)
     let standard = dataset.hasLabels ? Loss.crossEntropy : Loss(.sample(.squaredError))
     let loss = try loss.map { try Loss($0) } ?? settings?.loss ?? standard
@@ -94,39 +95,6 @@ struct Evaluate: ParsableCommand {
     } else {
       Console.line((csv ? result.csv(names) : result.tables(names)).joined(separator: "\n"))
     }
-  }
-
-  /// The data that the options name, or those that the model was trained on, with images as it takes them.
-  ///
-  /// Other data than it was trained on are no error, but said.
-  private func dataset(
-    for trained: Model, _ split: EvaluatedSplit, _ own: DataDescription?
-  ) throws -> Dataset {
-    let options = try data.options().completed(by: own)
-    if !data.isGiven, let folder = options.dataDir, !FileManager.default.fileExists(atPath: folder)
-    {
-      throw RSOError(
-        folder, "the data that the model was trained on are not there",
-        hint: "say where they are: --data-dir DIR, or --data NAME")
-    }
-    var dataset = try options.dataset()
-    if let own {
-      let agrees = try own.agrees(with: dataset)
-      // Fewer images than the run had cannot tell; then the place does.
-      let isSamePlace =
-        own.directory == options.directory && (own.directory != nil || own.name == dataset.name)
-      if agrees == false {
-        Console.note("\(dataset.name): other data than the model was trained on, \(own.words)")
-      } else if agrees ?? isSamePlace, let note = own.doubt(about: split, of: dataset) {
-        Console.note("\(dataset.name): \(note)")
-      }
-    }
-    if let images = trained.images {
-      let adapted = try dataset.adapted(to: images)
-      if let note = adapted.note { Console.note("\(dataset.name): \(note)") }
-      dataset = adapted.data
-    }
-    return dataset
   }
 }
 
@@ -175,6 +143,38 @@ struct EvaluatedDataOptions: ParsableArguments {
     (options.trainLimit, options.testLimit) = (trainLimit, testLimit)
     options.validation = validation
     return options
+  }
+
+  /// The data that the options name, or those that the model was trained on, with images as it takes them.
+  ///
+  /// Other data than it was trained on are no error, but said.
+  func dataset(
+    for trained: Model, _ split: EvaluatedSplit, _ own: DataDescription?
+  ) throws -> Dataset {
+    let options = try self.options().completed(by: own)
+    if !isGiven, let folder = options.dataDir, !FileManager.default.fileExists(atPath: folder) {
+      throw RSOError(
+        folder, "the data that the model was trained on are not there",
+        hint: "say where they are: --data-dir DIR, or --data NAME")
+    }
+    var dataset = try options.dataset()
+    if let own {
+      let agrees = try own.agrees(with: dataset)
+      // Fewer images than the run had cannot tell; then the place does.
+      let isSamePlace =
+        own.directory == options.directory && (own.directory != nil || own.name == dataset.name)
+      if agrees == false {
+        Console.note("\(dataset.name): other data than the model was trained on, \(own.words)")
+      } else if agrees ?? isSamePlace, let note = own.doubt(about: split, of: dataset) {
+        Console.note("\(dataset.name): \(note)")
+      }
+    }
+    if let images = trained.images {
+      let adapted = try dataset.adapted(to: images)
+      if let note = adapted.note { Console.note("\(dataset.name): \(note)") }
+      dataset = adapted.data
+    }
+    return dataset
   }
 }
 

@@ -17,6 +17,14 @@ struct Export: ParsableCommand {
         rso export runs/five/best.safetensors --onnx model.onnx
         rso export runs/five/best.safetensors --safetensors weights.safetensors
         rso export model.safetensors --onnx pets.onnx --class-names cat,dog
+
+      C is one C99 file that needs no other, for a microcontroller: no allocation, no libm, weights of few bits packed. A \
+      network whose weights are binary, ternary or integers, whose activations are steps (sign, hardStep, quantize) and \
+      whose pixels are divided by 256 becomes integers alone, and gives the class that rso predicts, for every image. The \
+      file's head says how to call it, its size and its memory.
+
+        rso export runs/five --c digits.c --test digits_test.c
+        cc -std=c99 -O2 digits.c digits_test.c -o test && ./test
       """)
 
   @Argument(
@@ -33,14 +41,48 @@ struct Export: ParsableCommand {
       valueName: "file"), completion: .file())
   var safetensors: String?
 
+  @Option(help: ArgumentHelp("Write the network as C.", valueName: "file"), completion: .file())
+  var c: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "What the names of the C file's functions begin with (default: the file's name).",
+      valueName: "name"))
+  var name: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Write a C program that checks the C file against \(CSource.testImages) test images and, given a file of raw images, "
+        + "prints their classes.", valueName: "file"), completion: .file())
+  var test: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Take the images of --test from a data set known by name, as `rso data list` shows them (default: the data of the "
+        + "model's run, else mnist).", valueName: "name"),
+    completion: .list(KnownData.all.map(\.name)))
+  var data: String?
+
+  @Option(
+    help: ArgumentHelp("Take the images of --test from a folder.", valueName: "dir"),
+    completion: .directory)
+  var dataDir: String?
+
   @OptionGroup var classNames: ClassNameOptions
 
   @Flag(name: .shortAndLong, help: "Say nothing.")
   var quiet = false
 
   func validate() throws {
-    guard onnx != nil || safetensors != nil else {
-      throw ValidationError("expected --onnx FILE or --safetensors FILE, found neither")
+    guard onnx != nil || safetensors != nil || c != nil else {
+      throw ValidationError("expected --onnx FILE, --safetensors FILE or --c FILE, found none")
+    }
+    for (option, value) in [("--name", name), ("--test", test)] where value != nil && c == nil {
+      throw ValidationError("\(option): expected it with --c FILE")
+    }
+    for (option, value) in [("--data", data), ("--data-dir", dataDir)]
+    where value != nil && test == nil {
+      throw ValidationError("\(option): expected it with --test FILE")
     }
   }
 
@@ -49,9 +91,18 @@ struct Export: ParsableCommand {
     files.add(model, "the model")
     try files.write(onnx, "--onnx")
     try files.write(safetensors, "--safetensors")
-    let model = try Model(contentsOf: URL(fileURLWithPath: model))
+    try files.write(c, "--c")
+    try files.write(test, "--test")
+    let file = try Model.file(at: URL(fileURLWithPath: self.model))
+    let tensors = try Model.tensors(at: file)
+    let model = try Model(tensors, file: file.path)
     let names = try classNames.names(for: model.network)
     let shape = model.network.input
+    // What may fail comes before anything is written.
+    let source = try c.map {
+      try CSource(of: model, name: name ?? CSource.name(for: URL(fileURLWithPath: $0)))
+    }
+    let program = try test == nil ? nil : source?.test(with: testImages(model, tensors, file))
     if let onnx {
       try model.writeONNX(to: URL(fileURLWithPath: onnx), classNames: names)
       say(
@@ -65,6 +116,24 @@ struct Export: ParsableCommand {
         "\(safetensors): \(model.parameters.slots.count) parameters and the statistics of batch "
           + "norm; the network takes \(model.inputWords)")
     }
+    if let c, let source {
+      try source.write(to: URL(fileURLWithPath: c))
+      say(
+        "\(c): \(source.constantBytes) bytes of constants, \(source.memoryBytes) bytes of memory, "
+          + (source.floatReason.map { "floats from \($0)" } ?? "integers alone"))
+    }
+    if let test, let program {
+      try AtomicFile.write(Data(program.utf8), to: URL(fileURLWithPath: test))
+      say("\(test): a test of the C file")
+    }
+  }
+
+  /// The test images of the data that the options name, or that the model was trained on.
+  private func testImages(_ model: Model, _ tensors: SafeTensors, _ file: URL) throws -> Pixels {
+    var options = try EvaluatedDataOptions.parse([])
+    (options.data, options.dataDir) = (data, dataDir)
+    return try options.dataset(for: model, .test, Checkpoint.data(in: tensors, file: file.path))
+      .test.images
   }
 
   private func say(_ line: String) { if !quiet { Console.line(line) } }

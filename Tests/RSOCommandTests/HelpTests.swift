@@ -51,7 +51,7 @@ struct HelpTests {
       ["export"],
       [
         "--onnx", "--safetensors", "--class-names", "unsigned bytes [N, C, H, W]",
-        "running mean and variance of every",
+        "running mean and variance of every", "--c ", "--name", "--test", "--data-dir", "C99",
       ]
     ),
     (

@@ -90,6 +90,11 @@ struct OutputTests {
       "--safetensors: expected a file of its own, found the file of --onnx (new)"
     ),
     (
+      ["export", "m", "--c", "new", "--test", "new"],
+      "--test: expected a file of its own, found the file of --c (new)"
+    ),
+    (["export", "m", "--c", "m"], "--c: expected a file of its own, found the model (m)"),
+    (
       ["report", "r", "--output", "r/checkpoint.safetensors"],
       "--output: expected a file of its own, found a file of the run (r/checkpoint.safetensors)"
     ),

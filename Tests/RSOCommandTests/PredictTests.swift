@@ -218,7 +218,26 @@ struct PredictTests {
       arguments: ["predict", "m", Self.images, "--class-names", "a,b"], code: 64,
       errors: ["--class-names: expected 3 names with commas between them, found 2"]),
     .init(
-      arguments: ["export", "m"], code: 64, errors: ["expected --onnx FILE or --safetensors FILE"]),
+      arguments: ["export", "m"], code: 64,
+      errors: ["expected --onnx FILE, --safetensors FILE or --c FILE, found none"]),
+    .init(
+      arguments: ["export", "m", "--c", "none/m.c"], code: 1,
+      errors: ["none/m.c: cannot be written: No such file or directory (check the path"]),
+    .init(
+      arguments: ["export", "m", "--onnx", "m.onnx", "--c", "m.c", "--name", "7th"], code: 64,
+      errors: ["--name: expected a name of letters, digits and '_' that begins with a letter"]),
+    .init(
+      arguments: ["export", "m", "--onnx", "m.onnx", "--name", "net"], code: 64,
+      errors: ["--name: expected it with --c FILE"]),
+    .init(
+      arguments: ["export", "m", "--onnx", "m.onnx", "--test", "t.c"], code: 64,
+      errors: ["--test: expected it with --c FILE"]),
+    .init(
+      arguments: ["export", "m", "--c", "m.c", "--data", "mnist"], code: 64,
+      errors: ["--data: expected it with --test FILE"]),
+    .init(
+      arguments: ["export", "m", "--c", "m.c", "--test", "t.c", "--data-dir", "nowhere"], code: 1,
+      errors: ["nowhere"]),
     .init(
       arguments: ["export", "m", "--onnx", "none/m.onnx"], code: 1,
       errors: ["none/m.onnx: cannot be written: No such file or directory (check the path"]),

@@ -2,19 +2,27 @@
 
 /// Networks of every kind of layer, with shortcuts over one another, drawn from a seed.
 ///
-/// Not drawn: `sign`, `hardStep` and `quantize`, whose steps turn rounding into another number altogether.
+/// Not drawn unless asked for: `sign`, `hardStep` and `quantize`, whose steps turn rounding into another number altogether.
 struct NetworkGenerator {
   private var state: UInt64
+  /// Whether activations are steps, one behind every batch norm, so that all other layers can compute in integers.
+  private let hasSteps: Bool
+  /// Values between a batch norm and its step, or between a mean and its step, which no shortcut takes.
+  private var unfinished: Set<String> = []
   private var nodes: [Node] = []
   private var values: [(name: String, shape: Shape)] = []
 
   /// Network number `index` of a seed; always the same.
-  static func network(seed: UInt64, index: Int) throws -> Network {
-    var generator = NetworkGenerator(state: seed &* 1_000_003 &+ UInt64(index))
+  static func network(seed: UInt64, index: Int, hasSteps: Bool = false) throws -> Network {
+    var generator = NetworkGenerator(
+      state: seed &* 1_000_003 &+ UInt64(index), hasSteps: hasSteps)
     return try generator.make()
   }
 
-  private init(state: UInt64) { self.state = state }
+  private init(state: UInt64, hasSteps: Bool) {
+    self.state = state
+    self.hasSteps = hasSteps
+  }
 
   // MARK: Draws
 
@@ -61,7 +69,9 @@ struct NetworkGenerator {
     if shape.area > 1 {
       switch integer(0...2) {
       case 0: try add("max", .globalMaxPool)
-      case 1: try add("mean", .globalAveragePool)
+      case 1:
+        try add("mean", .globalAveragePool)
+        if hasSteps { try mean() }
       default:
         try add("flat", .flatten)
         if happens(40) { try depthwise() }
@@ -111,7 +121,32 @@ struct NetworkGenerator {
 
   private mutating func norm() throws {
     try add("bn", .batchNorm(epsilon: one(of: [1e-3, 1e-5])))
+    guard hasSteps else { return }
+    unfinished.insert(last)
+    // What may stand between a batch norm and its step.
+    if happens(20) {
+      try add("relu", .activation(.relu))
+      unfinished.insert(last)
+    }
+    if happens(25), min(shape.height, shape.width) >= 4 {
+      try add("max", .maxPool(kernel: 2, stride: 2))
+      unfinished.insert(last)
+    }
+    try step()
   }
+
+  /// A step behind a mean over windows, which may be no multiple of a power of two.
+  private mutating func mean() throws {
+    unfinished.insert(last)
+    try step()
+  }
+
+  private mutating func step() throws { try add("step", .activation(one(of: Self.steps))) }
+
+  private static let steps: [Activation] = [
+    .sign, .hardStep, .quantize(bits: 1), .quantize(bits: 2), .quantize(bits: 4),
+    .quantize(bits: 2, signed: true), .quantize(bits: 3, signed: true), .quantize(bits: 8),
+  ]
 
   private static let activations: [Activation] = [
     .relu, .relu, .relu, .leakyReLU(), .leakyReLU(slope: 0.25), .tanh, .sigmoid, .gelu, .silu,
@@ -119,7 +154,8 @@ struct NetworkGenerator {
   ]
 
   private mutating func activation() throws {
-    try add("act", .activation(one(of: Self.activations)))
+    try add(
+      "act", .activation(hasSteps ? one(of: Self.steps + [.relu]) : one(of: Self.activations)))
   }
 
   private mutating func pool() throws {
@@ -131,14 +167,16 @@ struct NetworkGenerator {
       happens(60)
         ? .averagePool(kernel: kernel, stride: stride, padding: padding)
         : .maxPool(kernel: kernel, stride: stride, padding: padding))
+    if hasSteps, kernel == 3 { try mean() }
   }
 
   /// Adds an earlier value, through a 1×1 convolution where the shapes differ.
   private mutating func shortcut() throws {
     let (main, target) = (last, shape)
     // Prefer one that can be added: the images, or what a kernel without padding made, often cannot.
-    var source = one(of: values.dropLast())
-    for _ in 0..<3 where source.shape.area != target.area { source = one(of: values.dropLast()) }
+    let sources = values.dropLast().filter { !unfinished.contains($0.name) }
+    var source = one(of: sources)
+    for _ in 0..<3 where source.shape.area != target.area { source = one(of: sources) }
     if source.shape == target { return try add("add", .add(source.name)) }
     guard target.area > 1 || source.shape.area == 1,
       let stride = (1...4).first(where: {

@@ -1,0 +1,165 @@
+import Foundation
+import Testing
+
+@testable import RSO
+@testable import RSOFormats
+
+/// What an exported C file computes against the CPU engine, on networks that nobody thought of.
+///
+/// By hand, other networks: `RSO_NETWORK_SEED=17 RSO_NETWORK_COUNT=300 swift test --filter CExportTests`.
+@Suite(.enabled(if: CompiledC.compiler != nil, "there is no C compiler"))
+struct CExportTests {
+  static let count =
+    ProcessInfo.processInfo.environment["RSO_NETWORK_COUNT"].flatMap { Int($0) } ?? 20
+
+  /// A model of discrete weights, with batch norms that rise, fall and are constant, and data for it.
+  static func discrete(index: Int) throws -> (model: Model, data: Dataset) {
+    let drawn = try NetworkGenerator.network(
+      seed: RandomNetworkTests.seed, index: index, hasSteps: true)
+    let domains: [Domain] = [
+      .binary, .ternary, .integer(bits: 2), .integer(bits: 3), .integer(bits: 4),
+    ]
+    var network = drawn
+    for (place, node) in drawn.nodes.enumerated()
+    where node.layer.mixesChannels || node.layer.kind == "depthwiseConv2d" {
+      network = try network.settingWeights(
+        to: domains[(place + index) % domains.count], matching: "\(node.name).weight")
+    }
+    var parameters = Parameters(initialFor: network, seed: UInt64(index))
+    let philox = Philox(seed: UInt64(index))
+    for (tensor, slot) in parameters.slots.enumerated() where slot.role != .weight {
+      for element in 0..<slot.count {
+        let draw = philox.normal(.initialisation, cycle: 7, tensor: tensor, element: element)
+        // Biases are fractions that sums hold exactly, except the last layer's, which are any floats.
+        let isLast = slot.node == network.nodes.count - 1
+        let isBias = slot.role == .bias && !isLast
+        parameters.values[slot.offset + element] =
+          isBias
+          ? Float((draw * 8).rounded() / 16) : abs(draw) < 0.1 ? 0 : Float(draw)
+      }
+    }
+    return try model(network, parameters, divisor: 256)
+  }
+
+  /// A model with the running statistics of random images.
+  static func model(
+    _ network: Network, _ parameters: Parameters, divisor: Float = 255
+  ) throws -> (model: Model, data: Dataset) {
+    var data = try Sample.dataset(
+      network.input, classes: network.classes, train: 64, test: 48, seed: 5)
+    data.normalization = Normalization(
+      mean: .init(repeating: divisor == 256 ? 0 : 0.25, count: network.input.channels),
+      divisor: divisor)
+    let engine = try CPUEngine(network: network, data: data, parameters: parameters, threads: 1)
+    _ = try engine.evaluate(.train)
+    return (
+      Model(
+        network: network, parameters: parameters, statistics: engine.statistics,
+        normalization: data.normalization, images: .bytes), data
+    )
+  }
+
+  /// What `body` gives; `nil` if a layer's sums may be larger than single precision can hold.
+  static func unlessRefused<Value>(_ body: () throws -> Value) throws -> Value? {
+    do {
+      return try body()
+    } catch let error as RSOError where error.problem.hasPrefix("expected sums of at most") {
+      return nil
+    }
+  }
+
+  static func bytes(_ pixels: Pixels) -> Data {
+    switch pixels {
+    case .bytes(let bytes): Data(bytes)
+    case .floats(let floats): floats.withUnsafeBytes { Data($0) }
+    }
+  }
+
+  /// The results of the file, after a check that it says what the engine says.
+  @discardableResult
+  static func compare(_ model: Model, _ images: Pixels, _ comment: String) throws -> CSource {
+    let source = try CSource(of: model, name: "net")
+    let compiled = try CompiledC(source, of: model)
+    defer { compiled.remove() }
+    let found = try compiled.run(bytes(images))
+    let expected = try model.predict(images)
+    #expect(found.count == expected.count, "\(comment)")
+    for (found, expected) in zip(found, expected) {
+      let scores = found.scores.map { bits in
+        source.scoreExponent.map {
+          Float(sign: .plus, exponent: $0, significand: Float(Int32(bitPattern: bits)))
+        } ?? Float(bitPattern: bits)
+      }
+      if source.isExact {
+        #expect(found.label == expected.label, "\(comment)")
+        try #require(scores == expected.logits, "\(comment)")
+      } else {
+        let scale = expected.logits.reduce(1e-3) { max($0, abs($1)) }
+        let isNear = zip(scores, expected.logits).allSatisfy { abs($0 - $1) < 1e-4 * scale }
+        try #require(isNear, "\(scores) \(expected.logits) \(comment)")
+      }
+    }
+    return source
+  }
+
+  /// Sums, thresholds and scores are integers, and the scores have the bits of the engine's.
+  @Test(arguments: 0..<count)
+  func discreteNetworks(index: Int) throws {
+    let (model, data) = try Self.discrete(index: index)
+    let json = String(decoding: try model.network.json(), as: UTF8.self)
+    // A network with floats between its steps is compared in other tests: a rounding may turn a step.
+    guard let source = try Self.unlessRefused({ try CSource(of: model, name: "net") }),
+      source.isExact
+    else { return }
+    try Self.compare(model, data.test.images, "network \(index): \(json)")
+  }
+
+  /// What the fixed seed draws has what it is for.
+  @Test func mostDiscreteNetworksAreExact() throws {
+    let sources = try (0..<20).compactMap { index in
+      let model = try Self.discrete(index: index).model
+      return try Self.unlessRefused { try CSource(of: model, name: "net") }
+    }
+    #expect(sources.count >= 18)
+    #expect(sources.count { $0.isExact } >= 10, "\(sources.map { $0.floatReason ?? "exact" })")
+    #expect(sources.count { $0.floatReason == nil } >= 5)
+    let code = sources.map(\.code).joined()
+    for function in [
+      "maximum_", "sum_", "add_", "transpose_", "depthwise_", "levels_", "relu_", "rounded_",
+      "falling",
+    ] {
+      #expect(code.contains(function), "\(function)")
+    }
+  }
+
+  /// Floats, without steps.
+  @Test(arguments: 0..<8)
+  func floatNetworks(index: Int) throws {
+    let network = try NetworkGenerator.network(seed: RandomNetworkTests.seed, index: index)
+    let (model, data) = try Self.model(network, Parameters(initialFor: network, seed: 3))
+    let source = try Self.compare(model, data.test.images, "network \(index)")
+    #expect(source.scoreExponent == nil && !source.isExact)
+  }
+
+  /// Every activation at many places, through a network that adds nothing to it.
+  @Test(arguments: ActivationTests.all)
+  func activations(activation: Activation) throws {
+    let network = try Network(input: Shape(channels: 3)) { Node.activation("act", activation) }
+    let model = Model(
+      network: network, parameters: Parameters(zerosFor: network), statistics: .init(),
+      normalization: .init(mean: [0, 0, 0]), images: .floats(nil))
+    let places = (-3000..<3000).map { Float($0) / 64 } + [0, -0.0, 1e-6]
+    let compiled = try CompiledC(try CSource(of: model, name: "net"), of: model)
+    defer { compiled.remove() }
+    let source = try CSource(of: model, name: "net")
+    let found = try compiled.run(Self.bytes(.floats(places))).flatMap(\.scores)
+    for (x, bits) in zip(places, found) {
+      let y =
+        source.scoreExponent.map {
+          Float(sign: .plus, exponent: $0, significand: Float(Int32(bitPattern: bits)))
+        } ?? Float(bitPattern: bits)
+      let expected = activation(Double(x))
+      #expect(abs(Double(y) - expected) <= 1e-6 * max(1, abs(expected)), "\(activation) of \(x)")
+    }
+  }
+}
