@@ -36,7 +36,7 @@ for try await event in training.events() {
     print("cycle \(report.cycle + 1), \(report.parameter): \(test.accuracy)")
   }
 }
-let model = await training.model
+let model = try await training.model
 for slot in start.slots {
   let isSame = model.parameters.values[slot.range] == start.values[slot.range]
   print("\(slot.name) \(isSame ? "is as it was" : "has changed")")

@@ -16,14 +16,12 @@ import Foundation
 ///
 /// A copy shares the engine, and with it the weights: continue with only one of them.
 public struct RandomSearch {
-  /// The network to train.
-  public let network: Network
-  /// The data to train and test on.
-  public let data: Dataset
+  /// What is searched: a network's weights, or tensors of any meaning.
+  public let subject: Subject
   /// The settings of the search.
   public let settings: SearchSettings
-  /// What it computes on.
-  public let device: Device
+  /// What it computes on; `nil` if a loss of the caller's judges tensors.
+  public let device: Device?
   /// The sweeps of one cycle, in order.
   public let sweeps: [Sweep]
   /// The next sweep.
@@ -32,10 +30,10 @@ public struct RandomSearch {
   public private(set) var ruleStates: [String: RuleState]
   /// Whether losses of the search were finite: then whatever is not finite comes from the search.
   private(set) var wasFinite: Bool
-  private var engine: any Engine
+  var engine: any Engine
   /// In place of the settings' loss.
   let ownLoss: (any BatchLoss)?
-  private var kept: KeptStatistics
+  private var kept: KeptStatistics?
 
   /// A search's position: its next sweep.
   public struct Position: Hashable, Codable, Sendable {
@@ -50,77 +48,27 @@ public struct RandomSearch {
     }
   }
 
-  /// - Parameters:
-  ///   - network: the network to train.
-  ///   - data: the images to train and evaluate on.
-  ///   - settings: how to search.
-  ///   - device: what to compute on.
-  ///   - parameters: the initial weights; `nil` for He initialisation from the seed.
-  ///   - position: where to continue a resumed run; the beginning by default.
-  ///   - ruleStates: those of the resumed run.
-  ///   - loss: a loss of one's own, in place of the settings' loss.
-  ///   - statistics: batch norm's running statistics for `parameters`, if `settings` keep them.
-  /// - Throws: `RSOError` naming the wrong setting or layer.
-  public init(
-    network: Network, data: Dataset, settings: SearchSettings, device: Device = .cpu(),
-    parameters: Parameters? = nil, position: Position = Position(),
-    ruleStates: [String: RuleState] = [:], statistics: BatchNormStatistics? = nil,
+  /// A search by an engine that has the weights. `RandomSearch+Subjects.swift` has the initialisers for callers.
+  init(
+    _ subject: Subject, _ settings: SearchSettings, _ engine: any Engine, on device: Device?,
+    position: Position, ruleStates: [String: RuleState], statistics: BatchNormStatistics? = nil,
     loss: (any BatchLoss)? = nil
   ) throws {
-    try settings.validate(samples: data.train.count, network: network)
-    // The initial, the current and the engine's own, and the zeros to compare with.
-    try Memory.require(
-      4 * Parameters.count(of: network), of: Float.self, for: "the weights",
-      hint: Memory.networkHint)
-    let parameters = parameters ?? Parameters(initialFor: network, seed: settings.seed)
-    guard parameters.slots == Parameters(zerosFor: network).slots else {
-      throw RSOError(
-        "parameters", "expected those of the network, found other names, shapes or widths",
-        hint: "make them with Parameters(zerosFor: network) and set their values")
-    }
-    try parameters.checkLevels()
-    self.network = network
-    self.data = data
-    self.settings = settings
-    self.device = device
-    self.position = position
-    self.ruleStates = ruleStates
+    (self.subject, self.settings, self.engine, self.device) = (subject, settings, engine, device)
+    (self.position, self.ruleStates, ownLoss) = (position, ruleStates, loss)
     wasFinite = position != Position()
-    sweeps = settings.sweeps(of: parameters, in: network)
+    let slots = engine.parameters.slots
+    sweeps = settings.sweeps(of: engine.parameters, in: subject.network)
     guard position.cycle >= 0, position.sweep == 0 || sweeps.indices.contains(position.sweep) else {
       throw RSOError(
         "position",
         "expected a cycle from 0 on and a sweep below \(sweeps.count), found \(position)")
     }
-    let objective = try Objective(
-      settings.loss, own: loss, reported: settings.metrics, data: data, classes: network.classes)
-    ownLoss = loss
-    engine = try device.engine(
-      network: network, data: data, parameters: parameters, objective: objective)
-    kept = try KeptStatistics(
-      statistics, settings, network, parameters.slots,
-      earlier: position.cycle > 0 ? sweeps[...] : sweeps.prefix(position.sweep))
-    if let statistics = kept.statistics { try engine.keep(statistics) }
-  }
-
-  /// The current weights.
-  public var parameters: Parameters { engine.parameters }
-
-  /// The running statistics of batch norm that the last sweep or evaluation used.
-  var statistics: BatchNormStatistics { engine.statistics }
-
-  /// The trained network: the weights and the running statistics of the last evaluation.
-  public var model: Model {
-    var model = Model(
-      network: network, parameters: engine.parameters, statistics: engine.statistics,
-      normalization: data.normalization, images: data.kind)
-    model.hasClasses = data.hasLabels
-    return model
-  }
-
-  /// Loss and accuracy over a split, with running statistics recomputed for the current weights.
-  public mutating func evaluate(_ split: EvaluatedSplit = .test) throws -> Evaluation {
-    try engine.evaluate(split)
+    let earlier = position.cycle > 0 ? sweeps[...] : sweeps.prefix(position.sweep)
+    kept = try subject.network.map {
+      try KeptStatistics(statistics, settings, $0, slots, earlier: earlier)
+    }
+    if let statistics = kept?.statistics { try self.engine.keep(statistics) }
   }
 
   /// Whether every cycle is done.
@@ -138,14 +86,14 @@ public struct RandomSearch {
       guard let found = try self.sweep(sweep, cycle: cycle, observe) else { return }
       let searched = ContinuousClock.now - start
       let isDue = settings.evaluations == .tensor || position.sweep == sweeps.count - 1
-      let evaluation = isDue ? try engine.evaluate(data.evaluatedSplit) : nil
+      let evaluation = isDue ? try engine.evaluate(subject.evaluatedSplit) : nil
       let slot = engine.parameters.slots[sweep.parameter]
       try requireFiniteModel(after: (slot.name, cycle))
       let report = SweepReport(
         cycle: cycle, sweep: position.sweep, parameter: slot.name, keptShare: found.keptShare,
         step: found.step, meanLoss: found.meanLoss, batchSize: settings.batchSize(inCycle: cycle),
         deviation: settings.deviation(of: slot.proposalDeviation, cycle: cycle),
-        proposals: slot.count, evaluations: found.evaluations, split: data.evaluatedSplit,
+        proposals: slot.count, evaluations: found.evaluations, split: subject.evaluatedSplit,
         evaluation: evaluation, seconds: searched / .seconds(1),
         evaluationSeconds: (ContinuousClock.now - start - searched) / .seconds(1))
       position.sweep += 1
@@ -162,7 +110,7 @@ public struct RandomSearch {
     let width = settings.deviation(of: slot.proposalDeviation, cycle: cycle)
     let order = sampleOrder(sweep, cycle: cycle)
     try engine.beginSweep(of: sweep.parameter, order: order)
-    kept.end(sweep)
+    kept?.end(sweep)
 
     try Memory.require(
       slot.count, of: (Proposal, Int32).self, for: "the proposals of \(slot.name)",
@@ -187,7 +135,7 @@ public struct RandomSearch {
       let decisions = try judged(in: cycle) { try engine.judge(run, by: &rule) }
       try requireFinite(decisions, on: run, of: slot.name, cycle: cycle)
       wasFinite = true
-      if let statistics = kept.statistics { try engine.keep(statistics) }
+      if let statistics = kept?.statistics { try engine.keep(statistics) }
       ruleStates[slot.name] = rule.learnt
       for (proposal, decision) in zip(run, decisions) {
         let way = Double(decision.value) - Double(proposal.candidates[0])
@@ -209,13 +157,22 @@ public struct RandomSearch {
     )
   }
 
-  /// The shuffled training set of a sweep, as far as its group needs it; all tensors of a group share one order.
+  /// What judges the proposals of a sweep, as far as its group needs it: the shuffled training set, or seeds if there are
+  /// no samples. All tensors of a group share one order.
   public func sampleOrder(_ sweep: Sweep, cycle: Int) -> SampleOrder {
-    let samples = Philox(seed: settings.seed).permutation(
-      .sampleOrder, cycle: cycle, tensor: sweep.key(sweep.group), count: data.train.count)
-    let size = settings.batchSize(inCycle: cycle)
+    let philox = Philox(seed: settings.seed)
+    let key = sweep.key(sweep.group)
     let batches = settings.batches(of: sweep, in: sweeps, engine.parameters.slots)
-    return SampleOrder(Array(samples.prefix(batches * size)), batchSize: size)
+    switch subject {
+    case .network(_, let data):
+      let samples = philox.permutation(
+        .sampleOrder, cycle: cycle, tensor: key, count: data.train.count)
+      let size = settings.batchSize(inCycle: cycle)
+      return SampleOrder(Array(samples.prefix(batches * size)), batchSize: size)
+    case .tensors:
+      let seeds = (0..<batches).map { philox.seed(cycle: cycle, tensor: key, element: $0) }
+      return SampleOrder(seeds, batchSize: 1)
+    }
   }
 
   /// A proposal for every element of one tensor, each on the next mini-batch unless it is held. All are drawn up

@@ -57,14 +57,15 @@ struct ReportCommand: ParsableCommand {
     let parts = try zip(folders, names).map { path, name in
       let record = try RunRecord(reading: URL(fileURLWithPath: path))
       let configuration = record.checkpoint.configuration
-      _ = try classNames.names(for: configuration.network)
+      let network = record.checkpoint.content.network
+      if let network { _ = try classNames.names(for: network) }
       return try ReportRun(
         // Paths tell two runs of the same name apart.
         name: names.count { $0 == name } > 1 ? path : name, record: record,
-        data: options.dataset(of: configuration), threads: threads)
+        data: network == nil ? nil : options.dataset(of: configuration), threads: threads)
     }
-    let given = try classNames.classNames.map { _ in
-      try classNames.names(for: parts[0].model.network)
+    let given = try classNames.classNames.flatMap { _ in
+      try parts[0].content.network.map(classNames.names)
     }
     let file =
       output ?? URL(fileURLWithPath: runs[0]).appendingPathComponent("report.html").relativePath

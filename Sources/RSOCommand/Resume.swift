@@ -13,20 +13,20 @@ extension Train {
         throw RSOError(option, "the run has \(own), found \(found)", hint: Self.hint)
       }
     }
+    let (network, data) = (try configuration.network, try configuration.data)
     try requireSettings(of: configuration, done: done)
-    let validation = configuration.data.validation
-    let images = configuration.data.trainAndValidation
-    try data.trainLimit.map { try require("--train-limit", "\(images)", "\($0)") }
-    try data.validation.map {
+    let validation = data.validation
+    let images = data.trainAndValidation
+    try self.data.trainLimit.map { try require("--train-limit", "\(images)", "\($0)") }
+    try self.data.validation.map {
       try require(
         "--validation", validation.map { "\($0)" } ?? "none", "\($0.count(of: images))")
     }
-    try data.testLimit.map { try require("--test-limit", "\(configuration.data.test)", "\($0)") }
-    try network.normalize.map {
-      let own = configuration.data.normalize
+    try self.data.testLimit.map { try require("--test-limit", "\(data.test)", "\($0)") }
+    try self.network.normalize.map {
+      let own = data.normalize
       try require("--normalize", own?.rawValue ?? "that of the model it began with", $0.rawValue)
     }
-    let network = configuration.network
     if self.network.isGiven,
       let difference = try self.network.network(input: network.input, classes: network.classes)
         .difference(from: network)
@@ -48,29 +48,18 @@ extension Train {
   /// The settings that options name must be the run's; so must those that a preset sets and no option names.
   private func requireSettings(of configuration: RunConfiguration, done: Int?) throws {
     let settings = configuration.settings
-    func found(_ options: SearchOptions) throws -> [(option: String, value: String)] {
+    func found(_ options: SearchOptions) throws -> SearchSettings {
       var found = try options.settings(over: settings, network: configuration.network)
       // As when a preset begins a run.
-      if options.batch == nil { found.capBatches(at: configuration.data.train) }
-      return found.words
+      if options.batch == nil { try found.capBatches(at: configuration.data.train) }
+      return found
     }
     var named = search
     named.preset = nil
-    for (own, found) in try zip(settings.words, found(named)) where own.value != found.value {
-      guard own.option == "--cycles" else {
-        throw RSOError(
-          own.option, "the run has \(own.value), found \(found.value)", hint: Self.hint)
-      }
-      throw RSOError(
-        "--cycles",
-        "the run has \(own.value)" + (done.map { ", of which \($0) are done" } ?? "")
-          + ", found \(found.value)",
-        hint:
-          "leave it out to go on, or give more cycles than \(own.value); a run does not get shorter"
-      )
-    }
+    try settings.requireAgreement(of: found(named), done: done)
     guard let preset = search.preset else { return }
-    for (own, found) in try zip(settings.words, found(search)) where own.value != found.value {
+    for (own, found) in try zip(settings.words, found(search).words) where own.value != found.value
+    {
       throw RSOError(
         "--preset",
         "\(preset.rawValue) has \(found.option) \(found.value), and the run has \(own.value)",
@@ -88,7 +77,7 @@ extension DataOptions {
   ///
   /// - Throws: `RSOError` if they are not the data that the run was started with.
   func dataset(of configuration: RunConfiguration) throws -> Dataset {
-    let own = configuration.data
+    let own = try configuration.data
     var options = completed(by: own)
     options.trainLimit = own.trainAndValidation
     options.validation = own.validation.flatMap { ValidationArgument(argument: "\($0)") }
@@ -119,6 +108,26 @@ extension DataOptions {
 }
 
 extension SearchSettings {
+  /// - Parameters:
+  ///   - given: the settings with what the options of a run that goes on name.
+  ///   - done: the number of cycles that the run has finished; `nil` for several runs.
+  /// - Throws: `RSOError` naming the first option that differs, the run's value and the given value.
+  func requireAgreement(of given: SearchSettings, done: Int?) throws {
+    for (own, found) in zip(words, given.words) where own.value != found.value {
+      guard own.option == "--cycles" else {
+        throw RSOError(
+          own.option, "the run has \(own.value), found \(found.value)", hint: Train.hint)
+      }
+      throw RSOError(
+        "--cycles",
+        "the run has \(own.value)" + (done.map { ", of which \($0) are done" } ?? "")
+          + ", found \(found.value)",
+        hint:
+          "leave it out to go on, or give more cycles than \(own.value); a run does not get shorter"
+      )
+    }
+  }
+
   /// Every setting, with its option.
   fileprivate var words: [(option: String, value: String)] {
     let sweeps = sweeps.filter { $0.value != 1 }.sorted { $0.key < $1.key }

@@ -162,7 +162,7 @@ struct SearchOptions: ParsableArguments {
   }
 
   /// `conv0=0,fc=2` as a dictionary.
-  private static func counts(_ text: String) throws -> [String: Int] {
+  static func counts(_ text: String) throws -> [String: Int] {
     var counts: [String: Int] = [:]
     for entry in text.split(separator: ",", omittingEmptySubsequences: false) {
       let parts = entry.split(separator: "=", omittingEmptySubsequences: false)

@@ -179,7 +179,7 @@ extension Train {
       start = TrainedStart(try Model(contentsOf: URL(fileURLWithPath: file)))
     }
     let data = try data.dataset(of: list.configuration)
-    let method = list.configuration.data.normalize
+    let method = try list.configuration.data.normalize
     let used = try start?.adapted(data) ?? data
     return Beginning(
       device: try device.resolved(), data: try method.map(used.normalized(by:)) ?? used,
@@ -202,7 +202,7 @@ extension Train {
     let records = try list.seeds.map {
       try RunRecord(reading: URL(fileURLWithPath: SeedList.folder(of: $0, in: path)))
     }
-    let isValidated = list.configuration.data.validation != nil
+    let isValidated = list.configuration.isValidated
     let best = Spread(records.compactMap { $0.checkpoint.best?.accuracy })
     let test = Spread(
       records.compactMap {

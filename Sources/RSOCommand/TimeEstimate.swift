@@ -126,6 +126,12 @@ struct TimeEstimate {
 extension RandomSearch {
   /// The multiply-adds of every sweep of a cycle.
   var expectedWork: [TimeEstimate.Work] {
+    guard case .network(let network, let data) = subject else {
+      // A proposal takes as long as any other.
+      return sweeps.map {
+        .init(proposals: parameters.slots[$0.parameter].count, perProposal: 1, rest: 1)
+      }
+    }
     let cost = CostModel(network: network, settings: settings, data: data)
     return cost.sweeps.map {
       .init(

@@ -172,7 +172,7 @@ struct Train: ParsableCommand {
   ) throws -> TrainingSession {
     let configuration = beginning.configuration
     let search = try RandomSearch(
-      network: configuration.network, data: beginning.data, settings: configuration.settings,
+      network: try configuration.network, data: beginning.data, settings: configuration.settings,
       device: beginning.device, parameters: beginning.start?.parameters,
       statistics: beginning.start?.statistics,
       loss: configuration.program.map { try LossProgram($0) })
@@ -184,8 +184,7 @@ struct Train: ParsableCommand {
     }
     return try TrainingSession(
       beginning: search, configuration, folder: folder, isNumbered: isNumbered, parent: parent,
-      initialModel: saveInitial.map { URL(fileURLWithPath: $0) }, device: beginning.device,
-      output: output)
+      initialModel: saveInitial.map { URL(fileURLWithPath: $0) }, output: output)
   }
 
   /// What the options ask for, without a trace.
@@ -262,16 +261,22 @@ struct Train: ParsableCommand {
       resuming: URL(fileURLWithPath: folder), cycles: cycles ?? self.search.cycles
     ) { checkpoint in
       let configuration = checkpoint.configuration
+      if case .tensors = configuration.subject {
+        throw RSOError(
+          folder, "expected the run of a network, found a search without one",
+          hint: "go on with it: rso search --run \(TrainingSession.quoted(folder)) --resume")
+      }
       try requireAgreement(with: configuration, done: checkpoint.position.cycle)
       // Reporting on a finished run needs no data.
       guard !checkpoint.isFinished || data.isGiven else { return }
       let found = try data.dataset(of: configuration)
       guard !checkpoint.isFinished else { return }
-      let data = try TrainedStart(checkpoint.model).adapted(found)
+      let model = try checkpoint.model
+      let data = try TrainedStart(model).adapted(found)
       search = try RandomSearch(
-        network: configuration.network, data: data, settings: configuration.settings,
-        device: device, parameters: checkpoint.model.parameters, position: checkpoint.position,
-        ruleStates: checkpoint.ruleStates, statistics: checkpoint.model.statistics,
+        network: model.network, data: data, settings: configuration.settings,
+        device: device, parameters: model.parameters, position: checkpoint.position,
+        ruleStates: checkpoint.ruleStates, statistics: model.statistics,
         loss: configuration.program.map {
           try LossProgram(.init($0.line, timeout: lossTimeout ?? $0.timeout))
         })
@@ -280,7 +285,7 @@ struct Train: ParsableCommand {
       Console.note("\(trace.path): the trace was deleted; a new one begins here")
     }
     return try TrainingSession(
-      resuming: search, run, folder: folder, parent: parent, device: device, output: output)
+      resuming: search, run, folder: folder, parent: parent, output: output)
   }
 
   /// `runs/mnist-20260131-235959`

@@ -38,20 +38,22 @@ package final class EventLog {
   /// Whether nothing has been written yet, not even the initial model.
   package var isEmpty: Bool { file.isEmpty }
 
-  /// Writes the initial model of the run.
-  package func begin(_ model: Model, _ evaluation: Evaluation, _ split: EvaluatedSplit) throws {
+  /// Writes what the run begins with.
+  package func begin(
+    _ content: RandomSearch.Content, _ evaluation: Evaluation, _ split: EvaluatedSplit
+  ) throws {
     try append(
-      judgement(evaluation, split) + cycleValues(model, evaluation, split), step: 0)
+      judgement(evaluation, split) + cycleValues(content, evaluation, split), step: 0)
     try file.synchronize()
   }
 
   /// Writes a finished tensor and, if it is the last of its cycle, the cycle.
   ///
   /// - Parameters:
-  ///   - model: the model after the tensor.
+  ///   - content: what the run has made, after the tensor.
   ///   - test: the best model on the test images, at the end of a run with validation images.
   package func record(
-    _ report: RandomSearch.SweepReport, model: Model, test: Evaluation? = nil
+    _ report: RandomSearch.SweepReport, _ content: RandomSearch.Content, test: Evaluation? = nil
   ) throws {
     let name = report.parameter
     let seconds = report.seconds + report.evaluationSeconds
@@ -71,7 +73,7 @@ package final class EventLog {
       values.append(value("cycle/seconds", cycleSeconds))
       // The last tensor of a cycle is always evaluated.
       if let evaluation = report.evaluation {
-        values += try cycleValues(model, evaluation, report.split)
+        values += try cycleValues(content, evaluation, report.split)
       }
       cycleSeconds = 0
     }
@@ -88,20 +90,21 @@ package final class EventLog {
   }
 
   private func cycleValues(
-    _ model: Model, _ evaluation: Evaluation, _ split: EvaluatedSplit
+    _ content: RandomSearch.Content, _ evaluation: Evaluation, _ split: EvaluatedSplit
   ) throws -> [TensorBoardSummary.Value] {
     var values = [value("cycle/\(split)_loss", evaluation.meanLoss)]
     if evaluation.hasClasses {
       values.append(value("cycle/\(split)_accuracy", evaluation.accuracy))
     }
-    for slot in model.parameters.slots {
+    let parameters = content.parameters
+    for slot in parameters.slots {
       values.append(
         .with {
           $0.tag = "weights/\(slot.name)"
-          $0.histo = TensorBoardHistogram(model.parameters.values[slot.range])
+          $0.histo = TensorBoardHistogram(parameters.values[slot.range])
         })
     }
-    if let sheet = FilterSheet(model.network, model.parameters) {
+    if let sheet = content.network.flatMap({ FilterSheet($0, parameters) }) {
       let png = try sheet.png()
       values.append(
         .with {

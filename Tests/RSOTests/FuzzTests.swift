@@ -35,7 +35,7 @@ import Testing
     var search = try RandomSearch(network: network, data: data, settings: settings)
     _ = try search.evaluate()
     var checkpoint = Checkpoint(
-      model: search.model,
+      search.content,
       configuration: RunConfiguration(
         data: try DataDescription(data, directory: "/d"), network: network, settings: settings,
         trace: "t"))
@@ -69,7 +69,8 @@ import Testing
           // What resuming and describing make of it.
           let settings = read.configuration.settings
           try settings.validate(samples: 30, network: read.model.network)
-          _ = CostModel(network: read.model.network, settings: settings, train: 30, test: 30).total
+          _ = try CostModel(network: read.model.network, settings: settings, train: 30, test: 30)
+            .total
           _ = settings.deviation(of: 1, cycle: read.position.cycle)
         }
       }

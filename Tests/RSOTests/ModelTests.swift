@@ -19,7 +19,7 @@ struct ModelTests {
     var search = try RandomSearch(
       network: network, data: data, settings: settings, device: .reference)
     try search.run { _ in .goOn }
-    return (search.model, data)
+    return (try search.model, data)
   }
 
   @Test func readsBackWhatItWrote() throws {

@@ -11,7 +11,7 @@ struct PredictionTests {
     var search = try RandomSearch(
       network: network, data: data, settings: settings, device: .reference)
     _ = try search.evaluate()
-    return search.model
+    return try search.model
   }
 
   /// The same classes and the same loss as the definition finds, for every kind of layer.

@@ -120,7 +120,7 @@ import Testing
     // The decisions are the weights.
     #expect(search.parameters == parameters)
     // The last report is what the model says by itself.
-    let model = search.model
+    let model = try search.model
     #expect(model.network == network)
     #expect(model.parameters == parameters)
     #expect(try model.evaluate(on: SearchTests.data(), device: .reference) == last?.evaluation)
@@ -154,7 +154,7 @@ import Testing
     }
     #expect(search.position == RandomSearch.Position(cycle: 0, sweep: 1))
     #expect(!search.isFinished)
-    let initial = Parameters(initialFor: search.network, seed: 5)
+    let initial = Parameters(initialFor: try search.network, seed: 5)
     let slot = initial.slots[try #require(initial.slot(named: "conv1.weight"))]
     // The elements of the judged run are decayed at least; the others are as they were.
     for element in 0..<slot.count {

@@ -97,7 +97,7 @@ struct TargetTests {
     try search.run { _ in .goOn }
     let after = try search.evaluate(.test).meanLoss
     #expect(before > 0.5 && after < 0.01, "\(before), \(after)")
-    #expect(!search.model.hasClasses)
+    #expect(try !search.model.hasClasses)
     let file = FileManager.default.temporaryDirectory
       .appendingPathComponent("rso-\(UUID().uuidString).safetensors")
     defer { try? FileManager.default.removeItem(at: file) }

@@ -40,14 +40,14 @@ struct TrainingTests {
       case .swept(let report):
         reports.append("\(report.cycle) \(report.parameter) \(report.evaluation?.accuracy ?? -1)")
         // It answers meanwhile.
-        #expect(await training.model.network.classes == 3)
+        #expect(try await training.model.network.classes == 3)
       }
     }
     #expect(reports == expected.reports)
     // 72, 8, 8 and 24 elements in runs of 32, three times.
     #expect(judged == 3 * (3 + 1 + 1 + 1))
     #expect(await training.isFinished)
-    #expect(await training.model.parameters.values == expected.values)
+    #expect(try await training.model.parameters.values == expected.values)
     #expect(await training.position == .init(cycle: 3))
   }
 
@@ -82,7 +82,7 @@ struct TrainingTests {
     let before = await training.position
     #expect(before.cycle < 1_000_000)
     #expect(try await training.evaluate().count == 20)
-    #expect(await training.model.parameters.values.allSatisfy(\.isFinite))
+    #expect(try await training.model.parameters.values.allSatisfy(\.isFinite))
     // It goes on where it was.
     for try await event in training.events() {
       guard case .swept(let report) = event else { continue }

@@ -1,9 +1,14 @@
 import Foundation
 
 /// What defines a run, apart from the device: the same configuration gives the same run.
-package struct RunConfiguration: Hashable, Codable, Sendable {
-  package var data: DataDescription
-  package var network: Network
+package struct RunConfiguration: Hashable, Sendable {
+  /// What the run searches.
+  package enum Subject: Hashable, Sendable {
+    case network(Network, DataDescription)
+    /// Tensors of any meaning: the widths of their proposals, by name.
+    case tensors(widths: [String: Double])
+  }
+  package var subject: Subject
   package var settings: SearchSettings
   /// The path of the trace, if there is one; relative to the run's folder if it is inside it.
   package var trace: String?
@@ -11,18 +16,81 @@ package struct RunConfiguration: Hashable, Codable, Sendable {
   package var program: LossProgram.Command?
 
   package init(
-    data: DataDescription, network: Network, settings: SearchSettings, trace: String? = nil,
+    _ subject: Subject, settings: SearchSettings, trace: String? = nil,
     program: LossProgram.Command? = nil
   ) {
-    self.data = data
-    self.network = network
+    self.subject = subject
     self.settings = settings
     self.trace = trace
     self.program = program
   }
 
+  package init(
+    data: DataDescription, network: Network, settings: SearchSettings, trace: String? = nil,
+    program: LossProgram.Command? = nil
+  ) {
+    self.init(.network(network, data), settings: settings, trace: trace, program: program)
+  }
+
+  /// - Throws: `RSOError` if the run has no network.
+  package var network: Network { get throws { try training.network } }
+
+  /// - Throws: `RSOError` if the run has no network.
+  package var data: DataDescription { get throws { try training.data } }
+
+  private var training: (network: Network, data: DataDescription) {
+    get throws {
+      guard case .network(let network, let data) = subject else {
+        throw RSOError.hasNoNetwork("the run")
+      }
+      return (network, data)
+    }
+  }
+
   /// Whether the loss chooses the best model; otherwise, the accuracy does, as in the paper.
-  package var choosesByLoss: Bool { program != nil || settings.loss != .crossEntropy }
+  package var choosesByLoss: Bool {
+    if case .tensors = subject { return true }
+    return program != nil || settings.loss != .crossEntropy
+  }
+
+  /// Whether validation samples choose the best model.
+  package var isValidated: Bool {
+    if case .network(_, let data) = subject { data.validation != nil } else { false }
+  }
+}
+
+extension RunConfiguration: Codable {
+  private enum CodingKeys: String, CodingKey {
+    case data, network, widths, settings, trace, program
+  }
+
+  package init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    subject =
+      if let widths = try container.decodeIfPresent([String: Double].self, forKey: .widths) {
+        .tensors(widths: widths)
+      } else {
+        .network(
+          try container.decode(Network.self, forKey: .network),
+          try container.decode(DataDescription.self, forKey: .data))
+      }
+    settings = try container.decode(SearchSettings.self, forKey: .settings)
+    trace = try container.decodeIfPresent(String.self, forKey: .trace)
+    program = try container.decodeIfPresent(LossProgram.Command.self, forKey: .program)
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    switch subject {
+    case .network(let network, let data):
+      try container.encode(data, forKey: .data)
+      try container.encode(network, forKey: .network)
+    case .tensors(let widths): try container.encode(widths, forKey: .widths)
+    }
+    try container.encode(settings, forKey: .settings)
+    try container.encodeIfPresent(trace, forKey: .trace)
+    try container.encodeIfPresent(program, forKey: .program)
+  }
 }
 
 /// The samples of a run: where they are, and a digest that tells whether they are the same.
@@ -126,8 +194,8 @@ public struct Checkpoint: Sendable {
     }
   }
 
-  /// The latest model.
-  public var model: Model
+  /// What the run has made so far.
+  public var content: RandomSearch.Content
   package var configuration: RunConfiguration
   /// The next sweep.
   public var position = RandomSearch.Position()
@@ -138,9 +206,19 @@ public struct Checkpoint: Sendable {
   /// The length of the trace so far, in bytes.
   package var traceBytes = 0
 
-  package init(model: Model, configuration: RunConfiguration) {
-    self.model = model
+  package init(_ content: RandomSearch.Content, configuration: RunConfiguration) {
+    self.content = content
     self.configuration = configuration
+  }
+
+  /// The latest model.
+  ///
+  /// - Throws: `RSOError` if the run has no network.
+  public var model: Model { get throws { try content.model("the run") } }
+
+  /// The sweeps of one cycle.
+  package var sweeps: [Sweep] {
+    configuration.settings.sweeps(of: content.parameters, in: content.network)
   }
 
   /// Whether every cycle is done.
@@ -164,9 +242,11 @@ extension Checkpoint {
   /// - Parameter isBest: whether this is the best model's file, which does not refer to the trace, nor to the result at
   ///   the end of the run.
   package func write(to url: URL, isBest: Bool = false) throws {
-    var tensors = try model.safeTensors(file: url.path)
+    var tensors = try content.safeTensors(file: url.path)
     tensors.metadata[Key.settings] = try compactJSON(configuration.settings)
-    tensors.metadata[Key.data] = try compactJSON(configuration.data)
+    if case .network(_, let data) = configuration.subject {
+      tensors.metadata[Key.data] = try compactJSON(data)
+    }
     tensors.metadata[Key.program] = try configuration.program.map(compactJSON)
     tensors.metadata[Key.position] = try compactJSON(position)
     var best = best
@@ -202,15 +282,19 @@ extension Checkpoint {
   ///
   /// - Throws: `RSOError` naming the file and what is wrong with it.
   public init(contentsOf url: URL) throws {
-    let tensors = try Model.tensors(at: url)
+    let tensors = try RandomSearch.Content.tensors(at: url)
     let metadata = tensors.metadata
     func decode<Value: Decodable>(_ key: String) throws -> Value {
       try decodeJSON(metadata[key], key, url.path)
     }
-    model = try Model(tensors, file: url.path)
+    content = try RandomSearch.Content(tensors, file: url.path)
+    let subject: RunConfiguration.Subject =
+      switch content {
+      case .model(let model): .network(model.network, try decode(Key.data))
+      case .tensors(let parameters): .tensors(widths: parameters.widths)
+      }
     configuration = try RunConfiguration(
-      data: decode(Key.data), network: model.network, settings: decode(Key.settings),
-      trace: metadata[Key.trace],
+      subject, settings: decode(Key.settings), trace: metadata[Key.trace],
       program: metadata[Key.program] == nil ? nil : decode(Key.program))
     position = try decode(Key.position)
     best = metadata[Key.best] == nil ? nil : try decode(Key.best)
@@ -218,8 +302,12 @@ extension Checkpoint {
     traceBytes = metadata[Key.trace] == nil ? 0 : try decode(Key.traceBytes)
 
     let settings = configuration.settings
-    try settings.validate(samples: configuration.data.train, network: model.network)
-    let sweeps = settings.sweeps(of: model.parameters, in: model.network).count
+    switch configuration.subject {
+    case .network(let network, let data):
+      try settings.validate(samples: data.train, network: network)
+    case .tensors: try settings.validate(tensors: content.parameters.slots)
+    }
+    let sweeps = sweeps.count
     let isWithin =
       0..<settings.cycles ~= position.cycle
       ? 0..<max(sweeps, 1) ~= position.sweep
@@ -238,7 +326,7 @@ extension Checkpoint {
       }
     }
     for (name, state) in ruleStates {
-      guard model.parameters.slot(named: name) != nil else {
+      guard content.parameters.slot(named: name) != nil else {
         throw RSOError(
           url.path, "\(Key.ruleStates): expected names of parameters, found '\(name)'")
       }

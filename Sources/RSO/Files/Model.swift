@@ -226,6 +226,7 @@ extension Model {
 
   private static func requireModel(_ metadata: [String: String], file: String) throws {
     guard metadata[Key.format] != format else { return }
+    if metadata[Key.format] == RandomSearch.Content.format { throw RSOError.hasNoNetwork(file) }
     let name = URL(fileURLWithPath: file).lastPathComponent
     throw RSOError(
       file,

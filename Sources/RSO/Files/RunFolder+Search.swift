@@ -25,13 +25,16 @@ extension RunFolder {
         hint: "make the folder first, then run the search in it")
     }
     let untrained = try search.evaluateUntrained().metrics
-    let configuration = RunConfiguration(
-      data: try DataDescription(search.data, directory: dataDirectory?.path),
-      network: search.network,
-      settings: search.settings)
+    let content = search.content
+    let subject: RunConfiguration.Subject =
+      switch search.subject {
+      case .network(let network, let data):
+        .network(network, try DataDescription(data, directory: dataDirectory?.path))
+      case .tensors: .tensors(widths: content.parameters.widths)
+      }
+    let configuration = RunConfiguration(subject, settings: search.settings)
     try self.init(
-      creating: url, Checkpoint(model: search.model, configuration: configuration),
-      untrained: untrained)
+      creating: url, Checkpoint(content, configuration: configuration), untrained: untrained)
     try record(Session(on: search.device))
   }
 
@@ -45,22 +48,51 @@ extension RunFolder {
   public func search(
     on data: Dataset, device: Device = .cpu(), loss: (any BatchLoss)? = nil
   ) throws -> RandomSearch {
-    let (own, found) = (checkpoint.configuration.data, try DataDescription(data))
+    let (own, found) = (try checkpoint.configuration.data, try DataDescription(data))
+    let model = try checkpoint.model
     guard own.digest == found.digest else {
       throw RSOError(
         data.name, "the run has the data \(own.words), found \(found.words)",
         hint: "give the data that the run was started with, limits and validation images included")
     }
     var search = try RandomSearch(
-      network: checkpoint.configuration.network, data: data,
+      network: model.network, data: data,
       settings: checkpoint.configuration.settings, device: device,
-      parameters: checkpoint.model.parameters, position: checkpoint.position,
-      ruleStates: checkpoint.ruleStates, statistics: checkpoint.model.statistics,
+      parameters: model.parameters, position: checkpoint.position,
+      ruleStates: checkpoint.ruleStates, statistics: model.statistics,
       loss: loss ?? checkpoint.configuration.program.map { try LossProgram($0) })
-    try record(Session(on: device))
+    try goOn(with: &search)
+    return search
+  }
+
+  /// The search without a network that continues the run after its last finished tensor.
+  ///
+  /// - Parameter loss: the loss that it was started with.
+  /// - Throws: `RSOError` if the run has a network.
+  public func search(by loss: any VectorLoss) throws -> RandomSearch {
+    guard case .tensors(let parameters) = checkpoint.content else {
+      throw RSOError(
+        url.path, "expected a search without a network, found the run of a network",
+        hint: "go on with it: rso train --run DIR --resume, or search(on: data)")
+    }
+    var search = try RandomSearch(
+      parameters, settings: checkpoint.configuration.settings, position: checkpoint.position,
+      ruleStates: checkpoint.ruleStates, loss: loss)
+    try goOn(with: &search)
+    return search
+  }
+
+  /// The same with a function as the loss; `RandomSearch` says what it is given.
+  public func search(
+    by loss: @escaping (_ vector: [Float], _ seed: UInt32) throws -> Double
+  ) throws -> RandomSearch {
+    try search(by: FunctionLoss(function: loss))
+  }
+
+  private func goOn(with search: inout RandomSearch) throws {
+    try record(Session(on: search.device))
     // The run was killed after its first checkpoint.
     if needsUntrained { try record(untrained: search.evaluateUntrained().metrics) }
-    return search
   }
 
   /// Writes everything that a finished tensor changes. At the end of a run with validation images, it first evaluates
@@ -69,7 +101,7 @@ extension RunFolder {
     _ report: RandomSearch.SweepReport, of search: RandomSearch
   ) throws {
     try record(
-      report, model: search.model, position: search.position, ruleStates: search.ruleStates,
+      report, search.content, position: search.position, ruleStates: search.ruleStates,
       test: testBest(report, search).map(Checkpoint.Best.Result.init))
   }
 
@@ -80,22 +112,24 @@ extension RunFolder {
   package func testBest(
     _ report: RandomSearch.SweepReport, _ search: RandomSearch
   ) throws -> Evaluation? {
-    guard search.isFinished, report.split == .validation else { return nil }
+    guard search.isFinished, report.split == .validation, case .model(let model) = search.content,
+      let device = search.device
+    else { return nil }
     // As it reads back: a file holds 32-bit statistics.
     let best =
       report.evaluation.map(isBest) ?? false
-      ? try Model(search.model.safeTensors(file: bestURL.path), file: bestURL.path)
+      ? try Model(model.safeTensors(file: bestURL.path), file: bestURL.path)
       : try Model(contentsOf: bestURL)
     return try best.evaluate(
       on: search.data, .test, loss: search.settings.loss, own: search.ownLoss,
-      metrics: search.settings.metrics, device: search.device)
+      metrics: search.settings.metrics, device: device)
   }
 
   /// - Throws: `RSOError` unless the search is where the run is.
   fileprivate func requireAgreement(with search: RandomSearch) throws {
     guard search.position == checkpoint.position,
       search.settings == checkpoint.configuration.settings,
-      search.parameters == checkpoint.model.parameters
+      search.parameters == checkpoint.content.parameters
     else {
       throw RSOError(
         url.path, "expected the search of this run, found one with other settings or weights",
@@ -144,7 +178,7 @@ extension RandomSearch {
   /// The untrained network's evaluation, which also gives its model running statistics, and its line of metrics.
   package mutating func evaluateUntrained() throws -> (evaluation: Evaluation, metrics: Metrics) {
     let start = ContinuousClock.now
-    let split = data.evaluatedSplit
+    let split = subject.evaluatedSplit
     let evaluation = try evaluate(split)
     let seconds = (ContinuousClock.now - start) / .seconds(1)
     return (evaluation, Metrics(untrained: evaluation, split, seconds: seconds))

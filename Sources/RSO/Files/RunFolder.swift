@@ -101,14 +101,14 @@ public final class RunFolder {
       written.append(file(Name.checkpoint))
       try checkpoint.write(to: file(Name.checkpoint))
       written.append(file(Name.initial))
-      try checkpoint.model.write(to: file(Name.initial))
+      try checkpoint.content.write(to: file(Name.initial))
       written.append(file(Name.configuration))
       try Self.write(checkpoint.configuration, to: file(Name.configuration))
       written.append(file(Name.metrics))
       metrics = try AppendingFile(file(Name.metrics))
       if let untrained { try metrics.append(untrained.line) }
       try metrics.synchronize()
-      try initialModel.map { try checkpoint.model.write(to: $0) }
+      try initialModel.map { try checkpoint.content.write(to: $0) }
       trace = try checkpoint.configuration.trace.map {
         try AppendingFile(Self.file($0, of: url), keeping: 0)
       }
@@ -141,10 +141,11 @@ public final class RunFolder {
     try Self.checkConfiguration(file(Name.configuration), checkpoint.configuration)
 
     let settings = checkpoint.configuration.settings
-    let sweeps = settings.sweeps(of: checkpoint.model.parameters, in: checkpoint.model.network)
+    let sweeps = checkpoint.sweeps
     var (lines, bytes) = try Self.readMetrics(
       file(Name.metrics),
-      count: checkpoint.position.cycle * sweeps.count + checkpoint.position.sweep)
+      count: checkpoint.position.cycle * sweeps.count + checkpoint.position.sweep,
+      begin: checkpoint.content.network == nil ? "rso search --start" : "rso train --from")
     let before = settings.cycles
     earlierCycles = cycles ?? 0 > before ? before : nil
     if let cycles, cycles > before {
@@ -219,7 +220,8 @@ public final class RunFolder {
   /// - Parameter test: the best model on the test images, at the end of a run with validation images.
   /// - Throws: `RSOError` if a file cannot be written; the run can then resume before the tensor.
   package func record(
-    _ report: RandomSearch.SweepReport, model: Model, position: RandomSearch.Position,
+    _ report: RandomSearch.SweepReport, _ content: RandomSearch.Content,
+    position: RandomSearch.Position,
     ruleStates: [String: RuleState] = [:], test: Checkpoint.Best.Result? = nil
   ) throws {
     let isBest = report.evaluation.map(isBest) ?? false
@@ -231,7 +233,7 @@ public final class RunFolder {
         split: report.split == .test ? nil : report.split)
     }
     checkpoint.best?.test = test
-    checkpoint.model = model
+    checkpoint.content = content
     checkpoint.position = position
     checkpoint.ruleStates = ruleStates
     checkpoint.traceBytes = trace?.length ?? 0
@@ -316,14 +318,18 @@ extension RunFolder {
   }
 
   /// The lines up to a number of finished tensors, and the number of bytes they take.
-  private static func readMetrics(_ url: URL, count: Int) throws -> ([Metrics], bytes: Int) {
+  ///
+  /// - Parameter begin: the command that begins another run with a file of this one.
+  private static func readMetrics(
+    _ url: URL, count: Int, begin: String
+  ) throws -> ([Metrics], bytes: Int) {
     if count == 0, !FileManager.default.fileExists(atPath: url.path) { return ([], 0) }
     guard FileManager.default.fileExists(atPath: url.path) else {
       let checkpoint = url.deletingLastPathComponent().appendingPathComponent(Name.checkpoint)
       throw RSOError(
         url.path, "expected the metrics of \(count) tensors, found no such file",
         hint:
-          "the weights are there: start another run from them, rso train --from \(checkpoint.path)")
+          "the weights are there: start another run from them, \(begin) \(checkpoint.path)")
     }
     let found = try Metrics.read(readFile(url), count: count, file: url.path)
     guard let metrics = found.metrics else {

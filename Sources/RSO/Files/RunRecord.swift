@@ -8,12 +8,12 @@ package struct RunRecord: Sendable {
   package let metrics: [Metrics]
   /// The untrained network; `nil` for runs from versions that did not record it.
   package let untrained: Metrics?
-  /// The model with the best accuracy; `nil` before the first finished tensor.
-  package let best: Model?
+  /// The best so far; `nil` before the first evaluation of a finished tensor.
+  package let best: RandomSearch.Content?
   /// Who worked on the run; empty for runs from versions that did not record it.
   package let sessions: [Session]
-  /// The model before training; `nil` for runs from versions that did not keep it.
-  package let initial: Model?
+  /// What it began with; `nil` for runs from versions that did not keep it.
+  package let initial: RandomSearch.Content?
 
   /// - Throws: `RSOError` if there is no run, a program is still writing it, or a file is damaged, cut short or of
   ///   another version.
@@ -30,28 +30,32 @@ package struct RunRecord: Sendable {
     defer { withExtendedLifetime(lock) {} }
     self.url = url
     checkpoint = try Checkpoint(contentsOf: file(RunFolder.Name.checkpoint))
-    let settings = checkpoint.configuration.settings
-    let sweeps = settings.sweeps(of: checkpoint.model.parameters, in: checkpoint.model.network)
+    let sweeps = checkpoint.sweeps
     let lines = try Self.metrics(
       file(RunFolder.Name.metrics),
       count: checkpoint.position.cycle * sweeps.count + checkpoint.position.sweep)
     untrained = lines.first.flatMap { $0.parameter == nil ? $0 : nil }
     metrics = untrained == nil ? lines : Array(lines.dropFirst())
     sessions = try Session.read(file(RunFolder.Name.sessions))
-    let network = checkpoint.model.network
-    best = try metrics.isEmpty ? nil : Self.model(file(RunFolder.Name.best), of: network)
-    initial = try Self.model(file(RunFolder.Name.initial), of: network)
+    let content = checkpoint.content
+    best = try metrics.isEmpty ? nil : Self.content(file(RunFolder.Name.best), like: content)
+    initial = try Self.content(file(RunFolder.Name.initial), like: content)
   }
 
-  /// The model in a file; `nil` if there is no such file.
-  private static func model(_ url: URL, of network: Network) throws -> Model? {
+  /// The content of a file; `nil` if there is no such file.
+  private static func content(
+    _ url: URL, like other: RandomSearch.Content
+  ) throws -> RandomSearch.Content? {
     guard FileManager.default.fileExists(atPath: url.path) else { return nil }
-    let model = try Model(contentsOf: url)
-    guard model.network == network else {
+    let content = try RandomSearch.Content(contentsOf: url)
+    guard content.network == other.network, content.parameters.slots == other.parameters.slots
+    else {
       throw RSOError(
-        url.path, "expected the network of \(RunFolder.Name.checkpoint), found another")
+        url.path,
+        "expected the \(other.network == nil ? "tensors" : "network") of "
+          + "\(RunFolder.Name.checkpoint), found another")
     }
-    return model
+    return content
   }
 
   /// The lines that the checkpoint counts, and the untrained network's.
@@ -60,7 +64,7 @@ package struct RunRecord: Sendable {
     guard bytes.isEmpty || bytes.last == UInt8(ascii: "\n") else {
       throw RSOError(
         url.path, "expected whole lines, found a part of one at its end",
-        hint: "the run was killed: going on with it mends the file, rso train --run DIR --resume")
+        hint: "the run was killed: going on with it, --run DIR --resume, mends the file")
     }
     let found = try Metrics.read(bytes, count: count, file: url.path)
     guard let metrics = found.metrics else {

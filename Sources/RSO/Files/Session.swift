@@ -19,7 +19,7 @@ package struct Session: Hashable, Codable, Sendable {
   package var version: String
   /// The commit that the program was built from, with `-modified` if the checkout had changes; `nil` if it is not known.
   package var commit: String?
-  /// As `--device` takes it.
+  /// As `--device` takes it; `program` if a program of the user's judged.
   package var device: String
   /// The card's name, if the device is one.
   package var card: String?
@@ -35,14 +35,17 @@ package struct Session: Hashable, Codable, Sendable {
 
   /// A session that begins now.
   ///
-  /// - Parameter commit: that of the program; `nil` if it is not known.
+  /// - Parameters:
+  ///   - device: `nil` if a program of the user's judges.
+  ///   - commit: that of the program; `nil` if it is not known.
   /// - Throws: `RSOError` if the kernels asked for do not exist.
   package init(
-    on device: Device, commit: String? = nil, host: String? = nil, started: Date = Date()
+    on device: Device?, commit: String? = nil, host: String? = nil, started: Date = Date()
   ) throws {
     version = rsoVersion
     self.commit = commit
     switch device {
+    case nil: self.device = "program"
     case .cpu(let threads):
       self.device = "cpu"
       kernels = try Kernels.preferred().name

@@ -70,7 +70,10 @@ final class ChildProcess {
   /// - Parameters:
   ///   - count: the length of the answer in bytes.
   ///   - timeout: seconds of silence to bear.
-  func exchange(_ question: [UInt8], answer count: Int, timeout: Double) throws -> [UInt8] {
+  ///   - hint: what to do if the silence is longer.
+  func exchange(
+    _ question: [UInt8], answer count: Int, timeout: Double, hint: String
+  ) throws -> [UInt8] {
     var answer: [UInt8] = []
     var sent = 0
     var last = ContinuousClock.now
@@ -82,7 +85,7 @@ final class ChildProcess {
         throw failure(
           "expected an answer of \(count) bytes within \(short(timeout)) seconds, found "
             + (answer.isEmpty ? "none" : "\(answer.count)"),
-          hint: "more time: `lossTimeout`")
+          hint: hint)
       }
       var ends = [
         pollfd(fd: output.fileHandleForReading.fileDescriptor, events: Int16(POLLIN), revents: 0),

@@ -18,14 +18,19 @@ public final class LossProgram: BatchLoss {
       self.timeout = timeout
     }
 
+    /// - Parameters:
+    ///   - command: the name of the setting.
+    ///   - patience: that of the timeout.
     /// - Throws: `RSOError` if there is nothing to run, or no time to wait.
-    func validate() throws {
+    package func validate(
+      command: String = "`lossCommand`", patience: String = "`lossTimeout`"
+    ) throws {
       guard line.contains(where: { !$0.isWhitespace }) else {
-        throw RSOError("`lossCommand`", "expected a command, found '\(line)'")
+        throw RSOError(command, "expected a command, found '\(line)'")
       }
       guard timeout > 0, timeout <= 1e6 else {
         throw RSOError(
-          "`lossTimeout`", "expected seconds above 0 and up to 1,000,000, found \(timeout)")
+          patience, "expected seconds above 0 and up to 1,000,000, found \(timeout)")
       }
     }
   }
@@ -42,14 +47,19 @@ public final class LossProgram: BatchLoss {
   /// - Throws: `RSOError` with the program's last words, if it ends, answers something else than one number for each
   ///   candidate, or is silent for too long.
   public func losses(of outputs: Outputs) throws -> [Double] {
+    try ask(Self.frame(outputs), candidates: outputs.candidates, patience: "`lossTimeout`")
+  }
+
+  /// - Parameter patience: the name of the setting of the timeout.
+  private func ask(_ frame: [UInt8], candidates: Int, patience: String) throws -> [Double] {
     try child.withLock { child in
       do {
         let running = try child ?? ChildProcess(command.line)
         child = running
         let answer = try running.exchange(
-          Self.frame(outputs), answer: 8 * outputs.candidates, timeout: command.timeout)
+          frame, answer: 8 * candidates, timeout: command.timeout, hint: "more time: \(patience)")
         let losses = answer.withUnsafeBytes { bytes in
-          (0..<outputs.candidates).map { index in
+          (0..<candidates).map { index in
             Double(
               bitPattern: UInt64(
                 littleEndian: bytes.loadUnaligned(fromByteOffset: 8 * index, as: UInt64.self)))
@@ -87,15 +97,41 @@ public final class LossProgram: BatchLoss {
     ]
     var bytes: [UInt8] = []
     bytes.reserveCapacity(4 * (headerCount + outputs.values.count + 3 * samples))
-    func append<Value: BitwiseCopyable>(_ values: [Value]) {
-      values.withUnsafeBytes { bytes.append(contentsOf: $0) }
-    }
-    // All machines that Swift runs on are little-endian.
-    append(header)
-    append(outputs.samples)
-    append(outputs.labels)
-    append(outputs.targets)
-    append(outputs.values)
+    append(header, to: &bytes)
+    append(outputs.samples, to: &bytes)
+    append(outputs.labels, to: &bytes)
+    append(outputs.targets, to: &bytes)
+    append(outputs.values, to: &bytes)
+    return bytes
+  }
+
+  /// All machines that Swift runs on are little-endian.
+  private static func append(_ values: [some BitwiseCopyable], to bytes: inout [UInt8]) {
+    values.withUnsafeBytes { bytes.append(contentsOf: $0) }
+  }
+}
+
+// MARK: - Without a network
+
+extension LossProgram: VectorLoss {
+  /// - Throws: as for outputs.
+  public func losses(of candidates: Candidates) throws -> [Double] {
+    try ask(Self.frame(candidates), candidates: candidates.count, patience: "`timeout`")
+  }
+
+  static let vectorMagic: UInt32 = 0x564F_5352  // "RSOV"
+
+  /// The vectors as the program reads them; docs/search.md describes the frame.
+  static func frame(_ candidates: Candidates) -> [UInt8] {
+    let header: [UInt32] = [
+      vectorMagic, 1, UInt32(candidates.count), UInt32(candidates.length), candidates.seed,
+      candidates.changed == nil ? 1 : 0, UInt32(candidates.changed?.tensor ?? 0),
+      UInt32(candidates.changed?.element ?? 0),
+    ]
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(4 * (headerCount + candidates.values.count))
+    append(header, to: &bytes)
+    append(candidates.values, to: &bytes)
     return bytes
   }
 }

@@ -49,7 +49,7 @@ public struct Parameters: Hashable, Sendable {
     /// The range of its elements in `values`.
     public var range: Range<Int> { offset..<offset + count }
     /// The number of elements that belong to one output channel.
-    public var elementsPerChannel: Int { count / shape[0] }
+    public var elementsPerChannel: Int { max(count / (shape.first ?? 1), 1) }
   }
 
   /// In the order of the layers.

@@ -79,7 +79,8 @@ extension RandomSearch {
     for (node, moments) in statistics.moments.sorted(by: { $0.key < $1.key }) {
       for (suffix, values) in [("mean", moments.mean), ("var", moments.variance)] {
         if let index = values.firstIndex(where: { !Float($0).isFinite }) {
-          return ("\(network.nodes[node].name).running_\(suffix)[\(index)]", Float(values[index]))
+          let name = subject.network?.nodes[node].name ?? ""
+          return ("\(name).running_\(suffix)[\(index)]", Float(values[index]))
         }
       }
     }

@@ -7,8 +7,8 @@ import Foundation
 public struct Philox: Hashable, Sendable {
   /// The purpose of a draw; draws for different purposes are independent.
   public enum Purpose: UInt32, Sendable {
-    /// The initial weights, Δ, and the orders of samples and of elements.
-    case initialisation, proposal, sampleOrder, elementOrder
+    /// The initial weights, Δ, the orders of samples and of elements, and the seeds of a search without samples.
+    case initialisation, proposal, sampleOrder, elementOrder, seed
   }
 
   /// The seed; it determines every draw.
@@ -53,6 +53,13 @@ public struct Philox: Hashable, Sendable {
     let u = (Double(a >> 11) + 1) * 0x1p-53
     let v = Double(b >> 11) * 0x1p-53
     return (-2 * log(u)).squareRoot() * cos(2 * .pi * v)
+  }
+
+  /// A seed for another program's draws, from 1 on: 31 bits, which every generator takes.
+  func seed(cycle: Int, tensor: Int, element: Int) -> Int32 {
+    let (word, _) = words(.seed, cycle: cycle, tensor: tensor, element: element)
+    // The high half of word · (2³¹ − 1).
+    return 1 + Int32(word.multipliedFullWidth(by: UInt64(Int32.max)).high)
   }
 
   /// A random permutation of `0 ..< count` (Fisher–Yates).

@@ -1,6 +1,31 @@
 extension SearchSettings {
   /// - Throws: `RSOError` naming the setting.
   public func validate(samples: Int, network: Network) throws {
+    let slots = Parameters.slots(of: network)
+    let names = slots.compactMap { slot in
+      SweepPlan.group(of: slot.node, in: network).map { network.nodes[$0].name }
+    }
+    try validate(
+      samples: samples, slots, swept: Set(names), called: "a convolution or linear layer")
+  }
+
+  /// Checks the settings of a search without a network.
+  ///
+  /// - Throws: `RSOError` naming the setting.
+  func validate(tensors slots: [Parameters.Slot]) throws {
+    try validate(samples: 1, slots, swept: Set(slots.map(\.name)), called: "a tensor")
+    guard statistics == .renew else {
+      throw RSOError(
+        "`statistics`", "expected renew: without a network there are none to keep, found keep")
+    }
+  }
+
+  /// - Parameters:
+  ///   - names: what `sweeps` may name.
+  ///   - kind: what they are names of.
+  private func validate(
+    samples: Int, _ slots: [Parameters.Slot], swept names: Set<String>, called kind: String
+  ) throws {
     func require(
       _ holds: Bool, _ setting: String, _ expected: String, _ found: Any, _ hint: String
     ) throws {
@@ -47,7 +72,6 @@ extension SearchSettings {
     try require(
       deviationScale > 0 && deviationScale.isFinite, "`deviationScale`", "a number above 0",
       deviationScale, "1 leaves the proposals as wide as they are")
-    let slots = Parameters(zerosFor: network).slots
     for (setting, patterns) in [("`only`", only), ("`freeze`", freeze)] {
       guard let patterns else { continue }
       try require(
@@ -65,16 +89,13 @@ extension SearchSettings {
       "none: the patterns match all"
         + (only.map { " that `only` \($0.joined(separator: " `only` ")) names" } ?? ""),
       "freeze fewer parameters")
-    let names = slots.compactMap { slot in
-      SweepPlan.group(of: slot.node, in: network).map { network.nodes[$0].name }
-    }
     for (name, count) in sweeps {
       try require(
-        names.contains(name), "`sweeps`", "the name of a convolution or linear layer", "'\(name)'",
-        "there are " + Set(names).sorted().joined(separator: ", "))
+        names.contains(name), "`sweeps`", "the name of \(kind)", "'\(name)'",
+        "there are " + names.sorted().joined(separator: ", "))
       try require(
         (0...1000).contains(count), "`sweeps` \(name)", "0 to 1000 times", count,
-        "0 leaves the layer as it is")
+        "0 leaves it as it is")
     }
   }
 }

@@ -95,6 +95,14 @@ public struct SearchSettings: Hashable, Codable, Sendable {
   /// The paper's MNIST run.
   public init() {}
 
+  /// For a search without a network: the paper's, with one seed for each proposal, the tensors in their order, and no
+  /// decay, because 0 need not be what values decay to.
+  public static var tensors: SearchSettings {
+    var settings = SearchSettings()
+    (settings.batchSize, settings.weightDecay, settings.tensorOrder) = (1, 0, .inputToOutput)
+    return settings
+  }
+
   /// Standard deviation of proposals for a tensor of width `σ`, in a cycle counted from 0.
   public func deviation(of σ: Double, cycle: Int) -> Double {
     deviationScale * σ * anneal.factor(cycle: cycle, of: cycles)

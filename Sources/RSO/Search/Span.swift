@@ -10,8 +10,8 @@ extension SearchSettings {
     func count(in slot: Parameters.Slot) -> Int {
       switch self {
       case .elements(let count): min(count, max(slot.count, 1))
-      // Weights of linear and convolution layers are [out][in]…; everything else has one value per channel.
-      case .channel: max(slot.count / slot.shape[0], 1)
+      // Weights of linear and convolution layers are [out][in]…; everything else of a network has one value per channel.
+      case .channel: slot.elementsPerChannel
       }
     }
 

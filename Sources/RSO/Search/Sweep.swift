@@ -18,13 +18,17 @@ extension SearchSettings {
   ///
   /// Groups go from the output to the input by default. Within a group the weights come first, then the bias, then
   /// β and γ of batch norm, all on the data cached for the weights.
-  public func sweeps(of parameters: Parameters, in network: Network) -> [Sweep] {
+  ///
+  /// - Parameter network: that of the parameters; without one, every tensor is a group.
+  public func sweeps(of parameters: Parameters, in network: Network?) -> [Sweep] {
     let order: [Parameters.Role] = [.weight, .bias, .shift, .scale]
     let slots = parameters.slots
-    let groups = slots.map { SweepPlan.group(of: $0.node, in: network) ?? $0.node }
+    let groups = slots.map { slot in
+      network.flatMap { SweepPlan.group(of: slot.node, in: $0) } ?? slot.node
+    }
     var nodes = Array(Set(groups)).sorted(by: >)
     if tensorOrder == .inputToOutput { nodes.reverse() }
-    let counts = nodes.map { sweeps[network.nodes[$0].name] ?? 1 }
+    let counts = nodes.map { sweeps[network?.nodes[$0].name ?? slots[$0].name] ?? 1 }
     var result: [Sweep] = []
     for repetition in 0..<(counts.max() ?? 0) {
       for (node, count) in zip(nodes, counts) where repetition < count {

@@ -53,7 +53,12 @@ public actor Training {
   }
 
   /// The network with its current weights and the running statistics of the last evaluation.
-  public var model: Model { search.model }
+  ///
+  /// - Throws: `RSOError` if the search has no network.
+  public var model: Model { get throws { try search.model } }
+
+  /// The current weights.
+  public var parameters: Parameters { search.parameters }
 
   /// The next sweep.
   public var position: RandomSearch.Position { search.position }

@@ -19,11 +19,11 @@ package struct Report {
   /// The page, in UTF-8.
   package func html() throws -> Data {
     let title = curves.map(\.name).joined(separator: ", ")
-    let body = try [
-      head(title), cards, summary, learning, keptShares, steps, distances, levels, filters(),
-      confusions,
-      mistakes(), cycleTable, sweepTable,
-    ].filter { !$0.isEmpty }.joined(separator: "\n")
+    // Without a network there is nothing to see in these.
+    let pictures = hasNetworks ? try [levels, filters(), confusions, mistakes()] : []
+    let body =
+      ([head(title), cards, summary, learning, keptShares, steps, distances] + pictures
+      + [cycleTable, sweepTable]).filter { !$0.isEmpty }.joined(separator: "\n")
     let page = """
       <!DOCTYPE html>
       <html lang=en>
@@ -44,6 +44,8 @@ package struct Report {
       """
     return Data(page.utf8)
   }
+
+  var hasNetworks: Bool { runs.contains { $0.content.network != nil } }
 
   func name(_ label: Int) -> String {
     classNames.flatMap { $0.indices.contains(label) ? $0[label] : nil } ?? "\(label)"

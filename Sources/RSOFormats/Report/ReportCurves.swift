@@ -31,14 +31,17 @@ extension Report {
       place: @escaping (Double) -> String = { grouped($0) + " proposals" }
     ) -> String {
       var chart = Chart(title: title, x: x, y: y, series: series)
-      (chart.isLogarithmic, chart.isError, chart.placeWords) = (true, isError, place)
+      // A program's losses may have any sign.
+      let values = series.flatMap(\.points).map(\.y)
+      chart.isLogarithmic = hasNetworks || values.allSatisfy { !($0 <= 0) }
+      (chart.isError, chart.placeWords) = (isError, place)
       if isError {
         chart.valueWords = { "\(decimal(100 - $0, 2)) %, error \(significant($0)) %" }
       }
       return panel(title, chart)
     }
     let judged = "proposals judged"
-    let hasErrors = runs.contains { $0.data.hasLabels }
+    let hasErrors = runs.contains(where: \.hasLabels)
     let kinds = Set(runs.map(\.lossWords))
     let loss =
       kinds == ["cross-entropy"]
@@ -51,19 +54,24 @@ extension Report {
         "Error on the \(evaluated) images over time", "\(evaluated) error, %", "time, \(unit)",
         series(time, errors), isError: true, place: { "after \(clock($0 * size))" }),
       chart(
-        "Loss on the \(evaluated) images", loss, judged,
+        hasNetworks ? "Loss on the \(evaluated) images" : "Loss with the seed of evaluations",
+        loss, judged,
         series(proposals, losses)),
       chart(
-        "Loss of what was kept, on the mini-batches that judged it", loss, judged,
+        "Loss of what was kept, "
+          + (hasNetworks ? "on the mini-batches that judged it" : "with the seeds of proposals"),
+        loss, judged,
         series({ $0.proposals }, { $0.metrics.map { $0.meanLoss ?? .nan } })),
     ]
     if !hasErrors { charts.removeFirst(2) }
     let bands = curves.contains { $0.runs.count > 1 }
     return section(
       "Learning",
-      "A point for the untrained network and every evaluation after it. "
+      "A point for the \(hasNetworks ? "untrained network" : "start") and every evaluation after it. "
         + (hasErrors ? "The error is 100 % less the accuracy. " : "")
-        + "The vertical axes are logarithmic, so that 1.1 and 0.9 are as far apart as 11 and 9."
+        + (hasNetworks
+          ? "The vertical axes are logarithmic, so that 1.1 and 0.9 are as far apart as 11 and 9."
+          : "")
         + (bands ? " A band is a standard deviation to both sides of the mean over seeds." : ""),
       legend + "<div class=grid2>" + charts.joined(separator: "\n") + "</div>")
   }

@@ -5,24 +5,41 @@ import RSO
 package struct ReportRun: Sendable {
   let name: String
   let record: RunRecord
-  let data: Dataset
-  /// The best model; before the first evaluation, the latest.
-  package let model: Model
+  /// `nil` for a search without a network.
+  let data: Dataset?
+  /// The best so far; before the first evaluation, the latest.
+  package let content: RandomSearch.Content
   /// Empty while test images have no part in the run: until the end of a run with validation images.
   let predictions: [Prediction]
 
   /// - Parameters:
   ///   - name: the run's name in the report.
-  ///   - data: the data that the run was started with.
+  ///   - data: the data that the run was started with; `nil` for a search without a network.
   /// - Complexity: one forward pass over the test images.
-  package init(name: String, record: RunRecord, data: Dataset, threads: Int? = nil) throws {
+  package init(name: String, record: RunRecord, data: Dataset?, threads: Int? = nil) throws {
     self.name = name
     self.record = record
     self.data = data
-    model = record.best ?? record.checkpoint.model
+    content = record.best ?? record.checkpoint.content
+    guard let data, case .model(let model) = content else {
+      predictions = []
+      return
+    }
     let isTested = data.validation == nil || record.checkpoint.best?.test != nil
     predictions =
       isTested && data.hasLabels ? try model.predict(data.test.images, threads: threads) : []
+  }
+
+  /// Whether its samples have classes.
+  var hasLabels: Bool { data?.hasLabels ?? false }
+
+  var parameters: Parameters { record.checkpoint.content.parameters }
+
+  /// What was searched, in words.
+  var sizeWords: String {
+    (content.network.map { "\($0.nodes.count) layers" } ?? "\(parameters.slots.count) tensors")
+      + ", \(parameters.values.count) "
+      + (content.network == nil ? "values" : "weights")
   }
 
   var settings: SearchSettings { record.checkpoint.configuration.settings }
@@ -30,12 +47,20 @@ package struct ReportRun: Sendable {
 
   /// What the run's loss is.
   var lossWords: String {
-    let configuration = record.checkpoint.configuration
-    return configuration.program.map { "the answers of \($0.line)" } ?? settings.loss.words
+    let program = record.checkpoint.configuration.program
+    return program.map { "the answers of \($0.line)" }
+      ?? (content.network == nil ? "a function" : settings.loss.words)
+  }
+
+  /// Orders runs by what chose their best: accuracy, or the loss.
+  var merit: Double {
+    let best = record.checkpoint.best
+    return record.checkpoint.configuration.choosesByLoss
+      ? -(best?.loss ?? .infinity) : best?.accuracy ?? -1
   }
 
   /// The split that the curves are on.
-  var split: EvaluatedSplit { data.evaluatedSplit }
+  var split: EvaluatedSplit { data?.evaluatedSplit ?? .test }
 
   /// The best model's accuracy on the test images, which a run with validation images learns at its end.
   ///
@@ -57,7 +82,7 @@ package struct ReportRun: Sendable {
   /// The number of proposals judged up to the end of each tensor.
   var proposals: [Double] {
     let counts = Dictionary(
-      record.checkpoint.model.parameters.slots.map { ($0.name, $0.count) },
+      parameters.slots.map { ($0.name, $0.count) },
       uniquingKeysWith: { first, _ in first })
     var sum = 0
     return metrics.map { line in
@@ -84,6 +109,7 @@ package struct ReportRun: Sendable {
   /// The error in per cent, 100 less the accuracy. No error at all counts as half an image, because a logarithmic axis
   /// has no zero. NaN if there was no evaluation.
   func error(_ line: Metrics) -> Double {
+    guard let data else { return .nan }
     let count = Double((data.validation ?? data.test).count)
     return line.accuracy.map { 100 * max(1 - $0, 0.5 / count) } ?? .nan
   }
@@ -106,7 +132,7 @@ package struct ReportRun: Sendable {
   /// The tensors that were swept, in the order of the network.
   var swept: [Parameters.Slot] {
     let names = Set(metrics.compactMap(\.parameter))
-    return record.checkpoint.model.parameters.slots.filter { names.contains($0.name) }
+    return parameters.slots.filter { names.contains($0.name) }
   }
 
   /// How far a tensor is from its start: the root mean square of its elements' changes, in σ of its proposals;
@@ -114,7 +140,7 @@ package struct ReportRun: Sendable {
   func distance(_ slot: Parameters.Slot) -> Double? {
     guard let initial = record.initial else { return nil }
     let pairs = zip(
-      record.checkpoint.model.parameters.values[slot.range], initial.parameters.values[slot.range])
+      parameters.values[slot.range], initial.parameters.values[slot.range])
     let square = pairs.reduce(0.0) {
       let way = Double($1.0) - Double($1.1)
       return $0 + way * way
@@ -124,9 +150,9 @@ package struct ReportRun: Sendable {
 
   /// `[label][predicted]`: the number of test images.
   var confusion: [[Int]] {
-    let classes = model.network.classes
+    let classes = content.network?.classes ?? 0
     var table = Array(repeating: Array(repeating: 0, count: classes), count: classes)
-    for (label, prediction) in zip(data.test.labels, predictions) {
+    for (label, prediction) in zip(data?.test.labels ?? [], predictions) {
       table[Int(label)][prediction.label] += 1
     }
     return table
@@ -134,15 +160,16 @@ package struct ReportRun: Sendable {
 
   /// Misclassified test images, those with the most certain answer first.
   var mistakes: [(index: Int, share: Double)] {
-    predictions.indices.filter { predictions[$0].label != Int(data.test.labels[$0]) }
+    let labels = data?.test.labels ?? []
+    return zip(predictions.indices, labels).filter { predictions[$0].label != Int($1) }.map(\.0)
       .map { ($0, predictions[$0].probabilities[predictions[$0].label]) }
       .sorted { ($1.share, $0.index) < ($0.share, $1.index) }
   }
 
   /// A test image as PNG.
-  func picture(_ index: Int) throws -> Data {
-    let shape = data.test.shape
-    let all = data.test.images.bytes((index * shape.count)..<((index + 1) * shape.count))
+  static func picture(_ index: Int, of test: Split) throws -> Data {
+    let shape = test.shape
+    let all = test.images.bytes((index * shape.count)..<((index + 1) * shape.count))
     let channels = shape.channels == 3 ? 3 : 1
     let pixels = (0..<shape.area).flatMap { place in
       (0..<channels).map { all[all.startIndex + $0 * shape.area + place] }

@@ -15,10 +15,12 @@ extension Report {
 
   func filters() throws -> String {
     let body = try eachRun { run in
-      let last = run.record.checkpoint.model
+      let last = run.record.checkpoint.content
       let pairs = [("before", run.record.initial), ("after", last)]
-      let figures = try pairs.compactMap { word, model in
-        try model.flatMap { FilterSheet($0.network, $0.parameters) }.map { sheet in
+      let figures = try pairs.compactMap { word, content in
+        try content.flatMap { content in
+          content.network.flatMap { FilterSheet($0, content.parameters) }
+        }.map { sheet in
           figure("\(sheet.name), \(word)", image(try sheet.png(), "\(sheet.name) \(word)"))
         }
       }
@@ -39,7 +41,7 @@ extension Report {
   static let deepestMark = 0.55
 
   private static func untested(_ run: ReportRun) -> String {
-    "<p class=weak>\(run.data.hasLabels ? "Known when the run has ended." : "The samples have no classes.")</p>"
+    "<p class=weak>\(run.hasLabels ? "Known when the run has ended." : "The samples have no classes.")</p>"
   }
 
   var confusions: String {
@@ -65,7 +67,7 @@ extension Report {
       }
       let correct = table.indices.reduce(0) { $0 + table[$1][$1] }
       return """
-        <p class=weak>\(correct) of \(run.data.test.count) correct.</p>
+        <p class=weak>\(correct) of \(run.predictions.count) correct.</p>
         <p class=weak>Averages over classes: precision \(percentage(scores.macroPrecision)), \
         recall \(percentage(scores.macroRecall)), F1 \(percentage(scores.macroF1)).</p>
         <div class=scroll><table class=confusion><thead>\(head)</thead><tbody>
@@ -82,14 +84,14 @@ extension Report {
 
   func mistakes() throws -> String {
     let body = try eachRun { run in
-      if run.predictions.isEmpty { return Self.untested(run) }
+      guard let test = run.data?.test, !run.predictions.isEmpty else { return Self.untested(run) }
       let all = run.mistakes
       let shown = all.prefix(Self.mostMistakes)
       let figures = try shown.map { index, share in
-        let (label, seen) = (Int(run.data.test.labels[index]), run.predictions[index].label)
+        let (label, seen) = (Int(test.labels[index]), run.predictions[index].label)
         let text = "\(name(label)), seen as \(name(seen)) (\(percentage(share, 0)))"
-        if run.data.test.shape.isTable { return figure("row \(index): \(text)", "") }
-        return figure(text, image(try run.picture(index), "test image \(index)"))
+        if test.shape.isTable { return figure("row \(index): \(text)", "") }
+        return figure(text, image(try ReportRun.picture(index, of: test), "test image \(index)"))
       }
       let count =
         all.count > shown.count

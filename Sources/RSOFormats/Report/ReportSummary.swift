@@ -8,10 +8,7 @@ struct ReportCurve {
 
   /// The run whose best model is the best.
   var best: ReportRun {
-    runs.max {
-      ($0.record.checkpoint.best?.accuracy ?? 0) < ($1.record.checkpoint.best?.accuracy ?? 0)
-    }
-      ?? runs[0]
+    runs.max { $0.merit < $1.merit } ?? runs[0]
   }
 
   /// Runs in groups that differ by their seeds alone, in the order of their first runs.
@@ -74,16 +71,13 @@ extension Report {
       (
         "data",
         { run in
-          let data = run.data
+          guard let data = run.data else { return "none" }
           let validation = data.validation.map { "\($0.count) to validate, " } ?? ""
           return
             "\(data.name), \(data.train.count) to train on, \(validation)\(data.test.count) to test"
         }
       ),
-      (
-        "network",
-        { "\($0.model.network.nodes.count) layers, \($0.model.parameters.values.count) weights" }
-      ),
+      ("size", \.sizeWords),
       ("cycles asked for", { "\($0.settings.cycles)" }),
       ("batch", { $0.settings.batchWords }),
       ("weights on a mini-batch", { "\($0.settings.hold)" }),
@@ -118,11 +112,9 @@ extension Report {
   /// What the best run reached, at a glance.
   var cards: String {
     let best =
-      curves.map(\.best).max {
-        ($0.record.checkpoint.best?.accuracy ?? -1) < ($1.record.checkpoint.best?.accuracy ?? -1)
-      } ?? runs[0]
+      curves.map(\.best).max { $0.merit < $1.merit } ?? runs[0]
     let found = best.record.checkpoint.best
-    let images = (best.data.validation ?? best.data.test).count
+    let images = best.data.map { ($0.validation ?? $0.test).count } ?? 0
     let end = runs.count > 1 ? " of \(best.name)" : ""
     var cards: [(name: String, value: String, text: String)] = [
       (
@@ -132,12 +124,12 @@ extension Report {
         } ?? "not evaluated yet"
       )
     ]
-    if !best.data.hasLabels || best.record.checkpoint.configuration.choosesByLoss {
+    if !best.hasLabels || best.record.checkpoint.configuration.choosesByLoss {
       let loss = (
         name: "best \(best.split) loss\(end)", value: found?.loss.map { decimal($0, 4) } ?? "–",
         text: best.lossWords
       )
-      if best.data.hasLabels { cards.insert(loss, at: 0) } else { cards = [loss] }
+      if best.hasLabels { cards.insert(loss, at: 0) } else { cards = [loss] }
     }
     if best.split == .validation {
       cards.append(("test accuracy\(end)", best.tested, "evaluated once, at the end"))
@@ -157,9 +149,11 @@ extension Report {
     let totals = best.metrics.last?.totals
     cards += [
       (
-        "weights", grouped(Double(best.model.parameters.values.count)),
-        "\(best.model.network.nodes.count) layers, \(best.model.network.classes) "
-          + (best.data.hasLabels ? "classes" : "outputs")
+        best.content.network == nil ? "values" : "weights",
+        grouped(Double(best.parameters.values.count)),
+        best.content.network.map {
+          "\($0.nodes.count) layers, \($0.classes) " + (best.hasLabels ? "classes" : "outputs")
+        } ?? "\(best.parameters.slots.count) tensors"
       ),
       (
         "proposals judged", grouped(best.proposals.last ?? 0),
@@ -184,7 +178,7 @@ extension Report {
     let different = Self.settingRows.filter { !isShared($0) }
     let isValidated = runs.contains { $0.split == .validation }
     var columns: [Row] = [("run", { $0.name })]
-    if runs.contains(where: \.data.hasLabels) {
+    if runs.contains(where: \.hasLabels) {
       columns += [
         ("\(evaluated) accuracy", { $0.accuracy.map { percentage($0) } ?? "–" }),
         ("best", { $0.record.checkpoint.best?.accuracy.map { percentage($0) } ?? "–" }),
@@ -213,9 +207,7 @@ extension Report {
     ]
     columns += different
     let order = runs.indices.sorted {
-      let (a, b) = (runs[$0], runs[$1])
-      return (b.record.checkpoint.best?.accuracy ?? 0, $0)
-        < (a.record.checkpoint.best?.accuracy ?? 0, $1)
+      (runs[$1].merit, $0) < (runs[$0].merit, $1)
     }
     let results = table(
       columns.map(\.name), order.map { index in columns.map { $0.value(runs[index]) } },
