@@ -16,10 +16,13 @@ struct RSOCommand: ParsableCommand {
         rso train --preset quick         learn MNIST in a few minutes
         rso evaluate runs/…/best.safetensors
         rso data list                    other images
+        rso search --start x.safetensors --command ./simulator
+                                         search tensors that a program of your own judges
       """,
     version: (try? Session(on: .cpu(), commit: commit))?.lines ?? "rso \(rsoVersion)",
     subcommands: [
       Train.self,
+      Search.self,
       Evaluate.self,
       Predict.self,
       Export.self,

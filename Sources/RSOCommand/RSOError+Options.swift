@@ -10,7 +10,8 @@ extension RSOError {
   private static let options = [
     "cycles": "--cycles", "batchSize": "--batch", "hold": "--hold", "round": "--round",
     "rule": "--rule", "loss": "--loss", "metrics": "--metric",
-    "lossCommand": "--loss-command", "lossTimeout": "--loss-timeout", "anneal": "--anneal",
+    "lossCommand": "--loss-command", "lossTimeout": "--loss-timeout",
+    "timeout": "--timeout", "sigma": "--sigma", "anneal": "--anneal",
     "weightDecay": "--weight-decay",
     "deviationScale": "--sigma-scale", "only": "--only", "sweeps": "--sweeps",
     "threads": "--threads", "trainLimit": "--train-limit", "testLimit": "--test-limit",

@@ -62,6 +62,16 @@ struct HelpTests {
       ]
     ),
     (["data", "list"], ["--json"]),
+    (
+      ["search"],
+      [
+        "--start", "--command", "--timeout", "--sigma", "--cycles, --epochs", "--hold", "--rule",
+        "--round", "--anneal", "--weight-decay, --wd", "--seed", "--sigma-scale", "--tensor-order",
+        "--element-order", "--evaluate", "--sweeps", "--only", "--freeze", "--run", "--resume",
+        "--trace", "--quiet", "--json", "rso search --start x.safetensors --command './simulator'",
+        "rso search --run runs/mine --resume", "docs/search.md",
+      ]
+    ),
     (["report"], ["--output", "--data-dir", "--quiet", "One file of HTML"]),
     (
       ["evaluate"],
