@@ -131,8 +131,8 @@ extension RandomSearch {
 
   /// The same with a function as the loss.
   ///
-  /// - Parameter loss: the loss of one vector, the smaller the better: all values of all tensors, one after another, and
-  ///   the seed of the proposal, as `Candidates` has them. NaN counts as infinite.
+  /// It gives the loss of one vector, the smaller the better: of all values of all tensors, one after another, with the
+  /// seed of the proposal, as `Candidates` has them. NaN counts as infinite.
   public init(
     _ parameters: Parameters, settings: SearchSettings, position: Position = Position(),
     ruleStates: [String: RuleState] = [:],

@@ -19,7 +19,9 @@ extension SearchSettings {
   /// Groups go from the output to the input by default. Within a group the weights come first, then the bias, then
   /// β and γ of batch norm, all on the data cached for the weights.
   ///
-  /// - Parameter network: that of the parameters; without one, every tensor is a group.
+  /// - Parameters:
+  ///   - parameters: the tensors, by their slots.
+  ///   - network: that of the parameters; without one, every tensor is a group.
   public func sweeps(of parameters: Parameters, in network: Network?) -> [Sweep] {
     let order: [Parameters.Role] = [.weight, .bias, .shift, .scale]
     let slots = parameters.slots
