@@ -98,7 +98,10 @@ struct LossTests {
     }
     let positives = Double(labels.count { $0 == 1 })
     let expected = wins / positives / (500 - positives)
-    #expect(abs(AreaUnderCurve.area(scores, labels: labels, positive: 1) - expected) < 1e-12)
+    // For two classes, the score is the difference of the outputs.
+    #expect(abs(value(.auc, scores.flatMap { [0, $0] }, 2, labels) - expected) < 1e-12)
+    let area = areaUnderROCCurve(scores: scores.map(Double.init), labels: labels.map(Int.init))
+    #expect(abs((area ?? 0) - expected) < 1e-12)
   }
 
   @Test func whatIsNotFiniteHasNoValue() throws {

@@ -75,17 +75,13 @@ public func areaUnderROCCurve(scores: [Double], labels: [Int]) -> Double? {
   guard scores.count == labels.count, negatives + positives == labels.count,
     negatives > 0, positives > 0, !scores.contains(where: \.isNaN)
   else { return nil }
+  var (last, rank) = (Double?.none, UInt64(0))
   let order = scores.indices.sorted { scores[$0] < scores[$1] }
-  // Twice the number of pairs in the right order; a pair of equal scores counts once.
-  var (pairs, below, start) = (0, 0, 0)
-  while start < order.count {
-    let equal = order[start...].prefix { scores[$0] == scores[order[start]] }
-    let ones = equal.count { labels[$0] == 1 }
-    pairs += ones * (2 * below + equal.count - ones)
-    below += equal.count - ones
-    start = equal.endIndex
-  }
-  return Double(pairs) / 2 / (Double(positives) * Double(negatives))
+  return AreaUnderCurve.area(
+    sorted: order.map { index in
+      if scores[index] != last { (last, rank) = (scores[index], rank + 1) }
+      return 2 * rank + UInt64(labels[index])
+    })
 }
 
 extension Model {
@@ -104,8 +100,9 @@ extension Model {
   ) throws -> Double? {
     guard network.classes == 2, data.hasLabels else { return nil }
     let samples = try data.samples(split)
+    // In single precision, as the metric `auc` has it.
     let scores = try predict(samples.images, threads: threads).map {
-      Double($0.logits[1]) - Double($0.logits[0])
+      Double($0.logits[1] - $0.logits[0])
     }
     return RSO.areaUnderROCCurve(scores: scores, labels: samples.labels.map(Int.init))
   }

@@ -55,7 +55,7 @@ public struct Outputs: Sendable {
     self.split = name
     self.samples = samples
     labels = split.hasLabels ? samples.map { split.labels[Int($0)] } : []
-    targets = samples.flatMap { split.targets(of: Int($0)) }
+    targets = split.targets.isEmpty ? [] : samples.flatMap { split.targets(of: Int($0)) }
   }
 
   /// A loss of one sample, by its definition.

@@ -18,7 +18,8 @@ package struct Objective: Sendable {
   private let metrics: [(weight: Double, metric: Metric)]
   /// In place of all terms.
   private let own: (any BatchLoss)?
-  private let isSum: Bool
+  /// Whether `values(of:_:)` are the sums; otherwise each loss of samples is a mean.
+  let isSum: Bool
   /// What an evaluation reports besides the loss.
   let reported: [Measure]
 
@@ -123,8 +124,9 @@ package struct Objective: Sendable {
   ///   - sums: for each candidate, the sum over samples of the weighted losses of `sampleTerms`; empty without them.
   ///   - outputs: those of the candidates, if `needsOutputs`.
   ///   - samples: the size of the mini-batch.
+  ///   - workers: threads that compute metrics, each those of a candidate.
   func values(
-    of sums: ShortList<Double>, candidates: Int, samples: Int,
+    of sums: ShortList<Double>, candidates: Int, samples: Int, workers: Workers? = nil,
     _ outputs: @autoclosure () throws -> Outputs
   ) throws -> ShortList<Double> {
     if isSum { return sums }
@@ -145,16 +147,26 @@ package struct Objective: Sendable {
       return ShortList(found)
     }
     let size = outputs.samples.count * outputs.width
+    var found = Array(losses)
     outputs.values.withUnsafeBufferPointer { values in
-      for candidate in losses.indices {
-        let rows = UnsafeBufferPointer(rebasing: values[candidate * size..<(candidate + 1) * size])
-        for (weight, metric) in metrics {
-          losses[candidate] +=
-            weight * metric.loss(rows, width: outputs.width, labels: outputs.labels)
+      found.withUnsafeMutableBufferPointer { found in
+        let found = found
+        func add(_ candidate: Int, _ thread: Int) {
+          let rows = UnsafeBufferPointer(
+            rebasing: values[candidate * size..<(candidate + 1) * size])
+          for (weight, metric) in metrics {
+            found[candidate] +=
+              weight * metric.loss(rows, width: outputs.width, labels: outputs.labels)
+          }
+        }
+        if let workers {
+          workers.run(candidates, add)
+        } else {
+          for candidate in 0..<candidates { add(candidate, 0) }
         }
       }
     }
-    return losses
+    return ShortList(found)
   }
 
   /// The evaluation of a split.

@@ -114,7 +114,7 @@ final class CPUSweep {
     let computed = try objective.values(
       of: judge.built.pass.run(
         batches.input(batch, candidates: judge.candidates), workers, candidates: candidates.count),
-      candidates: candidates.count, samples: batches.size,
+      candidates: candidates.count, samples: batches.size, workers: workers,
       outputs(of: judge, batch: batch, candidates.count))
     var losses = ShortList<Double>()
     if let known { losses.append(known) }
