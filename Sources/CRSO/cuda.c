@@ -33,6 +33,12 @@ static const unsigned char weights[] = {
 static const unsigned char decide[] = {
 #embed "cuda/decide.cu"
     , 0};
+static const unsigned char losses[] = {
+#embed "cuda/losses.cu"
+    , 0};
+static const unsigned char formulas[] = {
+#embed "losses.inc"
+    , 0};
 
 static const rso_gpu_file files[] = {
     {"kernels.cu", (const char *)kernels}, {"crso_cuda.h", (const char *)arguments},
@@ -40,6 +46,7 @@ static const rso_gpu_file files[] = {
     {"tile.cu", (const char *)tile},       {"matrix.cu", (const char *)matrix},
     {"mix.cu", (const char *)mix},         {"lone.cu", (const char *)lone},
     {"weights.cu", (const char *)weights}, {"decide.cu", (const char *)decide},
+    {"losses.cu", (const char *)losses},   {"../losses.inc", (const char *)formulas},
 };
 
 int32_t rso_cuda_file_count(void) { return sizeof files / sizeof *files; }

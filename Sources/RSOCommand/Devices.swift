@@ -29,7 +29,8 @@ struct Devices: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Compare losses of every tensor of the paper's networks, computed on this device, with the reference engine's.",
+      "Compare losses of every tensor of the paper's networks, computed on this device, with the reference engine's, and "
+        + "other losses with their definitions.",
       valueName: "device"))
   var check: DeviceOptions.Name?
 
@@ -82,5 +83,24 @@ struct Devices: ParsableCommand {
         "\(layers) layers: \(check.losses) losses are the reference engine's, to "
           + "\(String(format: "%.1e", check.largest)) of the loss")
     }
+    try compareLosses(name)
+  }
+
+  /// Compares losses of one's own, of samples and of mini-batches.
+  private func compareLosses(_ name: DeviceOptions.Name) throws {
+    let data = try Dataset.mnist(trainLimit: 100, testLimit: 1)
+    let network = try Network.paper(layers: 6, input: data.train.shape, classes: data.classes)
+    let outputs = try EngineComparison(
+      network: network, data: data, seed: 0, device: name.device(),
+      loss: LossComparison.Definition(.crossEntropy),
+      threads: min(ProcessInfo.processInfo.activeProcessorCount, 8))
+    Console.line(
+      "a loss of one's own: \(outputs.losses) losses are the reference engine's, to "
+        + "\(String(format: "%.1e", outputs.largest)) of the loss")
+    let check = try LossComparison(
+      network: network, data: data, seed: 0, device: name.device())
+    Console.line(
+      "other losses: \(check.losses) are what the definitions say, to "
+        + "\(String(format: "%.1e", check.largest))")
   }
 }

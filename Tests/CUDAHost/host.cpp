@@ -95,6 +95,8 @@ const Kernel kernels[] = {
     KERNEL(load_images, rso_gpu_load, false),      KERNEL(pack, rso_gpu_pack, false),
     KERNEL(rows, rso_gpu_rows, false),             KERNEL(start, rso_gpu_choose, true),
     KERNEL(cross_entropy, rso_gpu_loss, true),     KERNEL(classify, rso_gpu_loss, true),
+    KERNEL(sample_losses, rso_gpu_loss, true),     KERNEL(classify_losses, rso_gpu_loss, true),
+    KERNEL(decide_given, rso_gpu_given, true),
 };
 
 const Kernel *find(const char *name) {

@@ -15,21 +15,7 @@ struct LossEngineTests {
 
     func losses(of outputs: Outputs) throws -> [Double] {
       last.withLock { $0 = outputs }
-      let size = outputs.samples.count
-      let sums = (0..<outputs.candidates).map { candidate in
-        objective.sampleTerms.reduce(0) { total, term in
-          total + term.weight
-            * (0..<size).reduce(0) {
-              $0
-                + term.loss(
-                  outputs[candidate, $1].map(Double.init), label: Int(outputs.labels[$1]),
-                  weights: term.classWeights)
-            }
-        }
-      }
-      return Array(
-        try objective.values(
-          of: ShortList(sums), candidates: outputs.candidates, samples: size, outputs))
+      return try objective.definition(of: outputs)
     }
   }
 
@@ -66,8 +52,8 @@ struct LossEngineTests {
   }
 
   /// The outputs that a loss gets are those of the candidates, on the mini-batch's samples.
-  @Test(arguments: Sample.networks.indices)
-  func outputsAreThoseOfTheCandidates(index: Int) throws {
+  @Test(arguments: Sample.networks.indices, [false, true])
+  func outputsAreThoseOfTheCandidates(index: Int, isCUDA: Bool) throws {
     let (name, make) = Sample.networks[index]
     let network = try make()
     let data = try Sample.dataset(network.input, classes: network.classes, train: Self.samples)
@@ -75,9 +61,16 @@ struct LossEngineTests {
     let recorder = Recorder(.crossEntropy)
     var reference: any Engine = ReferenceEngine(
       network: network, data: data, parameters: parameters)
-    var engine: any Engine = try CPUEngine(
-      network: network, data: data, parameters: parameters, threads: 2,
-      objective: Objective(.crossEntropy, own: recorder, data: data, classes: network.classes))
+    let objective = try Objective(
+      .crossEntropy, own: recorder, data: data, classes: network.classes)
+    // Without a card, its kernels are slow.
+    guard !isCUDA || network.nodes.count <= 20 else { return }
+    var engine: any Engine =
+      isCUDA
+      ? try FakeCUDA().engine(
+        network: network, data: data, parameters: parameters, objective: objective)
+      : try CPUEngine(
+        network: network, data: data, parameters: parameters, threads: 2, objective: objective)
     var compared = 0
     try Self.compare(network, &reference, &engine) { proposal, expected, found, tensor, turn in
       let outputs = try #require(recorder.last.withLock { $0 })

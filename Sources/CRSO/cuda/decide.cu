@@ -22,11 +22,59 @@ static __device__ void begin(const rso_gpu_choose &a) {
 // Goes to the first turn; the host has set the progress. One block of one warp.
 RSO_KERNEL void start(rso_gpu_choose a) { begin(a); }
 
+// Decides by the losses [candidates], `stride` apart. All threads of the block must call.
+static __device__ void decideBy(const double *losses, int stride, const rso_gpu_choose &a) {
+  __shared__ int waiting;
+  rso_gpu_progress *progress = a.progress;
+  RSO_THREADS {
+    if (threadIdx.x == 0) {
+      waiting = 0;
+      if (!progress->failed && progress->turn < progress->count) {
+        rso_gpu_outcome *outcome = a.outcomes + progress->turn;
+        double own[rso_gpu_candidates];
+        for (int candidate = 0; candidate < a.candidates; ++candidate)
+          own[candidate] = losses[candidate * stride];
+        // NaN: not computed.
+        if (a.turn->skips)
+          own[0] = RSO_INFINITY - RSO_INFINITY;
+        const rso_decision decision = rso_decide(&progress->rule, &progress->state, a.turn->candidates,
+                                                 a.turn->step, own, a.candidates);
+        for (int candidate = 0; candidate < a.candidates; ++candidate)
+          outcome->losses[candidate] = own[candidate];
+        outcome->state = progress->state;
+        outcome->value = decision.value;
+        outcome->choice = decision.choice;
+        if (!a.turn->skips && own[0] != own[0]) {
+          progress->failed = 1;
+        } else {
+          const rso_gpu_pending decided = {a.turn->element, decision.value};
+          if (a.turn->applies) {
+            a.parameters[decided.element] = decided.value;
+            waiting = a.turn->applies - 1;
+          } else {
+            a.pending[a.turn->place] = decided;
+          }
+          ++progress->turn;
+        }
+      }
+    }
+  }
+  __syncthreads();
+  // Apply the round's other decisions. The next element is in none of them.
+  RSO_THREADS {
+    for (int i = threadIdx.x; i < waiting; i += blockDim.x)
+      a.parameters[a.pending[i].element] = a.pending[i].value;
+  }
+  __syncthreads();
+  if (!((const volatile rso_gpu_progress *)progress)->failed)
+    begin(a);
+}
+
 // The last of all blocks to arrive adds up the partial losses and decides.
 static __device__ void decide(const rso_gpu_choose &a) {
   enum { each = rso_gpu_threads / rso_gpu_candidates };
   __shared__ double sums[rso_gpu_candidates][each];
-  __shared__ int isLast, waiting;
+  __shared__ int isLast;
   RSO_THREADS {
     if (threadIdx.x == 0) {
       __threadfence();
@@ -52,50 +100,11 @@ static __device__ void decide(const rso_gpu_choose &a) {
       sums[candidate][0] = Tree<each, 1>::sum(sums[candidate]);
   }
   __syncthreads();
-  rso_gpu_progress *progress = a.progress;
-  RSO_THREADS {
-    if (threadIdx.x == 0) {
-      waiting = 0;
-      if (!progress->failed && progress->turn < progress->count) {
-        rso_gpu_outcome *outcome = a.outcomes + progress->turn;
-        double losses[rso_gpu_candidates];
-        for (int candidate = 0; candidate < a.candidates; ++candidate)
-          losses[candidate] = sums[candidate][0];
-        // NaN: not computed.
-        if (a.turn->skips)
-          losses[0] = RSO_INFINITY - RSO_INFINITY;
-        const rso_decision decision = rso_decide(&progress->rule, &progress->state, a.turn->candidates,
-                                                 a.turn->step, losses, a.candidates);
-        for (int candidate = 0; candidate < a.candidates; ++candidate)
-          outcome->losses[candidate] = losses[candidate];
-        outcome->state = progress->state;
-        outcome->value = decision.value;
-        outcome->choice = decision.choice;
-        if (!a.turn->skips && losses[0] != losses[0]) {
-          progress->failed = 1;
-        } else {
-          const rso_gpu_pending own = {a.turn->element, decision.value};
-          if (a.turn->applies) {
-            a.parameters[own.element] = own.value;
-            waiting = a.turn->applies - 1;
-          } else {
-            a.pending[a.turn->place] = own;
-          }
-          ++progress->turn;
-        }
-      }
-    }
-  }
-  __syncthreads();
-  // Apply the round's other decisions. The next element is in none of them.
-  RSO_THREADS {
-    for (int i = threadIdx.x; i < waiting; i += blockDim.x)
-      a.parameters[a.pending[i].element] = a.pending[i].value;
-  }
-  __syncthreads();
-  if (!((const volatile rso_gpu_progress *)progress)->failed)
-    begin(a);
+  decideBy(sums[0], each, a);
 }
+
+// Decides by the host's losses. One block.
+RSO_KERNEL void __launch_bounds__(rso_gpu_threads) decide_given(rso_gpu_given a) { decideBy(a.losses, 1, a.choose); }
 
 // A block has loss_threads threads per sample. A thread takes every loss_threads-th input or class of its sample.
 enum { loss_threads = rso_gpu_threads / rso_gpu_loss_samples };

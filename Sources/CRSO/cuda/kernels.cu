@@ -226,3 +226,4 @@ static __device__ void addUp(double (*sums)[rso_gpu_threads], int rows) {
 #include "lone.cu"
 #include "weights.cu"
 #include "decide.cu"
+#include "losses.cu"

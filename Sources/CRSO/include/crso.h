@@ -103,16 +103,6 @@ typedef struct {
   int32_t stride, padding, box, out_channels, out_height, out_width, y_is_far;
 } rso_layer;
 
-typedef enum {
-  rso_cross_entropy,
-  rso_hinge,
-  rso_squared_error,
-  rso_absolute_error,
-  rso_quantile,
-  rso_binary_cross_entropy,
-  rso_errors,
-} rso_loss_kind;
-
 // A loss of samples, and its weight in a sum of losses. parameter: the smoothing of a cross entropy, or the quantile.
 // class_weights: [channels], for cross entropies, or NULL: all 1.
 typedef struct {

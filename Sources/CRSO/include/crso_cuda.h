@@ -1,4 +1,5 @@
-// Argument structs of the GPU kernels, shared by Swift, the kernels and the tests; activations, shared by all engines.
+// Argument structs of the GPU kernels, shared by Swift, the kernels and the tests; activations and kinds of losses,
+// shared by all engines.
 //
 // Layout: samples are innermost. A value is [candidates][channels][area][samples] floats, where `samples` is the
 // mini-batch size rounded up to a multiple of 4. The floats after the mini-batch's `count` samples have no meaning.
@@ -38,6 +39,17 @@ typedef struct {
   // Quantisation: the least level, and the number of steps from there to 1.
   float low, steps;
 } rso_activation;
+
+// A loss of every sample; docs/losses.md has the formulas.
+typedef enum {
+  rso_cross_entropy,
+  rso_hinge,
+  rso_squared_error,
+  rso_absolute_error,
+  rso_quantile,
+  rso_binary_cross_entropy,
+  rso_errors,
+} rso_loss_kind;
 
 enum {
   // The most values that one proposal may choose from.
@@ -296,7 +308,15 @@ typedef struct {
   int candidates, blocks;
 } rso_gpu_choose;
 
-// partial[candidate][block] = the sum of the samples' softmax cross entropies.
+// A loss of samples, and its weight in a sum of losses: `rso_loss` of the CPU.
+typedef struct {
+  RSO_ADDRESS(const float) class_weights;
+  double weight;
+  float parameter;
+  rso_loss_kind kind;
+} rso_gpu_term;
+
+// partial[candidate][block] = the sum of the samples' losses: softmax cross entropies, or `factor` times those of the terms.
 // With `decides`, the last block to finish decides.
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
@@ -312,7 +332,21 @@ typedef struct {
   RSO_ADDRESS(int) predicted;
   rso_gpu_choose decide;
   int samples, count, classes, blocks, inputs, area, maximum, padded_outputs, decides;
+  // The rest is for the kernels of any loss.
+  int terms;
+  RSO_ADDRESS(const rso_gpu_term) term;
+  // [images][classes], for losses of targets.
+  RSO_ADDRESS(const float) targets;
+  // [candidates][count][classes]: a copy of the outputs; NULL: not wanted.
+  RSO_ADDRESS(float) outputs;
+  double factor;
 } rso_gpu_loss;
+
+// A decision by losses that the host computed.
+typedef struct {
+  rso_gpu_choose choose;
+  double losses[rso_gpu_candidates];
+} rso_gpu_given;
 
 #ifndef RSO_KERNELS
 // The text of one kernel file. The first is the one to compile, and it includes the others.

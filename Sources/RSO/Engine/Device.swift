@@ -37,13 +37,9 @@ public enum Device: Hashable, Sendable {
         network: network, data: data, parameters: parameters, threads: threads,
         objective: objective)
     case .cuda(let number, let precision):
-      guard objective.isCrossEntropy else {
-        throw RSOError(
-          "`device` cuda:\(number)", "computes cross-entropy alone, found another loss or metrics",
-          hint: "the CPU computes them all")
-      }
       return try CUDAEngine.open(
-        network: network, data: data, parameters: parameters, card: number, precision: precision)
+        network: network, data: data, parameters: parameters, card: number, precision: precision,
+        objective: objective)
     }
   }
 }

@@ -18,24 +18,28 @@ package struct EngineComparison: Hashable, Sendable {
   ///   - samples: number of training samples, from the first. The mini-batch is half of them, by default one block of
   ///     16 and one more sample.
   ///   - device: the device of the engine to compare.
+  ///   - loss: by what the engine to compare computes cross entropy, if not by itself: it then hands out its outputs.
   ///   - threads: number of threads that compare, each with its own engine.
   /// - Throws: `RSOError` naming the first element whose losses differ by more than rounding allows.
   /// - Complexity: O(tensors · samples) forward passes of the reference engine.
   package init(
     network: Network, data: Dataset, seed: UInt64, samples: Int = 34,
-    device: Device = .cpu(threads: 1), threads: Int
+    device: Device = .cpu(threads: 1), loss: (any BatchLoss)? = nil, threads: Int
   ) throws {
     let train = data.train.prefix(samples)
     let part = try Dataset(
       name: data.name, train: train, test: data.test.prefix(1), classes: data.classes)
     let parameters = Parameters(initialFor: network, seed: seed)
+    let objective = try Objective(
+      .crossEntropy, own: loss, data: part, classes: network.classes)
     let batch = max(train.count / 2, 1)
     let results = Mutex<[Int: Result<EngineComparison, any Error>]>([:])
     try Workers(threads: threads).run(parameters.slots.count) { tensor, _ in
       let result = Result {
         var reference = ReferenceEngine(
           network: network, data: part, parameters: parameters)
-        var engine = try device.engine(network: network, data: part, parameters: parameters)
+        var engine = try device.engine(
+          network: network, data: part, parameters: parameters, objective: objective)
         return try Self(
           &engine, with: &reference, of: network, tensor: tensor, batch: batch, count: train.count,
           seed: seed)

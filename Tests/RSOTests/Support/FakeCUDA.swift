@@ -34,7 +34,7 @@ final class FakeCUDA: @unchecked Sendable {
   /// Bytes of every block that is out.
   private(set) var blocks: [UInt64: Int] = [:]
   /// Handles that are out, by kind.
-  private(set) var handles: [String: Set<Int>] = [:]
+  var handles: [String: Set<Int>] = [:]
   private(set) var launched: [String: Int] = [:]
   /// Kernels in the order in which they ran.
   private(set) var sequence: [String] = []
@@ -184,10 +184,11 @@ final class FakeCUDA: @unchecked Sendable {
 extension FakeCUDA {
   /// The engine on this card.
   func engine(
-    network: Network, data: Dataset, parameters: Parameters, precision: CUDAPrecision = .fp32
+    network: Network, data: Dataset, parameters: Parameters, precision: CUDAPrecision = .fp32,
+    objective: Objective = .crossEntropy
   ) throws -> CUDAEngine {
     try CUDAEngine(
       network: network, data: data, parameters: parameters, precision: precision,
-      context: CUDAContext(driver: driver(), card: 0), image: [0])
+      objective: objective, context: CUDAContext(driver: driver(), card: 0), image: [0])
   }
 }

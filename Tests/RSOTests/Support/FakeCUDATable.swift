@@ -84,6 +84,20 @@ extension FakeCUDA {
       },
       cuMemAlloc: { out, bytes in self.call("cuMemAlloc") { self.allocate(out, bytes) } },
       cuMemFree: { address in self.call("cuMemFree") { self.release(address) } },
+      cuMemAllocHost: { out, bytes in
+        self.call("cuMemAllocHost") {
+          out.pointee = malloc(bytes)
+          self.handles["host memory", default: []].insert(Int(bitPattern: out.pointee))
+          return 0
+        }
+      },
+      cuMemFreeHost: { pointer in
+        self.call("cuMemFreeHost") {
+          let status = self.drop("host memory", OpaquePointer(pointer))
+          if status == 0 { free(pointer) }
+          return status
+        }
+      },
       cuMemcpyHtoDAsync: { to, from, bytes, _ in
         self.call("cuMemcpyHtoDAsync") {
           guard self.isInside(to, bytes), let to = UnsafeMutableRawPointer(bitPattern: UInt(to))

@@ -16,6 +16,7 @@ final class CUDAEngine: Engine {
   /// The network to compute: average pooling is folded into the convolution before it.
   private let network: Network
   private let data: Dataset
+  private let objective: Objective
   private let context: CUDAContext
   private let module: CUDAModule
   /// The caller's weights; their slots name the nodes of the original network.
@@ -23,6 +24,8 @@ final class CUDAEngine: Engine {
   /// The current weights; their slots name the nodes of `network`.
   private var current: Parameters
   private let memory: CUDABoardMemory
+  /// Where the outputs and sums of a turn come to, if the host judges.
+  private var results: CUDAResults?
   /// What is kept for a sweep, the cache first, and the memory that passes work in.
   private var storage: DeviceMemory<UInt8>?
   private var work: DeviceMemory<UInt8>?
@@ -52,18 +55,20 @@ final class CUDAEngine: Engine {
   /// - Parameter image: the kernels, compiled for the card.
   init(
     network: Network, data: Dataset, parameters: Parameters, precision: CUDAPrecision = .fp32,
-    context: CUDAContext, image: [UInt8]
+    objective: Objective = .crossEntropy, context: CUDAContext, image: [UInt8]
   ) throws {
     self.network = network.foldingAveragePools()
     try CUDALaunch.check(self.network, context.name)
     self.data = data
     self.context = context
+    self.objective = objective
     module = try CUDAModule(context, image: image)
     original = parameters
     current = Parameters(zerosFor: self.network)
     current.values = parameters.values
     memory = try CUDABoardMemory(
-      context, network: self.network, data: data, parameters: current, precision: precision)
+      context, network: self.network, data: data, parameters: current, precision: precision,
+      objective: objective)
   }
 
   /// Opens a card of this machine, with kernels compiled for it.
@@ -71,13 +76,13 @@ final class CUDAEngine: Engine {
   /// - Throws: `RSOError` naming the card if libraries are missing or the card does not exist.
   static func open(
     network: Network, data: Dataset, parameters: Parameters, card number: Int,
-    precision: CUDAPrecision = .fp32
+    precision: CUDAPrecision = .fp32, objective: Objective = .crossEntropy
   ) throws -> CUDAEngine {
     do {
       let context = try CUDAContext(driver: .load(), card: number)
       return try CUDAEngine(
         network: network, data: data, parameters: parameters, precision: precision,
-        context: context, image: KernelCache.user.kernels(for: context.card))
+        objective: objective, context: context, image: KernelCache.user.kernels(for: context.card))
     } catch let error as RSOError where !error.subject.hasPrefix("cuda:") {
       throw RSOError("cuda:\(number)", "\(error.subject): \(error.problem)", hint: error.hint)
     }
@@ -135,7 +140,9 @@ final class CUDAEngine: Engine {
     try module.launch(sweep.weightLaunches)
     self.sweep = Active(
       sweep: sweep, schedule: schedule, order: order, parameter: parameter,
-      turns: try CUDATurnGraphs(module, sweep.judgeLaunches))
+      turns: try CUDATurnGraphs(
+        module, sweep.judgeLaunches, inRows: !objective.needsOutputs))
+    results = objective.needsOutputs ? try CUDAResults(context, sweep, order) : nil
   }
 
   func judge(_ proposals: ArraySlice<Proposal>, by rule: inout SweepRule) throws -> [Decision] {
@@ -192,15 +199,34 @@ final class CUDAEngine: Engine {
 
     try module.launch(active.sweep.start)
     var visits = plan.visits[...]
-    while let visit = visits.first {
+    var failure: (any Error)?
+    while let visit = visits.first, failure == nil {
       if visit.isFirst { try module.launch(active.sweep.fixedLaunches) }
       if let refresh = visit.refresh { try module.launch(active.sweep.refresh(refresh)) }
       // The following visits that need no work of their own go with this one.
-      let turns = 1 + visits.dropFirst().prefix { !$0.isFirst && $0.refresh == nil }.count
+      let next = visits.dropFirst().prefix { !$0.isFirst && $0.refresh == nil }.count
+      let turns = results == nil ? 1 + next : 1
       try active.turns.launch(turns)
+      if let results {
+        let proposal = proposals[proposals.startIndex + count - visits.count]
+        do {
+          let losses = try results.losses(
+            of: proposal, active.order, objective, data.train)
+          try module.launch(active.sweep.decision(losses))
+          if losses[0].isNaN, proposal.baseline != .unused {
+            // The card decides nothing after that.
+            visits = visits.dropFirst(turns)
+            break
+          }
+        } catch {
+          // The weights decided so far stay.
+          failure = error
+          continue
+        }
+      }
       visits = visits.dropFirst(turns)
     }
-    for (proposal, outcome) in zip(proposals, try memory.outcomes.values(count)) {
+    for (proposal, outcome) in zip(proposals, try memory.outcomes.values(count - visits.count)) {
       let decision = Decision(outcome, candidates: active.sweep.candidates)
       try decision.check(slot.name, proposal)
       rule.state = outcome.state
@@ -210,6 +236,7 @@ final class CUDAEngine: Engine {
       for (element, value) in active.pending { current.values[element] = value }
       active.pending.removeAll(keepingCapacity: true)
     }
+    if let failure { throw failure }
     return count
   }
 
@@ -246,9 +273,9 @@ extension CUDAEngine {
     try memory.parameters.set(current.values)
     var result = Evaluation(
       count: samples.count, loss: 0,
-      confusion: Array(
-        repeating: Array(repeating: 0, count: network.classes), count: network.classes))
+      confusion: Evaluation.confusion(classes: network.classes))
     var losses: [Double] = []
+    var outputs: [Float] = []
     for first in stride(from: 0, to: samples.count, by: statisticsSamples) {
       let count = min(statisticsSamples, samples.count - first)
       let work = try room(
@@ -257,12 +284,21 @@ extension CUDAEngine {
         network, current, memory.board, .loss(split), count: count, work: work)
       try run(pass, first: first)
       losses += try memory.partial.values(pass.blocks)
+      guard objective.isCrossEntropy else {
+        outputs += try memory.outputs.values(count * network.classes)
+        continue
+      }
       for (index, predicted) in try memory.predicted.values(count).enumerated() {
         result.confusion[Int(samples.labels[first + index])][Int(predicted)] += 1
       }
     }
     result.loss = try Reduction.alone.sum(losses)
-    return result
+    guard !objective.isCrossEntropy else { return result }
+    return try objective.evaluation(
+      sum: objective.sampleTerms.isEmpty ? [] : [result.loss],
+      Outputs(
+        outputs, candidates: 1, width: network.classes, of: (0..<Int32(samples.count)).map { $0 },
+        in: split, samples))
   }
 
   func keep(_ statistics: BatchNormStatistics) {
@@ -325,7 +361,7 @@ extension CUDAEngine {
     if roomFor == wanted, storage != nil, work != nil { return }
     let need = CUDANeed(
       network: network, batchSize: order.batchSize, batches: order.batches,
-      samples: data.train.count, candidates: candidates)
+      samples: data.train.count, candidates: candidates, loss: memory.board.loss)
     roomFor = wanted
     if let storage, let work, storage.count >= need.storage, work.count >= need.work { return }
     storage = nil
@@ -335,7 +371,7 @@ extension CUDAEngine {
     guard need.total <= free else {
       let fitting = CUDANeed.largestBatch(
         network: network, below: order.batchSize, samples: data.train.count, candidates: candidates,
-        free: free)
+        free: free, loss: memory.board.loss)
       throw RSOError(
         context.name,
         "`batchSize` \(order.batchSize): expected \(megabytes(need.total)) of the card's memory, "

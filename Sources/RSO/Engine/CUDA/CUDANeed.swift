@@ -7,11 +7,17 @@ struct CUDANeed: Hashable {
 
   var total: Int { storage + work }
 
-  /// - Parameter samples: number of training samples.
+  /// - Parameters:
+  ///   - samples: number of training samples.
+  ///   - loss: what is minimised.
   /// - Complexity: O(tensors · layers), without data.
-  init(network: Network, batchSize: Int, batches: Int, samples: Int, candidates: Int) {
+  init(
+    network: Network, batchSize: Int, batches: Int, samples: Int, candidates: Int,
+    loss: CUDALoss = CUDALoss()
+  ) {
     let parameters = Parameters(zerosFor: network)
-    let board = CUDABoard()
+    var board = CUDABoard()
+    board.loss = loss
     func pass(_ kind: CUDAWholePass.Kind, _ count: Int) -> Int {
       CUDAWholePass(network, parameters, board, kind, count: count, work: 0).bytes
     }
@@ -34,7 +40,8 @@ struct CUDANeed: Hashable {
 
   /// The largest mini-batch below `size` that fits into `free` bytes; `nil`: none does.
   static func largestBatch(
-    network: Network, below size: Int, samples: Int, candidates: Int, free: Int
+    network: Network, below size: Int, samples: Int, candidates: Int, free: Int,
+    loss: CUDALoss = CUDALoss()
   ) -> Int? {
     // Two digits are enough, and easy to type. The samples left over after the last mini-batch need no memory, so a
     // larger mini-batch may need less.
@@ -44,7 +51,7 @@ struct CUDANeed: Hashable {
     while batch > 0 {
       let need = CUDANeed(
         network: network, batchSize: batch, batches: samples / batch, samples: samples,
-        candidates: candidates)
+        candidates: candidates, loss: loss)
       if need.total <= free { return batch }
       if step > 1, batch == 10 * step { step /= 10 }
       batch -= step

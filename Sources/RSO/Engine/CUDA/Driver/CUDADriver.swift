@@ -25,6 +25,8 @@ package struct CUDADriver: @unchecked Sendable {
   var cuMemGetInfo: (Out<Int>, Out<Int>) -> Status
   var cuMemAlloc: (Out<UInt64>, Int) -> Status
   var cuMemFree: (UInt64) -> Status
+  var cuMemAllocHost: (Out<UnsafeMutableRawPointer?>, Int) -> Status
+  var cuMemFreeHost: (UnsafeMutableRawPointer) -> Status
   var cuMemcpyHtoDAsync: (UInt64, UnsafeRawPointer, Int, Handle) -> Status
   var cuMemcpyDtoHAsync: (UnsafeMutableRawPointer, UInt64, Int, Handle) -> Status
   var cuMemsetD8Async: (UInt64, UInt8, Int, Handle) -> Status
@@ -95,6 +97,11 @@ extension CUDADriver {
         "cuMemGetInfo_v2", (@convention(c) (P<Int>, P<Int>) -> Status).self),
       cuMemAlloc: try find("cuMemAlloc_v2", (@convention(c) (P<UInt64>, Int) -> Status).self),
       cuMemFree: try find("cuMemFree_v2", (@convention(c) (UInt64) -> Status).self),
+      cuMemAllocHost: try find(
+        "cuMemAllocHost_v2",
+        (@convention(c) (P<UnsafeMutableRawPointer?>, Int) -> Status).self),
+      cuMemFreeHost: try find(
+        "cuMemFreeHost", (@convention(c) (UnsafeMutableRawPointer) -> Status).self),
       cuMemcpyHtoDAsync: try find(
         "cuMemcpyHtoDAsync_v2",
         (@convention(c) (UInt64, UnsafeRawPointer, Int, Handle) -> Status).self),

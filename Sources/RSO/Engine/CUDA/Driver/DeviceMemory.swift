@@ -67,6 +67,42 @@ final class DeviceMemory<Element> {
   }
 }
 
+/// Memory of this machine that a card copies to by itself, beside other work.
+final class HostMemory<Element> {
+  private let context: CUDAContext
+  private let pointer: UnsafeMutableRawPointer
+  /// Number of elements.
+  let count: Int
+
+  init(_ context: CUDAContext, count: Int) throws {
+    var pointer: UnsafeMutableRawPointer?
+    try context.check(
+      "cuMemAllocHost",
+      context.driver.cuMemAllocHost(&pointer, max(count, 1) * MemoryLayout<Element>.stride))
+    guard let pointer else {
+      throw RSOError(context.name, "cuMemAllocHost returned no memory")
+    }
+    self.context = context
+    self.pointer = pointer
+    self.count = count
+  }
+
+  deinit { _ = context.driver.cuMemFreeHost(pointer) }
+
+  /// Queues a copy of `count` elements at an address of the card.
+  func fetch(_ address: UInt64) throws {
+    try context.check(
+      "cuMemcpyDtoHAsync",
+      context.driver.cuMemcpyDtoHAsync(
+        pointer, address, count * MemoryLayout<Element>.stride, context.stream))
+  }
+
+  /// What was fetched, once all queued work is done.
+  var values: UnsafeBufferPointer<Element> {
+    UnsafeBufferPointer(start: pointer.assumingMemoryBound(to: Element.self), count: count)
+  }
+}
+
 /// Formats a size such as `1,234 MB`.
 func megabytes(_ bytes: Int) -> String {
   let digits = String((bytes + 999_999) / 1_000_000)

@@ -24,11 +24,14 @@ struct CUDABoard {
   var everything: UInt64 = 0
   /// The precision of whole layers.
   var precision = CUDAPrecision.fp32
-  /// Partial losses and predicted classes of an evaluation.
+  /// What is minimised.
+  var loss = CUDALoss()
+  /// Partial losses, predicted classes and outputs of an evaluation.
   var partial: UInt64 = 0
   var predicted: UInt64 = 0
+  var outputs: UInt64 = 0
 
-  /// Addresses of a split's images and labels. Pixels are bytes with a table, or floats with a mean and a deviation.
+  /// Addresses of a split's images, labels and targets. Pixels are bytes with a table, or floats with a mean and a deviation.
   struct Images {
     var bytes: UInt64 = 0
     var floats: UInt64 = 0
@@ -36,6 +39,8 @@ struct CUDABoard {
     var mean: UInt64 = 0
     var deviation: UInt64 = 0
     var labels: UInt64 = 0
+    /// 0 without targets.
+    var targets: UInt64 = 0
   }
 
   func parameter(_ slot: Parameters.Slot?) -> UInt64 {

@@ -56,16 +56,20 @@ final class CUDAGraph {
 struct CUDATurnGraphs {
   static let many = 16
   private let one: CUDAGraph
-  private let row: CUDAGraph
+  /// `nil` if turns come one by one.
+  private let row: CUDAGraph?
 
-  /// - Parameter launches: the launches of one turn.
-  init(_ module: CUDAModule, _ launches: [CUDALaunch]) throws {
+  /// - Parameters:
+  ///   - launches: the launches of one turn.
+  ///   - inRows: whether turns are launched in a row.
+  init(_ module: CUDAModule, _ launches: [CUDALaunch], inRows: Bool) throws {
     one = try CUDAGraph(module, [launches])
-    row = try CUDAGraph(module, Array(repeating: launches, count: Self.many))
+    row = inRows ? try CUDAGraph(module, Array(repeating: launches, count: Self.many)) : nil
   }
 
   func launch(_ turns: Int) throws {
-    for _ in 0..<turns / Self.many { try row.launch() }
-    for _ in 0..<turns % Self.many { try one.launch() }
+    let rows = row == nil ? 0 : turns / Self.many
+    for _ in 0..<rows { try row?.launch() }
+    for _ in rows * Self.many..<turns { try one.launch() }
   }
 }

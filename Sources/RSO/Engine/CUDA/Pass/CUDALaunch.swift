@@ -19,6 +19,9 @@ enum CUDAKernel: String, CaseIterable {
   case shiftAdd = "shift_add"
   case loadImages = "load_images"
   case crossEntropy = "cross_entropy"
+  case sampleLosses = "sample_losses"
+  case classifyLosses = "classify_losses"
+  case decideGiven = "decide_given"
 
   /// Whether the kernel may ask for more shared memory than usual.
   var isTile: Bool { ["tile", "matrix", "mix"].contains { rawValue.hasPrefix($0) } }

@@ -18,15 +18,22 @@ extension CUDAPass {
     return y
   }
 
-  /// The sums of the samples' losses, `[candidates][blocks]`, for the network's last value. `nodes` compute that value.
+  /// Sums the samples' losses, `[candidates][blocks]`, for the network's last value. `nodes` compute that value.
   ///
   /// - Parameters:
-  ///   - partial: where to write; if absent, memory is allocated.
+  ///   - samples: the labels and targets.
+  ///   - partial: where to write.
+  ///   - predicted: where to write the predicted classes; 0: nowhere. Only for the paper's loss.
+  ///   - outputs: where to copy the outputs `[candidates][count][classes]`; 0: nowhere. Not for the paper's loss.
+  ///   - isMean: divides the sums by the number of samples. Not for the paper's loss.
   ///   - decision: the last block of all candidates ends the turn.
+  /// - Returns: the number of blocks.
+  @discardableResult
   func loss(
-    _ nodes: [Int], labels: UInt64, order: UInt64, partial: UInt64? = nil, predicted: UInt64 = 0,
+    _ nodes: [Int], of data: CUDABoard.Images, order: UInt64, partial: UInt64,
+    predicted: UInt64 = 0, outputs: UInt64 = 0, isMean: Bool = false,
     decision: rso_gpu_choose? = nil
-  ) -> (partial: UInt64, blocks: Int) {
+  ) -> Int {
     var arguments = rso_gpu_loss()
     var nodes = nodes
     var last = network.nodes.count
@@ -48,28 +55,38 @@ extension CUDAPass {
       arguments.area = Int32(network.shapes[last].area)
     }
     append(nodes, keeping: [last])
-    guard let x = values[last].map({ $0.box == nil ? $0 : plain($0) }) else { return (0, 0) }
+    guard let x = values[last].map({ $0.box == nil ? $0 : plain($0) }) else { return 0 }
     let blocks = lossBlocks
-    let partial = partial ?? scratch(x.candidates * blocks, Double.self)
     arguments.turn = board.turn
     arguments.x = x.operand
     arguments.order = order
-    arguments.labels = labels
+    arguments.labels = data.labels
     arguments.partial = partial
     arguments.predicted = predicted
     arguments.samples = Int32(samples)
     arguments.count = Int32(count)
     arguments.classes = Int32(network.classes)
     arguments.blocks = Int32(blocks)
+    arguments.terms = Int32(board.loss.count)
+    arguments.term = board.loss.terms
+    arguments.targets = data.targets
+    arguments.outputs = outputs
+    arguments.factor = isMean ? 1 / Double(count) : 1
     if let decision {
       arguments.decides = 1
       arguments.decide = decision
     }
+    let kernel: CUDAKernel =
+      switch (board.loss.isCrossEntropy, arguments.weights == 0) {
+      case (true, true): .crossEntropy
+      case (true, false): .classify
+      case (false, true): .sampleLosses
+      case (false, false): .classifyLosses
+      }
     append(
       CUDALaunch(
-        arguments.weights == 0 ? .crossEntropy : .classify, grid: (blocks, x.candidates, 1),
-        block: (rso_gpu_threads, 1), arguments))
-    return (partial, blocks)
+        kernel, grid: (blocks, x.candidates, 1), block: (rso_gpu_threads, 1), arguments))
+    return blocks
   }
 
   /// Number of blocks that sum the loss of one candidate.

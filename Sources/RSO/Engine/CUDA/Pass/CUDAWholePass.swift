@@ -51,11 +51,9 @@ struct CUDAWholePass {
         case .test: board.test
         }
       pass.values[0] = pass.images(images, order: board.everything)
-      blocks =
-        pass.loss(
-          everything, labels: images.labels, order: board.everything, partial: board.partial,
-          predicted: board.predicted
-        ).blocks
+      blocks = pass.loss(
+        everything, of: images, order: board.everything, partial: board.partial,
+        predicted: board.predicted, outputs: board.outputs)
     case .value(0, into: let target):
       _ = pass.images(board.train, order: board.order, into: target)
     case .value(let value, into: let target):

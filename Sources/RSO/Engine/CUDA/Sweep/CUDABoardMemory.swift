@@ -10,6 +10,8 @@ final class CUDABoardMemory {
   let outcomes: DeviceMemory<rso_gpu_outcome>
   let partial: DeviceMemory<Double>
   let predicted: DeviceMemory<Int32>
+  /// `[samples][classes]`, of an evaluation with another loss than the paper's.
+  let outputs: DeviceMemory<Float>
   private let turns: DeviceMemory<rso_gpu_turn>
   private let progress: DeviceMemory<rso_gpu_progress>
   private let pending: DeviceMemory<rso_gpu_pending>
@@ -27,7 +29,7 @@ final class CUDABoardMemory {
 
   init(
     _ context: CUDAContext, network: Network, data: Dataset, parameters: Parameters,
-    precision: CUDAPrecision
+    precision: CUDAPrecision, objective: Objective
   ) throws {
     let largest = parameters.slots.map(\.count).max() ?? 1
     let channels = network.shapes.map(\.channels).max() ?? 1
@@ -48,6 +50,8 @@ final class CUDABoardMemory {
     order = try DeviceMemory(context, count: data.train.count)
     partial = try DeviceMemory(context, count: statisticsSamples)
     predicted = try DeviceMemory(context, count: statisticsSamples)
+    outputs = try DeviceMemory(
+      context, count: objective.isCrossEntropy ? 0 : statisticsSamples * network.classes)
     let splits = [data.train, data.validation, data.test].compactMap { $0 }
     let everything = try DeviceMemory<Int32>(
       context, (0..<Int32(splits.map(\.count).max() ?? 0)).map { $0 })
@@ -62,6 +66,11 @@ final class CUDABoardMemory {
       var images = CUDABoard.Images(
         table: table.address, mean: mean.address, deviation: deviation.address,
         labels: labels.address)
+      if !split.targets.isEmpty {
+        let targets = try DeviceMemory<Float>(context, split.targets)
+        others.append(targets)
+        images.targets = targets.address
+      }
       switch split.images {
       case .bytes(let bytes):
         let memory = try DeviceMemory<UInt8>(context, Array(bytes))
@@ -82,6 +91,19 @@ final class CUDABoardMemory {
       order: order.address, everything: everything.address, partial: partial.address,
       predicted: predicted.address)
     board.precision = precision
+    if !objective.isCrossEntropy {
+      let terms = try DeviceMemory<rso_gpu_term>(
+        context,
+        objective.sampleTerms.map { term in
+          guard !term.classWeights.isEmpty else { return rso_gpu_term(term, classWeights: 0) }
+          let weights = try DeviceMemory<Float>(context, term.classWeights)
+          others.append(weights)
+          return rso_gpu_term(term, classWeights: weights.address)
+        })
+      others.append(terms)
+      board.loss = CUDALoss(objective, terms: terms.address)
+      board.outputs = outputs.address
+    }
     board.train = try images(data.train)
     board.validation = try data.validation.map(images) ?? board.validation
     board.test = try images(data.test)

@@ -24,11 +24,16 @@ final class CUDASweep {
   private(set) var fixedLaunches: [CUDALaunch] = []
   /// Launches of every turn: they replay changes, judge and decide.
   private(set) var judgeLaunches: [CUDALaunch] = []
+  /// What a turn's launches leave for a host that judges: addresses of `[candidates][blocks]` partial sums and of
+  /// `[candidates][samples][classes]` outputs.
+  private(set) var results: (partial: UInt64, blocks: Int, outputs: UInt64) = (0, 0, 0)
   private var refreshes: [SweepSchedule.Refresh.Shape: [CUDALaunch]] = [:]
   /// The passes keep the memory that the launches write to.
   private var passes: [CUDAPass] = []
 
   var storageBytes: Int { storage.peak }
+  /// The number of outputs of the network.
+  var outputCount: Int { network.classes }
 
   /// - Parameters:
   ///   - batches: number of mini-batches of the order, of `batchSize` samples each.
@@ -129,12 +134,19 @@ extension CUDASweep {
     }
     for value in lone.fixed { pass.values[value] = pass.values[value] ?? external(value) }
     let partial = pass.scratch(candidates * pass.lossBlocks, Double.self)
-    let decision = pass.choose(partial: partial, blocks: pass.lossBlocks)
+    let width = network.classes
+    let outputs =
+      board.loss.needsOutputs ? pass.scratch(candidates * batchSize * width, Float.self) : 0
+    results = (partial, pass.lossBlocks, outputs)
+    let decision =
+      board.loss.needsOutputs ? nil : pass.choose(partial: partial, blocks: pass.lossBlocks)
     let whole = network.nodes.indices.filter { lone.plan.roles[$0] == .whole }
     func lose(_ pass: CUDAPass, from result: Int) {
-      _ = pass.loss(
-        whole, labels: board.train.labels, order: board.order,
-        partial: partial + UInt64(result * pass.lossBlocks * 8), decision: decision)
+      pass.loss(
+        whole, of: board.train, order: board.order,
+        partial: partial + UInt64(result * pass.lossBlocks * 8),
+        outputs: outputs == 0 ? 0 : outputs + UInt64(result * batchSize * width * 4),
+        isMean: board.loss.isMean && !board.loss.needsOutputs, decision: decision)
     }
     guard
       whole.contains(where: {
@@ -206,6 +218,18 @@ extension CUDASweep {
   /// The launch that begins a run's first turn.
   var start: CUDALaunch {
     CUDALaunch(.start, grid: (1, 1, 1), block: (32, 1), newPass().choose())
+  }
+
+  /// The launch that ends a turn by the host's losses, one for each candidate.
+  func decision(_ losses: ShortList<Double>) -> CUDALaunch {
+    var given = rso_gpu_given()
+    given.choose = newPass().choose()
+    withUnsafeMutableBytes(of: &given.losses) { bytes in
+      for (index, loss) in losses.enumerated() {
+        bytes.storeBytes(of: loss, toByteOffset: 8 * index, as: Double.self)
+      }
+    }
+    return CUDALaunch(.decideGiven, grid: (1, 1, 1), block: (rso_gpu_threads, 1), given)
   }
 }
 
