@@ -35,18 +35,7 @@ struct Evaluate: ParsableCommand {
   )
   var split: EvaluatedSplit?
 
-  @Option(
-    help: ArgumentHelp(
-      "What the loss is, as for `rso train` (default: the loss that the model was trained with, or cross-entropy).",
-      valueName: "loss"))
-  var loss: String?
-
-  @Option(
-    name: .customLong("metric"),
-    help: ArgumentHelp(
-      "Print this as well: the name of a loss or metric; repeat it for more (default: what its run logged).",
-      valueName: "name"))
-  var metrics: [String] = []
+  @OptionGroup(title: "Loss") var objective: LossOptions
 
   @OptionGroup var classNames: ClassNameOptions
 
@@ -71,13 +60,13 @@ struct Evaluate: ParsableCommand {
       for: trained, split, Checkpoint.data(in: tensors, file: file.path))
     let settings = try Checkpoint.settings(in: tensors, file: file.path)
     let standard = dataset.hasLabels ? Loss.crossEntropy : Loss(.sample(.squaredError))
-    let loss = try loss.map { try Loss($0) } ?? settings?.loss ?? standard
+    let loss = try objective.parsed() ?? settings?.loss ?? standard
     let found = try trained.evaluate(
       on: dataset, split, loss: loss,
-      metrics: metrics.isEmpty ? settings?.metrics ?? [] : metrics.map { try Measure($0) },
+      metrics: objective.parsedMetrics() ?? settings?.metrics ?? [],
       device: device)
     let area = try trained.areaUnderROCCurve(on: dataset, split, threads: self.device.threads)
-    if tensors.metadata["program"] != nil, self.loss == nil {
+    if tensors.metadata["program"] != nil, objective.loss == nil {
       Console.note(
         "the loss is \(loss.words); the run was judged by a program, which is not asked here")
     }

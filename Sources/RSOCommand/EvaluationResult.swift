@@ -20,9 +20,9 @@ struct EvaluationResult: Encodable {
   var macroF1: Double?
   /// Under the ROC curve; `nil` unless there are two classes, with samples of both.
   var auc: Double?
-  var classes: [Class] = []
+  var classes: [Class]?
   /// `confusion[label][predicted]`
-  var confusion: [[Int]]
+  var confusion: [[Int]]?
 
   /// One class against all others.
   struct Class: Encodable {
@@ -52,8 +52,8 @@ struct EvaluationResult: Encodable {
     self.loss = found.meanLoss.isFinite ? found.meanLoss : nil
     lossName = loss == .crossEntropy ? nil : loss.words
     metrics = found.measures
-    confusion = found.confusion
     guard found.hasClasses else { return }
+    confusion = found.confusion
     let scores = found.scores
     (accuracy, correct) = (found.accuracy, found.correct)
     macroPrecision = scores.macroPrecision
@@ -79,7 +79,10 @@ struct EvaluationResult: Encodable {
       "loss      \(loss.map { fixed($0, 6) } ?? "not finite")"
         + (lossName.map { " (\($0))" } ?? ""),
     ]
-    let measures = (metrics ?? [:]).sorted { $0.key < $1.key }
+    let classes = classes ?? []
+    // These have lines of their own.
+    let own = accuracy == nil ? [] : ["accuracy"] + (classes.count == 2 ? ["auc"] : [])
+    let measures = (metrics ?? [:]).filter { !own.contains($0.key) }.sorted { $0.key < $1.key }
     let width = max(10, (measures.map(\.key.count).max() ?? 0) + 2)
     lines += measures.map { $0.key.padded(width) + fixed($0.value, 6) }
     guard let accuracy, let correct else { return lines }
@@ -106,7 +109,8 @@ struct EvaluationResult: Encodable {
   private static let widest = 20
 
   private func confusionTable(_ names: [String]) -> [String] {
-    if classes.count <= Self.widest {
+    let confusion = confusion ?? []
+    if confusion.count <= Self.widest {
       var table = TextTable(["shown \\ seen as"] + names, left: 1)
       for (name, row) in zip(names, confusion) { table.add([name] + row.map { "\($0)" }) }
       return table.lines
@@ -127,7 +131,7 @@ struct EvaluationResult: Encodable {
   func csv(_ names: [String]) -> [String] {
     func number(_ value: Double?) -> String { value.map { "\($0)" } ?? "" }
     return ["class,images,predicted,correct,precision,recall,f1"]
-      + classes.map { row in
+      + (classes ?? []).map { row in
         csvLine([
           names[row.label], "\(row.samples)", "\(row.predicted)", "\(row.correct)",
           number(row.precision), number(row.recall), number(row.f1),

@@ -52,11 +52,27 @@ struct RSOCommand: ParsableCommand {
   /// - Throws: what goes wrong, but not help that was asked for, which is output like any other.
   private static func runFromCommandLine() throws {
     do {
+      try checkSubcommand(Array(CommandLine.arguments.dropFirst()), of: Self.self)
       var command = try parseAsRoot()
       try command.run()
     } catch let error where exitCode(for: error) == .success {
       let text = fullMessage(for: error)
       if !text.isEmpty { Console.line(text) }
     }
+  }
+
+  /// - Throws: `ValidationError` naming the subcommand that a misspelled word is most likely meant for, which the parser
+  ///   does not say.
+  private static func checkSubcommand(
+    _ words: [String], of command: any ParsableCommand.Type
+  ) throws {
+    let subcommands = command.configuration.subcommands
+    guard let word = words.first, !word.hasPrefix("-"), !subcommands.isEmpty else { return }
+    if let known = subcommands.first(where: { $0._commandName == word }) {
+      return try checkSubcommand(Array(words.dropFirst()), of: known)
+    }
+    guard word != "help", let near = nearest(to: word, in: subcommands.map { $0._commandName })
+    else { return }
+    throw ValidationError("Unexpected argument '\(word)'. Did you mean '\(near)'?")
   }
 }

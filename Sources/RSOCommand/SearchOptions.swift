@@ -42,22 +42,7 @@ struct SearchOptions: ParsableArguments {
       valueName: "rule"))
   var rule: String?
 
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "What a proposal is judged by (default: cross-entropy): a loss of samples (cross-entropy, which takes smoothing and "
-        + "weights, as in cross-entropy:smoothing=0.1,weights=balanced; hinge; errors), a metric of the mini-batch "
-        + "(accuracy, macro-f1, balanced-accuracy, kappa, auc, top-k=K), or a sum with weights: 'macro-f1 + 0.1 "
-        + "cross-entropy'. The best model is then that of the smallest loss.",
-      valueName: "loss"))
-  var loss: String?
-
-  @Option(
-    name: .customLong("metric"),
-    help: ArgumentHelp(
-      "Evaluate and log this as well: the name of a loss or metric as for --loss; repeat it for more.",
-      valueName: "name"))
-  var metrics: [String] = []
+  @OptionGroup var objective: LossOptions
 
   @Option(
     parsing: .unconditional,
@@ -144,8 +129,8 @@ struct SearchOptions: ParsableArguments {
     }
     settings.hold = hold ?? settings.hold
     if let rule { settings.rule = try Rule(rule) }
-    if let loss { settings.loss = try Loss(loss) }
-    if !metrics.isEmpty { settings.metrics = try metrics.map { try Measure($0) } }
+    settings.loss = try objective.parsed() ?? settings.loss
+    settings.metrics = try objective.parsedMetrics() ?? settings.metrics
     if let round { (settings.firstRounds, settings.round) = (round.first, round.last) }
     if let anneal { settings.anneal = try Annealing(anneal) }
     settings.weightDecay = weightDecay ?? settings.weightDecay

@@ -108,7 +108,7 @@ struct Train: ParsableCommand {
 
   func validate() throws {
     guard !(json && quiet) else { throw ValidationError("--json: expected it without --quiet") }
-    guard lossCommand == nil || search.loss == nil else {
+    guard lossCommand == nil || search.objective.loss == nil else {
       throw ValidationError("--loss-command: expected it without --loss, whose place it takes")
     }
     guard lossTimeout == nil || lossCommand != nil || resume else {
@@ -199,7 +199,7 @@ struct Train: ParsableCommand {
     let (network, start) = try start(on: data, paperLayers: paper.layers)
     var settings = try search.settings(
       over: paper.settings, network: network, samples: data.train.count)
-    if !data.hasLabels, search.loss == nil, lossCommand == nil {
+    if !data.hasLabels, search.objective.loss == nil, lossCommand == nil {
       settings.loss = Loss(.sample(.squaredError))
       Console.note("loss squared-error: \(data.name) has targets instead of classes")
     }

@@ -147,12 +147,14 @@ struct TrainingSession {
       display.clear()
       Console.error("\(error.inOptions)")
       let advice =
-        error.isDivergence
-        ? "start another with its best: "
-          + (isTensors
-            ? "rso search --start \(Self.quoted(path + "/best.safetensors"))"
-            : "rso train --from \(Self.quoted(path))")
-        : "go on with: \(resumeCommand)"
+        !error.isDivergence
+        ? "go on with: \(resumeCommand)"
+        : folder.checkpoint.best == nil
+          ? "it has nothing good yet to start another from"
+          : "start another with its best: "
+            + (isTensors
+              ? "rso search --start \(Self.quoted(path + "/best.safetensors"))"
+              : "rso train --from \(Self.quoted(path))")
       Console.write(
         "rso: the run is saved up to its last finished tensor; \(advice)\n", to: STDERR_FILENO)
       throw ExitCode(1)

@@ -122,7 +122,7 @@ struct EvaluateTests {
       let model = try Model(contentsOf: place.file("r"))
       let data = try Dataset.idx(directory: place.file("digits"))
       let scores = try model.predict(data.test.images).map {
-        Double($0.logits[1]) - Double($0.logits[0])
+        Double($0.logits[1] - $0.logits[0])
       }
       let area = try #require(
         areaUnderROCCurve(scores: scores, labels: data.test.labels.map(Int.init)))
@@ -130,6 +130,14 @@ struct EvaluateTests {
       #expect(result.output.contains(#""name" : "bar""#))
       let table = try place.run(["evaluate", "r"]).output
       #expect(table.contains(String(format: "\nAUC       %.6f\n", area)), "\(table)")
+      // Each figure stands there once, also where it was asked for as a metric.
+      let asked = try place.run([
+        "evaluate", "r", "--metric", "accuracy", "--metric", "auc", "--metric", "kappa",
+      ]).output
+      let heads = asked.split(separator: "\n").compactMap { $0.split(separator: " ").first }
+      for (name, times) in [("accuracy", 1), ("AUC", 1), ("auc", 0), ("kappa", 1)] {
+        #expect(heads.count { $0 == name } == times, "\(name): \(asked)")
+      }
       let csv = try place.run(["evaluate", "r", "--csv", "--class-names", "bar,\"x\""]).output
       #expect(csv.contains("\nbar,10,") && csv.contains("\n\"\"\"x\"\"\",20,"))
       // Images of one class have no curve, which is no error.

@@ -151,6 +151,20 @@ struct HelpTests {
     }
   }
 
+  /// A command that is misspelled; the parser says so of options only.
+  @Test(arguments: [
+    ("trian", "'trian'. Did you mean 'train'?"), ("data fetsh x", "'fetsh'. Did you mean 'fetch'?"),
+    ("benchmrak --json", "'benchmrak'. Did you mean 'benchmark'?"),
+    ("xyzzy", "Unexpected argument 'xyzzy'"),
+  ])
+  func misspelledCommands(line: String, message: String) throws {
+    let words = line.split(separator: " ").map(String.init)
+    let result = try Tool.run(words, in: FileManager.default.temporaryDirectory)
+    #expect(result.code == 64 && result.errors.contains(message), "\(result.errors)")
+    #expect(result.errors.contains("Usage: rso"), "\(result.errors)")
+    #expect(try Tool.run(["help", "train"], in: FileManager.default.temporaryDirectory).code == 0)
+  }
+
   @Test func withoutACommandThereIsHelp() throws {
     let result = try Tool.run([], in: FileManager.default.temporaryDirectory)
     #expect(result.code == 0)

@@ -49,6 +49,9 @@ struct LossOptionTests {
 
   @Test(arguments: [
     (["--loss", "f1"], "--loss: expected cross-entropy, hinge"),
+    (["--loss", "0.5 makro-f1 + hinge"], "found 'makro-f1' (did you mean 'macro-f1'?)"),
+    (["--metric", "tok-p=2"], "found 'tok-p=2' (did you mean 'top-k'?)"),
+    (["--loss", "cross-entrpy:smoothing=0.1"], "(did you mean 'cross-entropy'?)"),
     (["--loss", "quantile=2"], "--loss: expected quantile=Q"),
     (["--loss", "cross-entropy:weights=1/2"], "--loss: expected 3 class weights"),
     (["--loss", "top-k=3"], "--loss: expected top-k=K with K below the 3 classes"),

@@ -45,6 +45,9 @@ struct TargetDataTests {
 
       let evaluated = try place.run(["evaluate", "r"])
       #expect(evaluated.output.contains("(squared-error)\nabsolute-error  0."))
+      let figures = try place.run(["evaluate", "r", "--json"]).output
+      #expect(figures.contains("\"absolute-error\"") && figures.contains("\"samples\" : 20"))
+      #expect(!figures.contains("classes") && !figures.contains("confusion"), "\(figures)")
       #expect(try place.run(["evaluate", "r", "--csv"]).errors.contains("--csv: expected classes"))
       // Predictions are the numbers themselves, near the targets.
       let predicted = try place.run(["predict", "r", "table/test.csv", "--csv"])

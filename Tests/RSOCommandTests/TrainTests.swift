@@ -77,6 +77,14 @@ struct TrainTests {
           " (use a smaller c in --rule, or a smaller --sigma-scale, which is a factor of σ)\n"
             + "rso: the run is saved up to its last finished tensor; start another with its best model: "
             + "rso train --from r\n"))
+      // Before the first evaluation there is no model to start from.
+      let first = try place.train([
+        "--cycles", "1", "--run", "first", "--only", "fc.weight", "--rule", "slope:c=100",
+        "--sigma-scale", "1e38", "--quiet",
+      ])
+      #expect(
+        first.errors.contains("last finished tensor; it has no model yet to start another from\n"),
+        "\(first.errors)")
     }
   }
 

@@ -66,7 +66,7 @@ struct CIFAR10Tests {
       #expect(
         errorText { _ = try split() }
           == "\(folder.path)/data_batch_2.bin: cannot be read: No such file or directory "
-          + "(check the path: does the folder exist?)")
+          + "(its folder is there: check the name)")
     }
   }
 

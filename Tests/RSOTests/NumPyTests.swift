@@ -322,7 +322,7 @@ struct NumPyTests {
       #expect(
         errorText { _ = try Dataset.folder(folder) }
           == "\(folder.path)/test_labels.npy: cannot be read: No such file or directory "
-          + "(check the path: does the folder exist?)")
+          + "(its folder is there: check the name)")
     }
   }
 

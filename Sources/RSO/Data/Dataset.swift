@@ -19,6 +19,7 @@ public struct Dataset: Sendable {
   public private(set) var method: Normalization.Method?
   /// `[C]`, the mean of `normalization`.
   public var mean: [Float] { normalization.mean }
+  private let labelNotes: [String]
   /// The kind of the training images in use, and for floats their range.
   let kind: Model.Images
 
@@ -64,6 +65,7 @@ public struct Dataset: Sendable {
     }
     let labels = [train.labels, test.labels].joined()
     self.name = name
+    labelNotes = Self.labelNotes(train, test)
     self.classes =
       classes ?? (train.targetCount > 0 ? train.targetCount : 1 + Int(labels.max() ?? 0))
     self.train = try train.limited(to: trainLimit, option: "`trainLimit`")
@@ -77,6 +79,7 @@ public struct Dataset: Sendable {
   private init(_ data: Dataset, train: Split, validation: Split?, test: Split) {
     (self.train, self.validation, self.test) = (train, validation, test)
     (name, classes, kind) = (data.name, data.classes, data.kind)
+    labelNotes = data.labelNotes
     (normalization, method) = (data.normalization, data.method)
   }
 
@@ -99,14 +102,36 @@ public struct Dataset: Sendable {
     return data
   }
 
-  /// What reading the files has changed about the images.
+  /// What reading the files has changed about the images, and what is odd about the labels.
   package var notes: [String] {
     if let note = train.note, note == test.note {
-      return ["\(train.names.images) and \(test.names.images): \(note)"]
+      return ["\(train.names.images) and \(test.names.images): \(note)"] + labelNotes
     }
     return [train, test].compactMap { split in
       split.note.map { "\(split.names.images): \($0)" }
+    } + labelNotes
+  }
+
+  /// Notes about classes without samples, which a mistake may have made.
+  private static func labelNotes(_ train: Split, _ test: Split) -> [String] {
+    guard train.hasLabels else { return [] }
+    let (known, asked) = (Set(train.labels), Set(test.labels))
+    var notes: [String] = []
+    let all = known.union(asked)
+    if let least = all.min(), let largest = all.max(), least > 0 {
+      notes.append(
+        "\(train.names.labels): labels are \(least) to \(largest), and classes count from 0: that makes "
+          + "\(largest + 1) classes, of which \(least == 1 ? "0 has" : "0 to \(least - 1) have") no samples; subtract \(least) to "
+          + "have \(largest + 1 - least)")
     }
+    let unknown = asked.subtracting(known).sorted()
+    if !unknown.isEmpty {
+      let names = unknown.prefix(5).map { "\($0)" } + (unknown.count > 5 ? ["…"] : [])
+      notes.append(
+        "\(test.names.labels): no training sample is of class \(names.joined(separator: ", ")), so nothing is learned "
+          + "about \(unknown.count == 1 ? "it" : "them")")
+    }
+    return notes
   }
 
   /// The first samples, with the classes of all. Validation images are left out unless they are asked for.
@@ -230,6 +255,7 @@ public struct Dataset: Sendable {
     test = other.test
     classes = other.classes
     method = other.method
+    labelNotes = other.labelNotes
     normalization = try method.map { try Normalization($0, over: train) } ?? other.normalization
     kind = Model.Images(train.images)
   }

@@ -201,10 +201,18 @@ private func checkFile<Result: SignedInteger>(
       switch code {
       case ENOSPC, EDQUOT: "the disk is full: make room, then run it again"
       case EACCES, EPERM, EROFS: "check its permissions, or choose another folder"
-      case ENOENT: "check the path: does the folder exist?"
+      case ENOENT:
+        isFolder(url.deletingLastPathComponent())
+          ? "its folder is there: check the name" : "check the path: does the folder exist?"
       case ENOTDIR: "a part of the path is a file, not a folder"
       default: nil
       }
     throw RSOError(url.path, "\(problem): \(String(cString: strerror(code)))", hint: hint)
   }
+}
+
+private func isFolder(_ url: URL) -> Bool {
+  var isFolder: ObjCBool = false
+  return FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder)
+    && isFolder.boolValue
 }

@@ -82,7 +82,11 @@ extension Measure: CustomStringConvertible {
     } else if let metric = try Metric(text, subject: subject) {
       self = .metric(metric)
     } else {
-      throw RSOError(subject, "expected \(Self.names), found '\(text)'")
+      let name = String(text.prefix { $0 != ":" && $0 != "=" })
+      let known = (SampleLoss.names + Metric.names).map { String($0.prefix { $0 != "=" }) }
+      throw RSOError(
+        subject, "expected \(Self.names), found '\(text)'",
+        hint: nearest(to: name, in: known).map { "did you mean '\($0)'?" })
     }
   }
 }
