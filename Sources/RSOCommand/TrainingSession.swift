@@ -150,7 +150,7 @@ struct TrainingSession {
         !error.isDivergence
         ? "go on with: \(resumeCommand)"
         : folder.checkpoint.best == nil
-          ? "it has nothing good yet to start another from"
+          ? "it has nothing to start another from"
           : "start another with its best: "
             + (isTensors
               ? "rso search --start \(Self.quoted(path + "/best.safetensors"))"

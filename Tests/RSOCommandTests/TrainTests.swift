@@ -75,7 +75,7 @@ struct TrainTests {
       #expect(
         result.errors.contains(
           " (use a smaller c in --rule, or a smaller --sigma-scale, which is a factor of σ)\n"
-            + "rso: the run is saved up to its last finished tensor; start another with its best model: "
+            + "rso: the run is saved up to its last finished tensor; start another with its best: "
             + "rso train --from r\n"))
       // Before the first evaluation there is no model to start from.
       let first = try place.train([
@@ -83,7 +83,7 @@ struct TrainTests {
         "--sigma-scale", "1e38", "--quiet",
       ])
       #expect(
-        first.errors.contains("last finished tensor; it has no model yet to start another from\n"),
+        first.errors.contains("last finished tensor; it has nothing to start another from\n"),
         "\(first.errors)")
     }
   }

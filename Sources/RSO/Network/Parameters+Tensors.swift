@@ -53,10 +53,10 @@ extension Parameters {
         Slot(
           name: name, shape: tensor.shape, role: .weight, node: index, offset: values.count,
           count: tensor.values.count, initialDeviation: 0, initialMean: 0,
-          proposalDeviation: width))
+          proposalDeviation: width, domain: .float))
       values += tensor.values
     }
-    (self.slots, self.values) = (slots, values)
+    (self.slots, self.values, scales) = (slots, values, [:])
   }
 
   /// The standard deviation of values; `standardWidth` if they are all equal.
