@@ -114,6 +114,39 @@ struct CExportTests {
     try Self.compare(model, data.test.images, "network \(index): \(json)")
   }
 
+  /// Where the map behind a maximum falls, it takes the minimum of its results.
+  @Test func maximaBeforeMapsThatFall() throws {
+    let network = try Network(input: Shape(channels: 2, height: 8, width: 8)) {
+      Node.conv2d("conv", channels: 6, kernel: 3, padding: 1)
+      Node.maxPool("pool", kernel: 2)
+      Node.batchNorm("bn")
+      Node.activation("step", .quantize(bits: 3))
+      Node.flatten("flat")
+      Node.linear("fc", features: 5)
+    }.settingWeights(to: .integer(bits: 3))
+    var parameters = Parameters(initialFor: network, seed: 2)
+    if let scale = parameters.slot(named: "bn.weight").map({ parameters.slots[$0] }) {
+      parameters.values.replaceSubrange(scale.range, with: [1, -1, 0.5, -0.25, 2, -2])
+    }
+    let (model, data) = try Self.model(network, parameters, divisor: 256)
+    let source = try Self.compare(model, data.test.images, "minima")
+    #expect(source.floatReason == nil && source.code.contains("falling2, bytes"))
+  }
+
+  /// The engine has an algorithm for such convolutions that divides by 6.
+  @Test func sumsOfDiscreteWeightsAreExact() throws {
+    let network = try Network(input: Shape(channels: 1, height: 8, width: 8)) {
+      Node.conv2d("conv0", channels: 8, kernel: 3, padding: 1)
+      Node.activation("step", .quantize(bits: 4))
+      Node.conv2d("conv1", channels: 8, kernel: 3, padding: 1)
+      Node.globalMaxPool("max")
+    }.settingWeights(to: .integer(bits: 8))
+    let (model, data) = try Self.model(
+      network, Parameters(initialFor: network, seed: 4), divisor: 256)
+    let source = try Self.compare(model, data.test.images, "Winograd")
+    #expect(source.floatReason == nil)
+  }
+
   /// What the fixed seed draws has what it is for.
   @Test func mostDiscreteNetworksAreExact() throws {
     let sources = try (0..<20).compactMap { index in
