@@ -171,6 +171,18 @@ struct DomainTests {
     }
   }
 
+  /// Two losses for each weight of a binary tensor, three for others; with three weights on a mini-batch, one less for two
+  /// of them, also where a rule would need all.
+  @Test(arguments: [(Domain.binary, 108, 72), (.ternary, 162, 126), (.float, 162, 112)])
+  func cost(domain: Domain, each: Int, held: Int) throws {
+    for (hold, rule, expected) in [(1, Rule.best, each), (3, .slope(), held)] {
+      let settings = SearchTests.settings { ($0.hold, $0.rule) = (.elements(hold), rule) }
+      let model = try CostModel(
+        network: Self.network(domain), settings: settings, data: SearchTests.data())
+      #expect(model.sweeps.first { $0.parameter == "conv1.weight" }?.candidates == expected)
+    }
+  }
+
   @Test func refusesOtherValues() throws {
     let network = try Self.network(.ternary)
     func error(_ change: (inout Parameters) -> Void) -> String? {
