@@ -101,7 +101,9 @@ class Measures:
         self.points = [[run[cycle] for run in runs] for cycle in range(count)]
 
     def values(self, measure):
-        return [[row["metrics"][measure] for row in rows] for rows in self.points]
+        """A metric, or the loss."""
+        return [
+            [row["testLoss"] if measure == "loss" else row["metrics"][measure] for row in rows] for rows in self.points]
 
     def mean(self, key):
         return [statistics.mean(row[key] for row in rows) for rows in self.points]

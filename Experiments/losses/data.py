@@ -1,10 +1,11 @@
 """Makes the data sets of docs/losses.md in Experiments/losses/data.
 
-    python Experiments/losses/data.py         needs: pip install numpy scikit-learn
+    python Experiments/losses/data.py         needs: pip install numpy scikit-learn pillow
 
 imbalanced: MNIST, whose class c keeps a share of its training images that falls from 100 % (0) to 2 % (9) by equal factors;
 all test images. cancer, diabetes: scikit-learn's, a quarter to test with, inputs and the target of diabetes
-standardised by the training samples.
+standardised by the training samples. photos: scikit-learn's two photographs in grey, the left half to train on; of every pixel, the neighbours that
+come before it.
 """
 import gzip
 import pathlib
@@ -60,3 +61,24 @@ def table(name, x, y, isClass):
 
 table("cancer", *datasets.load_breast_cancer(return_X_y=True), True)
 table("diabetes", *datasets.load_diabetes(return_X_y=True), False)
+
+
+def photo(name):
+    """[rows, columns] of pixels, those on the left, and six neighbours that come before, less the one on the left."""
+    grey = np.rint(datasets.load_sample_image(name) @ [0.299, 0.587, 0.114]).astype(int)
+    own, left = grey[2:, 2:-2], grey[2:, 1:-3]
+    known = grey[1:-1, 2:-2], grey[1:-1, 1:-3], grey[1:-1, 3:-1], grey[2:, :-4], grey[:-2, 2:-2], grey[:-2, 3:-1]
+    return own, left, np.stack([k - left for k in known], -1)
+
+
+pictures = [photo("china.jpg"), photo("flower.jpg")]
+scale = np.concatenate([(own - left).ravel() for own, left, _ in pictures]).std()
+half = pictures[0][0].shape[1] // 2
+for split, columns in (("train", slice(0, half)), ("test", slice(half, 2 * half))):
+    # Every fourth row; rows are in order, as a compressor sees them.
+    own, left, inputs = (np.concatenate([v[::4, columns].reshape(-1, *v.shape[2:]) for v in part]) for part in zip(*pictures))
+    save("photos", **{
+        f"{split}_images": inputs.astype("f4").reshape(-1, 6, 1, 1),
+        f"{split}_targets": ((own - left) / scale).astype("f4")[:, None],
+        f"{split}_pixels": np.stack([own, left], -1).astype("u1")})
+save("photos", scale=np.float64(scale))
