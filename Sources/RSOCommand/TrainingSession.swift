@@ -151,10 +151,10 @@ struct TrainingSession {
         ? "go on with: \(resumeCommand)"
         : folder.checkpoint.best == nil
           ? "it has nothing to start another from"
-          : "start another with its best: "
+          : "start another with its best "
             + (isTensors
-              ? "rso search --start \(Self.quoted(path + "/best.safetensors"))"
-              : "rso train --from \(Self.quoted(path))")
+              ? "tensors: rso search --start \(Self.quoted(path + "/best.safetensors"))"
+              : "model: rso train --from \(Self.quoted(path))")
       Console.write(
         "rso: the run is saved up to its last finished tensor; \(advice)\n", to: STDERR_FILENO)
       throw ExitCode(1)

@@ -75,7 +75,7 @@ struct TrainTests {
       #expect(
         result.errors.contains(
           " (use a smaller c in --rule, or a smaller --sigma-scale, which is a factor of σ)\n"
-            + "rso: the run is saved up to its last finished tensor; start another with its best: "
+            + "rso: the run is saved up to its last finished tensor; start another with its best model: "
             + "rso train --from r\n"))
       // Before the first evaluation there is no model to start from.
       let first = try place.train([
