@@ -220,7 +220,14 @@ import Testing
       ).total
     }
     #expect(fake.used == before + need(CUDALoss(objective)))
-    #expect(need(CUDALoss(objective)) >= need(CUDALoss()))
     #expect(fake.faults.isEmpty, "\(fake.faults)")
+    // Where a mini-batch needs more than an evaluation does, it grows by the outputs of three candidates.
+    let wide = try Self.networks[1]()
+    func large(_ loss: CUDALoss) -> Int {
+      CUDANeed(
+        network: wide, batchSize: 8000, batches: 1, samples: 8000, candidates: 3, loss: loss
+      ).work
+    }
+    #expect(large(CUDALoss(objective)) - large(CUDALoss()) >= 3 * 8000 * wide.classes * 4)
   }
 }
