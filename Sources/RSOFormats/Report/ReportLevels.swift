@@ -3,7 +3,9 @@ import RSO
 extension Report {
   /// How often a discrete tensor has each of its levels, for every run with such tensors; empty if there are none.
   var levels: String {
-    guard runs.contains(where: { $0.content.network?.hasDiscreteWeights ?? false }) else { return "" }
+    guard runs.contains(where: { $0.content.network?.hasDiscreteWeights == true }) else {
+      return ""
+    }
     let body = eachRun { run in
       let parameters = run.parameters
       let panels = parameters.slots.indices.compactMap { histogram($0, of: parameters) }
