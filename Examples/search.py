@@ -2,12 +2,15 @@
 
 Write a file such as mine.py beside this one:
 
-    import search
+    import search, sys
     start = {"x": search.numpy.zeros(3)}
-    search.write("start.safetensors", start)
-    search.serve(start, lambda tensors, seed: ((tensors["x"] - [1, 2, 3]) ** 2).sum(-1))
+    if sys.argv[1:]:
+        search.write(sys.argv[1], start)
+    else:
+        search.serve(start, lambda tensors, seed: ((tensors["x"] - [1, 2, 3]) ** 2).sum(-1))
 
-and search with it: rso search --start start.safetensors --command 'python3 mine.py'. Print to standard error only.
+let it write the file to start from, and search: python3 mine.py start.safetensors, then
+rso search --start start.safetensors --command 'python3 mine.py' --sigma 1. Print to standard error only.
 """
 
 import json
@@ -67,5 +70,8 @@ def serve(start, loss):
         vectors = numpy.frombuffer(questions.read(4 * candidates * length), "<f4").reshape(candidates, length)
         parts = numpy.split(vectors, numpy.cumsum(sizes)[:-1], axis=1)
         tensors = {name: part.reshape(candidates, *shape) for (name, shape), part in zip(shapes.items(), parts)}
-        answers.write(numpy.broadcast_to(numpy.asarray(loss(tensors, seed), "<f8"), candidates).tobytes())
+        losses = numpy.asarray(loss(tensors, seed), "<f8")
+        if losses.shape != (candidates,):
+            sys.exit(f"expected a loss for each of {candidates} candidates, found an array of shape {losses.shape}")
+        answers.write(losses.tobytes())
         answers.flush()

@@ -6,8 +6,8 @@ struct LossOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "What a proposal and a model are judged by (default: cross-entropy, or squared-error for targets; for a trained "
-        + "model, its run's): a loss of samples (cross-entropy, which takes smoothing and weights, as in "
+      "What a proposal and a model are judged by (default: cross-entropy, or squared-error for targets; of rso "
+        + "evaluate, that of the model's run): a loss of samples (cross-entropy, which takes smoothing and weights, as in "
         + "cross-entropy:smoothing=0.1,weights=balanced; hinge; errors; of targets squared-error, absolute-error, "
         + "quantile=Q, binary-cross-entropy), a metric of the mini-batch (accuracy, macro-f1, balanced-accuracy, kappa, "
         + "auc, top-k=K), or a sum with weights: 'macro-f1 + 0.1 cross-entropy'. The best model is then that of the "

@@ -27,12 +27,17 @@ struct OutputFiles {
   /// Adds a file that is to be written.
   ///
   /// - Parameter option: the option that names it.
-  /// - Throws: `RSOError` naming the option, if the file is one of those added before.
+  /// - Throws: `RSOError` naming the option, if the file is one of those added before, or one that a run needs.
   mutating func write(_ path: String?, _ option: String) throws {
     guard let path, Self.canBeReplaced(path) else { return }
     if let what = known[Self.identity(path)] {
       throw RSOError(
         option, "expected a file of its own, found \(what)",
+        hint: "it would be overwritten; choose another name")
+    }
+    if let run = RunFolder.run(whichNeeds: URL(fileURLWithPath: path)) {
+      throw RSOError(
+        option, "expected a file of its own, found a file of the run in \(run)",
         hint: "it would be overwritten; choose another name")
     }
     add(path, "the file of \(option)")

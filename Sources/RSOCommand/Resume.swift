@@ -157,16 +157,11 @@ extension Network {
     if self == other { return nil }
     if input != other.input { return ("images of \(input)", "images of \(other.input)") }
     if let (own, other) = zip(nodes, other.nodes).first(where: { $0 != $1 }) {
+      // As in a network's file.
       func words(_ node: Node) -> String {
-        let fields: [(String, String?)] = [
-          ("input", node.input), ("initialDeviation", node.initialDeviation.map { "\($0)" }),
-          ("proposalDeviation", node.proposalDeviation.map { "\($0)" }),
-          ("weights", node.weights.isDiscrete ? "\(node.weights)" : nil),
-        ]
-        return
-          (["\(node.name) = \(node.layer)"]
-          + fields.compactMap { name, value in value.map { "\(name) \($0)" } })
-          .joined(separator: ", ")
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return (try? encoder.encode(node)).map { String(decoding: $0, as: UTF8.self) } ?? node.name
       }
       return (words(own), words(other))
     }

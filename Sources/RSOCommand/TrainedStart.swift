@@ -123,7 +123,12 @@ extension Train {
   private func start(
     _ start: TrainedStart, _ own: Network, _ network: Network
   ) throws -> TrainedStart {
-    try start.rounded(from: own, to: network, scales: scales ?? .tensor)
+    guard scales == nil || own != network else {
+      throw RSOError(
+        "--scales", "expected weights to round, found those of the network as they are",
+        hint: "say what to round them to: --weights ternary, for example")
+    }
+    return try start.rounded(from: own, to: network, scales: scales ?? .tensor)
   }
 }
 

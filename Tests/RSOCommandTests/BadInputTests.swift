@@ -230,7 +230,7 @@ struct BadInputTests {
     },
     folder(
       ["--run", "r", "--from", "m"],
-      ["m: expected conv1 = conv2d(channels: 5", "found conv1 = conv2d(channels: 4"]
+      ["m: expected {\"bias\":false,\"channels\":5,", "found {\"bias\":false,\"channels\":4,"]
     ) {
       try $0.writeModel("m") { _ in }
       try $0.edit("net.json", "\"channels\": 4", "\"channels\": 5")

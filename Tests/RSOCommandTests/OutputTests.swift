@@ -95,6 +95,18 @@ struct OutputTests {
     ),
     (["export", "m", "--c", "m"], "--c: expected a file of its own, found the model (m)"),
     (
+      ["export", "r", "--c", "r/best.safetensors"],
+      "--c: expected a file of its own, found a file of the run in "
+    ),
+    (
+      ["export", "r", "--onnx", "r/config.json"],
+      "--onnx: expected a file of its own, found a file of the run in "
+    ),
+    (
+      ["train"] + Workplace.options + ["--run", "s", "--trace", "r/checkpoint.safetensors"],
+      "--trace: expected a file of its own, found a file of the run in "
+    ),
+    (
       ["report", "r", "--output", "r/checkpoint.safetensors"],
       "--output: expected a file of its own, found a file of the run (r/checkpoint.safetensors)"
     ),

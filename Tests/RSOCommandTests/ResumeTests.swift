@@ -233,7 +233,7 @@ struct ResumeTests {
       ["--preset", "quick", "--cycles", "30"], "--preset: quick has --batch 90, and the run has 30"
     ),
     (["--preset", "quick", "--hold", "2"], "--hold: the run has 1, found 2"),
-    (["--layers", "6"], "--layers: the run has conv0 = conv2d(channels: 3, "),
+    (["--layers", "6"], "--layers: the run has {\"bias\":false,\"channels\":3,"),
     (["--train-limit", "60"], "--train-limit: the run has 90, found 60"),
     (["--test-limit", "20"], "--test-limit: the run has 30, found 20"),
     (["--trace", "other"], "--trace: the run has trace.jsonl, found /"),

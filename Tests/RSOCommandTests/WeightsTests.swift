@@ -78,8 +78,8 @@ struct WeightsTests {
       let other = try place.run(["train", "--run", "r", "--resume", "--weights", "binary"])
       #expect(
         other.code != 0 && other.errors.contains("--weights: the run has")
-          && other.errors.contains("weights ternary, found")
-          && other.errors.contains("weights binary"))
+          && other.errors.contains(#""weights":"ternary"}, found"#)
+          && other.errors.contains(#""weights":"binary""#))
       #expect(
         try place.run(["train", "--run", "r", "--resume", "--weights", "conv*=ternary"]).code == 0)
       #expect(expected.differences(from: try RunFiles(place, "r")) == [])
@@ -108,6 +108,10 @@ struct WeightsTests {
         // The mean of the model's input stays.
         #expect(initial.metadata["mean"] == float.metadata["mean"])
       }
+      let nothing = try place.train(["--from", "f", "--scales", "channel", "--run", "n"])
+      #expect(nothing.code == 64)
+      #expect(
+        nothing.errors.contains("--scales: expected weights to round, found those of the network"))
       let state = try place.run(["export", "f", "--safetensors", "w.safetensors", "-q"])
       #expect(state.code == 0)
       // The same from a state dictionary, whose network says the domain.

@@ -49,7 +49,7 @@ struct CSourceTests {
       "scores: 3 integers are written to it; times 2^-2 they are the network's outputs.",
       "Arithmetic: integers alone.",
       // 18 bits and 24 times 2 bits, each with a byte that the reader touches; 2 thresholds; 3 windows of 10 numbers.
-      "Flash: 75 bytes of constants (60 of sizes of layers, 11 of weights, 4 of thresholds),",
+      "Flash: 75 bytes of constants (60 of layer sizes, 11 of weights, 4 of thresholds),",
       // 32 levels of the convolution, 8 of the pooling, 8 flattened, and 9 weights.
       "Work for one image: 312 multiply-adds.",
       // At most 6 weights of 1 and inputs of 255.

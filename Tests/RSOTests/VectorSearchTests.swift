@@ -202,6 +202,11 @@ struct VectorSearchTests {
         [("a", .init(shape: [2], values: [0, .nan]))], [:],
         "f: expected finite values, found nan at a[1]"
       ),
+      (
+        [("a", .init(shape: [2], values: [0, 1], type: .int8))], [:],
+        "f: expected 32-bit floats in each tensor, found the integers of a (leave the tensor out, or "
+          + "write its values as floats)"
+      ),
       ([("a", one), ("a", one)], [:], "a: expected each tensor's name once, found it again"),
       (
         [("a", .init(shape: [2], values: [0]))], [:],
@@ -223,6 +228,20 @@ struct VectorSearchTests {
       _ = try Parameters(SafeTensors(tensors: tensors), widths: widths, file: "f")
     } throws: {
       "\($0)" == error
+    }
+  }
+
+  /// What answers infinity for all candidates is to blame, not the search.
+  @Test func noFiniteLoss() throws {
+    var search = try RandomSearch(Self.start(), settings: Self.settings()) { _, seed in
+      seed == 0 ? 1 : .infinity
+    }
+    #expect {
+      try search.run()
+    } throws: {
+      "\($0)"
+        == "a[0]: cycle 1: none of its candidates has a finite loss (one of them must be finite; "
+        + "look at what answers their losses)"
     }
   }
 

@@ -40,3 +40,17 @@ extension RunFolder {
       .sorted { $0.compare($1, options: .numeric) == .orderedAscending }
   }
 }
+
+extension RunFolder {
+  /// The folder of the run that a file belongs to, if a run cannot do without it; `nil` if there is none.
+  package static func run(whichNeeds file: URL) -> String? {
+    let file = file.standardizedFileURL.resolvingSymlinksInPath()
+    let folder = file.deletingLastPathComponent()
+    let checkpoint = folder.appendingPathComponent(Name.checkpoint).path
+    let own = files(in: folder.path) + ["\(folder.path)/\(Name.sessions)"]
+    guard own.contains(file.path), FileManager.default.fileExists(atPath: file.path),
+      FileManager.default.fileExists(atPath: checkpoint)
+    else { return nil }
+    return folder.path
+  }
+}

@@ -45,6 +45,11 @@ extension Parameters {
           file, "expected a value or more in each tensor, found shape \(tensor.shape) of \(name)",
           hint: "leave the tensor out")
       }
+      guard tensor.type == .float else {
+        throw RSOError(
+          file, "expected 32-bit floats in each tensor, found the integers of \(name)",
+          hint: "leave the tensor out, or write its values as floats")
+      }
       let width = widths[name] ?? Self.width(of: tensor.values)
       guard width > 0, width.isFinite else {
         throw RSOError("`sigma`", "expected a number above 0 for \(name), found \(width)")

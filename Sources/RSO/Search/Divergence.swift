@@ -48,6 +48,11 @@ extension RandomSearch {
         : decision.losses[decision.choice].isFinite
           ? nil : "none of its candidates has a finite loss"
       guard let what else { continue }
+      if subject.network == nil, decision.value.isFinite {
+        throw RSOError(
+          "\(parameter)[\(proposal.element)]", "cycle \(cycle + 1): \(what)",
+          hint: "one of them must be finite; look at what answers their losses")
+      }
       throw RSOError.diverged("\(parameter)[\(proposal.element)]", cycle: cycle, what, settings)
     }
   }

@@ -128,7 +128,7 @@ struct CWriter {
       x.height, x.width, x.channels, y.height, y.width, y.channels, window.height, window.width,
       window.stride, window.padding,
     ]
-    count(numbers.count * dimension.bytes, "sizes of layers")
+    count(numbers.count * dimension.bytes, "layer sizes")
     tables.append(
       "static const window \(name) = {\(numbers.map { "\($0)" }.joined(separator: ", "))};")
     return "&\(name)"
