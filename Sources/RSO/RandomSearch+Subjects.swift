@@ -35,6 +35,7 @@ extension RandomSearch {
   ///   - device: what to compute on.
   ///   - parameters: the initial weights; `nil` for He initialisation from the seed.
   ///   - position: where to continue a resumed run; the beginning by default.
+  ///   - progress: that of the resumed run, if a sweep was cut short; `parameters` are then those before the sweep.
   ///   - ruleStates: those of the resumed run.
   ///   - loss: a loss of one's own, in place of the settings' loss.
   ///   - statistics: batch norm's running statistics for `parameters`, if `settings` keep them.
@@ -42,8 +43,8 @@ extension RandomSearch {
   public init(
     network: Network, data: Dataset, settings: SearchSettings, device: Device = .cpu(),
     parameters: Parameters? = nil, position: Position = Position(),
-    ruleStates: [String: RuleState] = [:], statistics: BatchNormStatistics? = nil,
-    loss: (any BatchLoss)? = nil
+    progress: SweepProgress? = nil, ruleStates: [String: RuleState] = [:],
+    statistics: BatchNormStatistics? = nil, loss: (any BatchLoss)? = nil
   ) throws {
     try settings.validate(samples: data.train.count, network: network)
     // The initial, the current and the engine's own, and the zeros to compare with.
@@ -63,7 +64,7 @@ extension RandomSearch {
       network: network, data: data, parameters: parameters, objective: objective)
     try self.init(
       .network(network, data), settings, engine, on: device, position: position,
-      ruleStates: ruleStates, statistics: statistics, loss: loss)
+      progress: progress, ruleStates: ruleStates, statistics: statistics, loss: loss)
   }
 
   /// The network to train.
@@ -113,12 +114,13 @@ extension RandomSearch {
   ///   - parameters: the initial values, and how wide the proposals are.
   ///   - settings: how to search. Mini-batches, losses, metrics and running statistics have no part in it.
   ///   - position: where to continue a resumed run; the beginning by default.
+  ///   - progress: that of the resumed run, if a sweep was cut short; `parameters` are then those before the sweep.
   ///   - ruleStates: those of the resumed run.
   ///   - loss: what judges candidates.
   /// - Throws: `RSOError` naming the wrong setting.
   public init(
     _ parameters: Parameters, settings: SearchSettings, position: Position = Position(),
-    ruleStates: [String: RuleState] = [:], loss: any VectorLoss
+    progress: SweepProgress? = nil, ruleStates: [String: RuleState] = [:], loss: any VectorLoss
   ) throws {
     var settings = settings
     // One seed takes the place of a mini-batch.
@@ -126,7 +128,7 @@ extension RandomSearch {
     try settings.validate(tensors: parameters.slots)
     try self.init(
       .tensors, settings, VectorEngine(parameters, loss), on: nil, position: position,
-      ruleStates: ruleStates)
+      progress: progress, ruleStates: ruleStates)
   }
 
   /// The same with a function as the loss.
@@ -135,12 +137,12 @@ extension RandomSearch {
   /// seed of the proposal, as `Candidates` has them. NaN counts as infinite.
   public init(
     _ parameters: Parameters, settings: SearchSettings, position: Position = Position(),
-    ruleStates: [String: RuleState] = [:],
+    progress: SweepProgress? = nil, ruleStates: [String: RuleState] = [:],
     loss: @escaping (_ vector: [Float], _ seed: UInt32) throws -> Double
   ) throws {
     try self.init(
-      parameters, settings: settings, position: position, ruleStates: ruleStates,
-      loss: FunctionLoss(function: loss))
+      parameters, settings: settings, position: position, progress: progress,
+      ruleStates: ruleStates, loss: FunctionLoss(function: loss))
   }
 }
 
@@ -158,6 +160,28 @@ extension RandomSearch {
       normalization: data.normalization, images: data.kind)
     model.hasClasses = data.hasLabels
     return .model(model)
+  }
+
+  /// What has been judged of the current sweep, without the proposals of a run.
+  func judged(_ slot: Parameters.Slot, cycle: Int) -> Event.Judged {
+    let done = found.values.count
+    let isSum = ownLoss == nil && settings.loss.isSum
+    let samples = isSum && subject.network != nil ? settings.batchSize(inCycle: cycle) : 1
+    return Event.Judged(
+      cycle: cycle, sweep: position.sweep, parameter: slot.name, proposals: [], decisions: [],
+      done: done, count: slot.count,
+      keptShare: settings.rule(of: slot).isChoice ? Double(found.changed) / Double(done) : nil,
+      step: found.step / settings.deviation(of: slot.proposalDeviation, cycle: cycle),
+      meanLoss: found.loss / Double(done * samples))
+  }
+
+  /// Goes back to the weights and statistics that a sweep began with. It ends the engine's sweep.
+  mutating func returnToStart(of slot: Parameters.Slot) throws {
+    var parameters = engine.parameters
+    parameters.values.replaceSubrange(slot.range, with: before.values)
+    engine.parameters = parameters
+    kept = before.kept
+    if let statistics = kept?.statistics { try engine.keep(statistics) }
   }
 
   /// Loss and accuracy over a split, with running statistics recomputed for the current weights; of tensors, the loss

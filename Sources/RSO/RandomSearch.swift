@@ -30,10 +30,15 @@ public struct RandomSearch {
   public private(set) var ruleStates: [String: RuleState]
   /// Whether losses of the search were finite: then whatever is not finite comes from the search.
   private(set) var wasFinite: Bool
+  /// What the sweep at `position` has decided so far; `nil` between two sweeps.
+  public var progress: SweepProgress? { found.values.isEmpty ? nil : found }
+  var found = SweepProgress()
+  /// The swept tensor before its sweep, and the statistics that were kept then.
+  var before: (values: [Float], kept: KeptStatistics?) = ([], nil)
   var engine: any Engine
   /// In place of the settings' loss.
   let ownLoss: (any BatchLoss)?
-  private var kept: KeptStatistics?
+  var kept: KeptStatistics?
 
   /// A search's position: its next sweep.
   public struct Position: Hashable, Codable, Sendable {
@@ -51,12 +56,12 @@ public struct RandomSearch {
   /// A search by an engine that has the weights. `RandomSearch+Subjects.swift` has the initialisers for callers.
   init(
     _ subject: Subject, _ settings: SearchSettings, _ engine: any Engine, on device: Device?,
-    position: Position, ruleStates: [String: RuleState], statistics: BatchNormStatistics? = nil,
-    loss: (any BatchLoss)? = nil
+    position: Position, progress: SweepProgress? = nil, ruleStates: [String: RuleState],
+    statistics: BatchNormStatistics? = nil, loss: (any BatchLoss)? = nil
   ) throws {
     (self.subject, self.settings, self.engine, self.device) = (subject, settings, engine, device)
     (self.position, self.ruleStates, ownLoss) = (position, ruleStates, loss)
-    wasFinite = position != Position()
+    wasFinite = position != Position() || progress != nil
     let slots = engine.parameters.slots
     sweeps = settings.sweeps(of: engine.parameters, in: subject.network)
     guard position.cycle >= 0, position.sweep == 0 || sweeps.indices.contains(position.sweep) else {
@@ -69,6 +74,13 @@ public struct RandomSearch {
       try KeptStatistics(statistics, settings, $0, slots, earlier: earlier)
     }
     if let statistics = kept?.statistics { try self.engine.keep(statistics) }
+    guard let progress, !isFinished else { return }
+    let slot = slots[sweeps[position.sweep].parameter]
+    if let problem = progress.problem(ofElements: slot.count) {
+      throw RSOError("progress", "\(slot.name): \(problem)")
+    }
+    (found, before) = (progress, (Array(engine.parameters.values[slot.range]), kept))
+    self.ruleStates[slot.name] = progress.ruleState ?? ruleStates[slot.name]
   }
 
   /// Whether every cycle is done.
@@ -76,38 +88,43 @@ public struct RandomSearch {
 
   /// Searches until every cycle is done or `observe` returns `.stop`.
   ///
-  /// Stopping within a sweep keeps the changes made so far and leaves `position` at that sweep.
+  /// Stopping within a sweep keeps the changes made so far and leaves `position` at that sweep; `progress` has what was
+  /// decided, and another call goes on from there.
   ///
   /// - Complexity: per cycle, O(elements · batch · work above the swept layer).
   public mutating func run(_ observe: (Event) throws -> Answer = { _ in .goOn }) throws {
     while !isFinished {
       let (cycle, sweep) = (position.cycle, sweeps[position.sweep])
-      let start = ContinuousClock.now
-      guard let found = try self.sweep(sweep, cycle: cycle, observe) else { return }
-      let searched = ContinuousClock.now - start
+      guard try self.sweep(sweep, cycle: cycle, observe) else { return }
+      let searched = ContinuousClock.now
       let isDue = settings.evaluations == .tensor || position.sweep == sweeps.count - 1
       let evaluation = isDue ? try engine.evaluate(subject.evaluatedSplit) : nil
       let slot = engine.parameters.slots[sweep.parameter]
       try requireFiniteModel(after: (slot.name, cycle))
+      let judged = judged(slot, cycle: cycle)
       let report = SweepReport(
-        cycle: cycle, sweep: position.sweep, parameter: slot.name, keptShare: found.keptShare,
-        step: found.step, meanLoss: found.meanLoss, batchSize: settings.batchSize(inCycle: cycle),
+        cycle: cycle, sweep: position.sweep, parameter: slot.name, keptShare: judged.keptShare,
+        step: judged.step, meanLoss: judged.meanLoss,
+        batchSize: settings.batchSize(inCycle: cycle),
         deviation: settings.deviation(of: slot.proposalDeviation, cycle: cycle),
         proposals: slot.count, evaluations: found.evaluations, split: subject.evaluatedSplit,
-        evaluation: evaluation, seconds: searched / .seconds(1),
-        evaluationSeconds: (ContinuousClock.now - start - searched) / .seconds(1))
+        evaluation: evaluation, seconds: found.seconds,
+        evaluationSeconds: (ContinuousClock.now - searched) / .seconds(1))
       position.sweep += 1
       if position.sweep == sweeps.count { position = Position(cycle: cycle + 1) }
+      found = SweepProgress()
       if try observe(.swept(report)) == .stop { return }
     }
   }
 
-  /// Tests every element of one tensor; `nil` if stopped before the end.
+  /// Tests every element of one tensor, or those that are left; `false` if stopped before the end.
   private mutating func sweep(
     _ sweep: Sweep, cycle: Int, _ observe: (Event) throws -> Answer
-  ) throws -> (keptShare: Double?, step: Double, meanLoss: Double, evaluations: Int)? {
+  ) throws -> Bool {
     let slot = engine.parameters.slots[sweep.parameter]
-    let width = settings.deviation(of: slot.proposalDeviation, cycle: cycle)
+    let (start, earlier) = (ContinuousClock.now, found.seconds)
+    if progress != nil { try returnToStart(of: slot) } else { before.kept = kept }
+    before.values = Array(engine.parameters.values[slot.range])
     let order = sampleOrder(sweep, cycle: cycle)
     try engine.beginSweep(of: sweep.parameter, order: order)
     kept?.end(sweep)
@@ -117,44 +134,37 @@ public struct RandomSearch {
       hint: Memory.networkHint)
     let turns = Turns(settings, cycle: cycle, of: slot, batches: order.batches)
     var rule = SweepRule(
-      settings.rule, width: width, cycle: cycle, of: settings.cycles,
+      settings.rule, width: settings.deviation(of: slot.proposalDeviation, cycle: cycle),
+      cycle: cycle, of: settings.cycles,
       state: ruleStates[slot.name] ?? RuleState(),
       levelWidth: engine.parameters.scales[sweep.parameter]?.max() ?? 0)
     let proposals = proposals(sweep, cycle: cycle, turns)
-    var (changed, evaluations) = (0, 0)
-    var (squares, loss) = (0.0, 0.0)
-    func keptShare(of count: Int) -> Double? {
-      settings.rule(of: slot).isChoice ? Double(changed) / Double(count) : nil
-    }
-    func step(of count: Int) -> Double { (squares / Double(count)).squareRoot() / width }
     let runLength = engine.runLength(of: sweep.parameter)
-    let samples = ownLoss == nil && settings.loss.isSum ? order.batchSize : 1
-    for start in stride(from: 0, to: proposals.count, by: runLength) {
-      let run = proposals[start..<min(start + runLength, proposals.count)]
+    if let progress {
+      try engine.resumeSweep(
+        after: proposals.prefix(progress.values.count), values: progress.values,
+        lastLoss: progress.lastLoss)
+      if let statistics = kept?.statistics { try engine.keep(statistics) }
+    }
+    while found.values.count < proposals.count {
+      let first = found.values.count
+      let run = proposals[first..<min(first + runLength, proposals.count)]
       // w ← argmin over {w, w + Δ, w − Δ} of the loss, or the value another rule derives from the three losses.
       let decisions = try judged(in: cycle) { try engine.judge(run, by: &rule) }
-      try requireFinite(decisions, on: run, of: slot.name, cycle: cycle)
+      let decided = run.prefix(decisions.count)
+      try requireFinite(decisions, on: decided, of: slot.name, cycle: cycle)
       wasFinite = true
       if let statistics = kept?.statistics { try engine.keep(statistics) }
       ruleStates[slot.name] = rule.learnt
-      for (proposal, decision) in zip(run, decisions) {
-        let way = Double(decision.value) - Double(proposal.candidates[0])
-        squares += way * way
-        changed += way == 0 ? 0 : 1
-        evaluations += proposal.evaluations
-        loss += decision.losses[decision.choice]
-      }
-      let judged = Event.Judged(
-        cycle: cycle, sweep: position.sweep, parameter: slot.name, proposals: run,
-        decisions: decisions, done: run.endIndex, count: slot.count,
-        keptShare: keptShare(of: run.endIndex), step: step(of: run.endIndex),
-        meanLoss: loss / Double(run.endIndex * samples))
-      if try observe(.judged(judged)) == .stop { return nil }
+      found.add(decisions, on: decided, learnt: rule.learnt)
+      found.seconds = earlier + (ContinuousClock.now - start) / .seconds(1)
+      var judged = judged(slot, cycle: cycle)
+      (judged.proposals, judged.decisions) = (decided, decisions)
+      let answer = try observe(.judged(judged))
+      if decisions.count < run.count { throw Stopped() }
+      if answer == .stop { return false }
     }
-    return (
-      keptShare(of: slot.count), step(of: slot.count),
-      loss / Double(slot.count * samples), evaluations
-    )
+    return true
   }
 
   /// What judges the proposals of a sweep, as far as its group needs it: the shuffled training set, or seeds if there are

@@ -3,8 +3,8 @@ import Foundation
 import RSO
 import Synchronization
 
-/// The signals that ask a run to stop. The first one stops it as soon as nothing is lost; a second one of the same kind
-/// ends the program at once, the system's default.
+/// What asks a run to stop: signals, and the end of the time it was given. The first signal stops it as soon as nothing is
+/// lost; a second one of the same kind ends the program at once, the system's default.
 enum Interrupts {
   private static let pending = Atomic<Int32>(0)
 
@@ -13,6 +13,25 @@ enum Interrupts {
     let signal = pending.load(ordering: .relaxed)
     return signal == 0 ? nil : signal
   }
+
+  private static let begun = ContinuousClock.now
+  /// When time is up, in nanoseconds after `begun`.
+  private static let deadline = Atomic<Int64>(.max)
+
+  /// Requests a stop so many minutes from now; at most a year.
+  static func stop(after minutes: Double) {
+    let now = (ContinuousClock.now - begun) / .nanoseconds(1)
+    deadline.store(Int64(now + 6e10 * minutes), ordering: .relaxed)
+  }
+
+  /// Whether the time that the run was given is over.
+  static var isTimeUp: Bool {
+    let deadline = deadline.load(ordering: .relaxed)
+    return deadline != .max && (ContinuousClock.now - begun) / .nanoseconds(1) >= Double(deadline)
+  }
+
+  /// Whether to stop, for either reason.
+  static var isStopping: Bool { received != nil || isTimeUp }
 
   /// Requests a stop as a signal would, for output that nobody reads any more.
   static func request(_ number: Int32) { pending.store(number, ordering: .relaxed) }
@@ -37,15 +56,20 @@ enum Interrupts {
     _ = write(STDERR_FILENO, answer.text.utf8Start, answer.text.utf8CodeUnitCount)
   }
 
-  /// Runs work that stops when a signal has come.
+  /// Runs work that stops when a signal has come or time is up.
   ///
-  /// - Parameter stopped: called if it did, with the signal's number; it says what is kept.
-  /// - Throws: the signal's `ExitCode`, or what `body` throws.
-  static func stopping(_ body: () throws -> Void, stopped: (Int32) -> Void) throws {
+  /// - Parameters:
+  ///   - stopped: called if a signal has come, with its number; it says what is kept.
+  ///   - timeUp: called if time is up; it says what is kept, and throws if that is nothing.
+  /// - Throws: the signal's `ExitCode`, or what `body` and `timeUp` throw.
+  static func stopping(
+    _ body: () throws -> Void, stopped: (Int32) -> Void, timeUp: () throws -> Void = {}
+  ) throws {
     do {
-      try StopRequest.with({ received != nil }, body)
+      try StopRequest.with({ isStopping }, body)
     } catch is Stopped {
       try Console.check()
+      if received == nil, isTimeUp { return try timeUp() }
       let signal = received ?? SIGTERM
       stopped(signal)
       throw ExitCode(128 + signal)

@@ -15,6 +15,7 @@ struct Search: ParsableCommand {
         rso search --start x.safetensors --command 'python3 mine.py' --cycles 20 --run runs/mine
         rso search --run runs/mine --resume                  go on after it was stopped
         rso search --run runs/mine --resume --cycles 40      go on after its end
+        rso search --run runs/mine --resume --minutes 10     go on for ten minutes and save
         rso search … --sigma gains=0.5,offset=0.01           how wide the proposals are, by tensor
         rso search … --hold channel                          a seed for a row; two losses for most proposals
         rso search … --rule slope --anneal constant          steps in proportion to the slope
@@ -60,9 +61,11 @@ struct Search: ParsableCommand {
 
   @Flag(
     help:
-      "Go on with the run in --run, from its last finished tensor; with more --cycles, also after its end."
+      "Go on with the run in --run, where it was stopped (after a kill, at its last finished tensor); with more --cycles, also after its end."
   )
   var resume = false
+
+  @OptionGroup var limit: TimeLimit
 
   @Option(
     help: ArgumentHelp("Write a line of JSON for every proposal.", valueName: "file"),
@@ -101,6 +104,7 @@ struct Search: ParsableCommand {
 
   func run() throws {
     Interrupts.install()
+    limit.begin()
     // The folder to go on with; `nil` until there is one.
     var path = resume ? folder : nil
     try Interrupts.stopping {
@@ -109,6 +113,8 @@ struct Search: ParsableCommand {
       try session.run()
     } stopped: { signal in
       TrainingSession.sayStopped(by: signal, path, isTensors: true)
+    } timeUp: {
+      try limit.sayStopped(path, isTensors: true, output: output)
     }
   }
 
@@ -158,7 +164,8 @@ struct Search: ParsableCommand {
       guard !checkpoint.isFinished else { return }
       search = try RandomSearch(
         parameters, settings: configuration.settings, position: checkpoint.position,
-        ruleStates: checkpoint.ruleStates, loss: LossProgram(program))
+        progress: checkpoint.progress, ruleStates: checkpoint.ruleStates, loss: LossProgram(program)
+      )
     }
     if let trace = run.lostTrace {
       Console.note("\(trace.path): the trace was deleted; a new one begins here")

@@ -16,6 +16,8 @@ struct Train: ParsableCommand {
         rso train --validation 5000                   choose the best model without the test images
         rso train --run runs/five --resume            go on after it was stopped
         rso train --run runs/five --resume --cycles 9 go on after its end, to nine cycles
+        rso train --run runs/five --resume --minutes 10
+                                                      go on for ten minutes and save
         rso train --seeds 0..4 --run runs/five        five runs that differ by the seed alone
         rso train --data C10 --layers 9 --epochs 500  the paper's CIFAR-10 run (rso data fetch cifar10)
         rso train --data-dir digits --layers 9        your own images, the paper's larger network
@@ -31,7 +33,7 @@ struct Train: ParsableCommand {
         rso train --from model.safetensors --freeze 'conv*' --statistics keep
                                                       change all but some, and keep batch norm's statistics
 
-      Control-C stops within two seconds and says how to go on; a second one ends it at once. The run folder holds \
+      Control-C stops within two seconds, saves and says how to go on; a second one ends it at once. The run folder holds \
       checkpoint.safetensors, best.safetensors, metrics.jsonl (a line for the untrained network and every finished tensor), \
       config.json and an event file for `tensorboard --logdir`.
       """)
@@ -50,8 +52,8 @@ struct Train: ParsableCommand {
 
   @Flag(
     help: ArgumentHelp(
-      "Go on with the run in --run, with its own settings, from its last finished tensor; with more --cycles, also "
-        + "after its end."))
+      "Go on with the run in --run, with its own settings, where it was stopped (after a kill, at its last finished "
+        + "tensor); with more --cycles, also after its end."))
   var resume = false
 
   @Option(
@@ -72,6 +74,8 @@ struct Train: ParsableCommand {
     help: ArgumentHelp("Write the model before training, too.", valueName: "file"),
     completion: .file())
   var saveInitial: String?
+
+  @OptionGroup var limit: TimeLimit
 
   @Option(
     help: ArgumentHelp("Write a line of JSON for every proposal.", valueName: "file"),
@@ -133,6 +137,7 @@ struct Train: ParsableCommand {
 
   func run() throws {
     Interrupts.install()
+    limit.begin()
     // The folder to go on with; `nil` until there is one.
     var path = resume ? folder : nil
     try Interrupts.stopping {
@@ -142,6 +147,8 @@ struct Train: ParsableCommand {
       try session.run()
     } stopped: { signal in
       TrainingSession.sayStopped(by: signal, path)
+    } timeUp: {
+      try limit.sayStopped(path, output: output)
     }
   }
 
@@ -276,7 +283,8 @@ struct Train: ParsableCommand {
       search = try RandomSearch(
         network: model.network, data: data, settings: configuration.settings,
         device: device, parameters: model.parameters, position: checkpoint.position,
-        ruleStates: checkpoint.ruleStates, statistics: model.statistics,
+        progress: checkpoint.progress, ruleStates: checkpoint.ruleStates,
+        statistics: model.statistics,
         loss: configuration.program.map {
           try LossProgram(.init($0.line, timeout: lossTimeout ?? $0.timeout))
         })

@@ -6,7 +6,7 @@ import RSO
 extension TrainingSession {
   var resumeCommand: String { Self.resumeCommand(parent, isTensors: isTensors) }
 
-  private static func resumeCommand(_ path: String, isTensors: Bool) -> String {
+  static func resumeCommand(_ path: String, isTensors: Bool) -> String {
     "rso \(isTensors ? "search" : "train") --run \(quoted(path)) --resume"
   }
 
@@ -148,6 +148,8 @@ extension TrainingSession {
     var best: Checkpoint.Best?
     var seconds: Double?
     var memoryBytes: Int?
+    /// The command that goes on with a run that is not finished.
+    var goOn: String?
   }
 
   func summary(isRun: Bool) throws {
@@ -160,7 +162,8 @@ extension TrainingSession {
         testAccuracy: isValidated ? test?.accuracy : last?.accuracy,
         testLoss: isValidated ? test?.loss : last?.loss, best: checkpoint.best,
         seconds: isRun ? (ContinuousClock.now - start) / .seconds(1) : nil,
-        memoryBytes: isRun ? peakMemory : nil)
+        memoryBytes: isRun ? peakMemory : nil,
+        goOn: checkpoint.isFinished ? nil : resumeCommand)
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
       Console.line(String(decoding: try encoder.encode(answer), as: UTF8.self))

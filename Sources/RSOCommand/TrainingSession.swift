@@ -95,11 +95,12 @@ struct TrainingSession {
       if let earlier = folder.earlierCycles {
         display.line(Self.moreCycles(search.settings, from: earlier, at: search.position.cycle))
       }
-      let sweep = search.sweeps[search.position.sweep]
+      let slot = search.parameters.slots[search.sweeps[search.position.sweep].parameter]
       describe(
         search,
-        "resumed: cycle \(search.position.cycle + 1), "
-          + search.parameters.slots[sweep.parameter].name)
+        "resumed: cycle \(search.position.cycle + 1), \(slot.name)"
+          + (search.progress.map { ", after \($0.values.count) of its \(slot.count) values" } ?? "")
+      )
     }
   }
 
@@ -142,6 +143,7 @@ struct TrainingSession {
       }
     } catch is Stopped {
       display.clear()
+      if Interrupts.isTimeUp, Interrupts.received == nil { try summary(isRun: true) }
       throw Stopped()
     } catch let error as RSOError {
       display.clear()
@@ -174,23 +176,29 @@ struct TrainingSession {
     var report: RandomSearch.SweepReport?
     // One sweep at a time: writing results needs the search, which is busy while it runs.
     self.search = nil
-    try search.run { event in
-      switch event {
-      case .judged(let judged):
-        estimate.judged(judged.done, at: .now)
-        try folder.record(judged)
-        if display.isDue { display.update(status(judged)) }
-        return Interrupts.received == nil ? .goOn : .stop
-      case .swept(let swept):
-        report = swept
-        return .stop
+    do {
+      try search.run { event in
+        switch event {
+        case .judged(let judged):
+          estimate.judged(judged.done, at: .now)
+          try folder.record(judged)
+          if display.isDue { display.update(status(judged)) }
+          return Interrupts.isStopping ? .stop : .goOn
+        case .swept(let swept):
+          report = swept
+          return .stop
+        }
       }
+    } catch is Stopped {}
+    guard let report else {
+      try folder.record(search.progress)
+      return false
     }
-    guard let report else { return false }
     estimate.end(at: .now)
     // The checkpoint comes last: resuming cuts off whatever is beyond it.
     let content = search.content
-    let test = try folder.testBest(report, search)
+    // A stop now would lose the tensor.
+    let test = try StopRequest.with({ false }) { try folder.testBest(report, search) }
     try events?.record(report, content, test: test)
     try folder.record(
       report, content, position: search.position, ruleStates: search.ruleStates,
@@ -206,6 +214,6 @@ struct TrainingSession {
         folder.checkpoint.best.map(words) ?? "–",
         fixed(report.seconds + report.evaluationSeconds, 1) + " s")
         + Self.words(report.evaluation?.measures))
-    return search.isFinished || Interrupts.received == nil
+    return search.isFinished || !Interrupts.isStopping
   }
 }

@@ -96,7 +96,7 @@ const Kernel kernels[] = {
     KERNEL(rows, rso_gpu_rows, false),             KERNEL(start, rso_gpu_choose, true),
     KERNEL(cross_entropy, rso_gpu_loss, true),     KERNEL(classify, rso_gpu_loss, true),
     KERNEL(sample_losses, rso_gpu_loss, true),     KERNEL(classify_losses, rso_gpu_loss, true),
-    KERNEL(decide_given, rso_gpu_given, true),
+    KERNEL(decide_given, rso_gpu_given, true),     KERNEL(take, rso_gpu_choose, true),
 };
 
 const Kernel *find(const char *name) {

@@ -13,7 +13,7 @@ struct RunResumeTests {
 
   private static func search(_ data: Dataset, rule: Rule = .slope()) throws -> RandomSearch {
     let network = try Network(input: data.train.shape) {
-      Node.conv2d("conv", channels: 2, kernel: 3)
+      Node.conv2d("conv", channels: 8, kernel: 3)
       Node.batchNorm("bn")
       Node.globalMaxPool("pool")
       Node.linear("fc", features: 3)
@@ -78,31 +78,79 @@ struct RunResumeTests {
     }
   }
 
-  /// Stopped within a tensor, the changes since the last one are in the search and not in the folder.
-  @Test func aSearchThatWasStoppedGoesOnFromItsFolder() throws {
+  /// Stopped within a tensor, it goes on there: the same search, or one that another program reads from the folder.
+  @Test(arguments: [Rule.slope(), .best])
+  func aSearchThatWasStoppedGoesOnFromItsFolder(rule: Rule) throws {
+    try withTemporaryFolder { folder in
+      let data = try Self.data()
+      let whole = folder.appendingPathComponent("whole")
+      var search = try Self.search(data, rule: rule)
+      try search.run(in: RunFolder(beginning: &search, at: whole))
+
+      search = try Self.search(data, rule: rule)
+      let url = folder.appendingPathComponent("r")
+      var run: RunFolder? = try RunFolder(beginning: &search, at: url)
+      var (stops, within) = (0, 0)
+      while !search.isFinished {
+        try search.run(in: #require(run)) { event in
+          if case .judged = event { .stop } else { .goOn }
+        }
+        stops += 1
+        if let progress = search.progress, search.parameters.slots.count > 0 {
+          let slot = search.parameters.slots[search.sweeps[search.position.sweep].parameter]
+          within += progress.values.count < slot.count ? 1 : 0
+        }
+        #expect(run?.checkpoint.progress == search.progress)
+        guard stops % 2 == 0, !search.isFinished else { continue }
+        run = nil
+        run = try RunFolder(resuming: url)
+        search = try #require(run).search(on: data)
+      }
+      #expect(stops > 12 && within > 5, "\(stops), \(within)")
+      run = nil
+      #expect(try Self.contents(url) == Self.contents(whole))
+    }
+  }
+
+  /// A search of this run that ran elsewhere meanwhile.
+  @Test func aSearchThatRanElsewhereIsRefused() throws {
     try withTemporaryFolder { folder in
       let data = try Self.data()
       var search = try Self.search(data)
       let url = folder.appendingPathComponent("r")
-      var run: RunFolder? = try RunFolder(beginning: &search, at: url)
-      var tensors = 0
-      try search.run(in: #require(run)) { event in
-        if case .swept = event { tensors += 1 }
-        return tensors == 2 ? .stop : .goOn
-      }
-      #expect(run?.checkpoint.position == .init(cycle: 0, sweep: 2))
-      // After whole tensors, the same search goes on, too.
-      try search.run(in: #require(run)) { event in
-        if case .judged = event { .stop } else { .goOn }
-      }
+      let run = try RunFolder(beginning: &search, at: url)
+      try search.run { _ in .stop }
       #expect(
-        errorText { try search.run(in: #require(run)) }?.contains(
+        errorText { try search.run(in: run) }?.contains(
           "/r: expected the search of this run, found one with other settings or weights") == true)
-      run = nil
-      run = try RunFolder(resuming: url)
-      search = try #require(run).search(on: data)
-      try search.run(in: #require(run))
-      #expect(search.isFinished)
+    }
+  }
+
+  /// What is wrong with the progress in a checkpoint is said.
+  @Test(arguments: [
+    (#""values":"AAAA""#, "expected 32-bit floats in base 64"),
+    (#""values":"AACAfw==""#, "progress, fc.weight: expected finite values, found inf"),
+    (#""values":"""#, "progress, fc.weight: expected 1 to 24 values, found 0"),
+    (#""loss":"much""#, "expected a number, found 'much'"),
+  ])
+  func damagedProgress(text: String, problem: String) throws {
+    try withTemporaryFolder { folder in
+      let data = try Self.data()
+      var search = try Self.search(data)
+      let url = folder.appendingPathComponent("r")
+      let run = try RunFolder(beginning: &search, at: url)
+      try search.run(in: run) { _ in .stop }
+      let file = url.appendingPathComponent("checkpoint.safetensors")
+      var tensors = try SafeTensors(contentsOf: file)
+      let key = try #require(text.split(separator: ":").first)
+      let own = try #require(tensors.metadata["progress"])
+      tensors.metadata["progress"] = own.replacing(
+        try Regex(String(key) + ":\"[^\"]*\""), with: text)
+      tensors.metadata["content_crc32"] = nil
+      try tensors.write(to: file)
+      let found = errorText { _ = try Checkpoint(contentsOf: file) }
+      #expect(found?.contains(problem) == true, "\(found ?? "")")
+      withExtendedLifetime(run) {}
     }
   }
 

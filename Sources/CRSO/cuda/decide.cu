@@ -22,6 +22,32 @@ static __device__ void begin(const rso_gpu_choose &a) {
 // Goes to the first turn; the host has set the progress. One block of one warp.
 RSO_KERNEL void start(rso_gpu_choose a) { begin(a); }
 
+// Takes the value decided on a turn, in one thread. Returns the number of the round's other decisions to apply.
+static __device__ int finish(const rso_gpu_choose &a, float value) {
+  const rso_gpu_pending decided = {a.turn->element, value};
+  int waiting = 0;
+  if (a.turn->applies) {
+    a.parameters[decided.element] = decided.value;
+    waiting = a.turn->applies - 1;
+  } else {
+    a.pending[a.turn->place] = decided;
+  }
+  ++a.progress->turn;
+  return waiting;
+}
+
+// Applies the round's other decisions and goes to the next turn. All threads of the block must call.
+static __device__ void goOn(const rso_gpu_choose &a, int waiting) {
+  // The next element is in none of them.
+  RSO_THREADS {
+    for (int i = threadIdx.x; i < waiting; i += blockDim.x)
+      a.parameters[a.pending[i].element] = a.pending[i].value;
+  }
+  __syncthreads();
+  if (!((const volatile rso_gpu_progress *)a.progress)->failed)
+    begin(a);
+}
+
 // Decides by the losses [candidates], `stride` apart. All threads of the block must call.
 static __device__ void decideBy(const double *losses, int stride, const rso_gpu_choose &a) {
   __shared__ int waiting;
@@ -44,30 +70,15 @@ static __device__ void decideBy(const double *losses, int stride, const rso_gpu_
         outcome->state = progress->state;
         outcome->value = decision.value;
         outcome->choice = decision.choice;
-        if (!a.turn->skips && own[0] != own[0]) {
+        if (!a.turn->skips && own[0] != own[0])
           progress->failed = 1;
-        } else {
-          const rso_gpu_pending decided = {a.turn->element, decision.value};
-          if (a.turn->applies) {
-            a.parameters[decided.element] = decided.value;
-            waiting = a.turn->applies - 1;
-          } else {
-            a.pending[a.turn->place] = decided;
-          }
-          ++progress->turn;
-        }
+        else
+          waiting = finish(a, decision.value);
       }
     }
   }
   __syncthreads();
-  // Apply the round's other decisions. The next element is in none of them.
-  RSO_THREADS {
-    for (int i = threadIdx.x; i < waiting; i += blockDim.x)
-      a.parameters[a.pending[i].element] = a.pending[i].value;
-  }
-  __syncthreads();
-  if (!((const volatile rso_gpu_progress *)progress)->failed)
-    begin(a);
+  goOn(a, waiting);
 }
 
 // The last of all blocks to arrive adds up the partial losses and decides.
@@ -105,6 +116,17 @@ static __device__ void decide(const rso_gpu_choose &a) {
 
 // Decides by the host's losses. One block.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) decide_given(rso_gpu_given a) { decideBy(a.losses, 1, a.choose); }
+
+// Takes the turn's first candidate, which an earlier sweep decided on. One block.
+RSO_KERNEL void __launch_bounds__(rso_gpu_threads) take(rso_gpu_choose a) {
+  __shared__ int waiting;
+  RSO_THREADS {
+    if (threadIdx.x == 0)
+      waiting = a.progress->turn < a.progress->count ? finish(a, a.turn->candidates[0]) : 0;
+  }
+  __syncthreads();
+  goOn(a, waiting);
+}
 
 // A block has loss_threads threads per sample. A thread takes every loss_threads-th input or class of its sample.
 enum { loss_threads = rso_gpu_threads / rso_gpu_loss_samples };

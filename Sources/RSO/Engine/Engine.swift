@@ -20,9 +20,16 @@ package protocol Engine {
   /// every mini-batch from the values before the sweep and the order of elements (`SweepSchedule`).
   ///
   /// `parameters` holds the chosen values of every finished round; a round may span calls. Returns one decision per
-  /// proposal.
+  /// proposal, or fewer if a stop was requested meanwhile, which ends the sweep.
   mutating func judge(_ proposals: ArraySlice<Proposal>, by rule: inout SweepRule) throws
     -> [Decision]
+
+  /// Goes on with a sweep that was cut short, right after `beginSweep` with the weights before it: takes `values` for
+  /// the decisions on the first proposals. The rest is judged with the bits of a sweep that went on.
+  ///
+  /// - Parameter lastLoss: the loss of the last value, if that was a candidate.
+  mutating func resumeSweep(
+    after proposals: ArraySlice<Proposal>, values: [Float], lastLoss: Double?) throws
 
   /// How many proposals of the tensor in slot `parameter` to pass at once: enough that the engine need not wait for the
   /// search, few enough that the search can show progress and stop.
@@ -49,6 +56,23 @@ extension Engine {
   package mutating func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
     var rule = SweepRule.best
     return try judge(proposals, by: &rule)
+  }
+}
+
+extension Collection<Proposal> {
+  /// Judges one proposal after another. A stop keeps the decisions before it.
+  func untilStopped(_ judge: (Proposal) throws -> Decision) throws -> [Decision] {
+    var decisions: [Decision] = []
+    decisions.reserveCapacity(count)
+    for proposal in self {
+      do {
+        decisions.append(try judge(proposal))
+      } catch let stop as Stopped {
+        guard !decisions.isEmpty else { throw stop }
+        break
+      }
+    }
+    return decisions
   }
 }
 

@@ -57,7 +57,7 @@ package struct ReferenceEngine: Engine {
     guard var sweep else { throw RSOError("judge", "no sweep was begun") }
     areStatisticsKept = false
     defer { self.sweep = sweep }
-    return try proposals.map { proposal in
+    return try proposals.untilStopped { proposal in
       guard sweep.judged.insert(proposal.element).inserted else {
         throw RSOError(
           "\(sweep.slot.name)[\(proposal.element)]",
@@ -78,13 +78,29 @@ package struct ReferenceEngine: Engine {
       if proposal.baseline == .unused { losses[0] = .nan }
       let decision = try Decision(
         on: proposal, losses: ShortList(losses), by: &rule, parameter: sweep.slot.name)
-      sweep.pending.append((element, decision.value))
-      if proposal.endsRound {
-        for (element, value) in sweep.pending { current.values[element] = value }
-        sweep.pending = []
-      }
+      finish(proposal, decision.value, &sweep)
       return decision
     }
+  }
+
+  package mutating func resumeSweep(
+    after proposals: ArraySlice<Proposal>, values: [Float], lastLoss: Double?
+  ) throws {
+    guard var sweep else { throw RSOError("resumeSweep", "no sweep was begun") }
+    areStatisticsKept = false
+    for (proposal, value) in zip(proposals, values) {
+      sweep.judged.insert(proposal.element)
+      finish(proposal, value, &sweep)
+    }
+    self.sweep = sweep
+  }
+
+  /// Takes a decided value; the end of a round applies all of the round's.
+  private mutating func finish(_ proposal: Proposal, _ value: Float, _ sweep: inout SweepState) {
+    sweep.pending.append((sweep.slot.offset + proposal.element, value))
+    guard proposal.endsRound else { return }
+    for (element, value) in sweep.pending { current.values[element] = value }
+    sweep.pending = []
   }
 
   /// Logits `[samples][classes]` of one mini-batch of the sweep, with the current weights.

@@ -45,7 +45,7 @@ struct VectorEngine: Engine {
     guard var sweep else { throw RSOError("judge", "no sweep was begun") }
     defer { self.sweep = sweep }
     let slot = current.slots[sweep.tensor]
-    return try proposals.map { proposal in
+    return try proposals.untilStopped { proposal in
       try StopRequest.check()
       guard sweep.judged.insert(proposal.element).inserted else {
         throw RSOError(
@@ -76,13 +76,29 @@ struct VectorEngine: Engine {
       let decision = try Decision(
         on: proposal, losses: ShortList(losses), by: &rule, parameter: slot.name)
       sweep.lastLoss = decision.losses[decision.choice]
-      sweep.pending.append((element, decision.value))
-      if proposal.endsRound {
-        for (element, value) in sweep.pending { current.values[element] = value }
-        sweep.pending = []
-      }
+      finish(proposal, decision.value, &sweep)
       return decision
     }
+  }
+
+  mutating func resumeSweep(
+    after proposals: ArraySlice<Proposal>, values: [Float], lastLoss: Double?
+  ) throws {
+    guard var sweep else { throw RSOError("resumeSweep", "no sweep was begun") }
+    for (proposal, value) in zip(proposals, values) {
+      sweep.judged.insert(proposal.element)
+      finish(proposal, value, &sweep)
+    }
+    sweep.lastLoss = lastLoss
+    self.sweep = sweep
+  }
+
+  /// Takes a decided value; the end of a round applies all of the round's.
+  private mutating func finish(_ proposal: Proposal, _ value: Float, _ sweep: inout SweepState) {
+    sweep.pending.append((current.slots[sweep.tensor].offset + proposal.element, value))
+    guard proposal.endsRound else { return }
+    for (element, value) in sweep.pending { current.values[element] = value }
+    sweep.pending = []
   }
 
   private func losses(_ candidates: Candidates) throws -> [Double] {

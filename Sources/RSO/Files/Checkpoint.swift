@@ -157,7 +157,7 @@ package struct DataDescription: Hashable, Codable, Sendable {
   }
 }
 
-/// A run between two sweeps: a model, and everything needed to continue from it.
+/// A run between two sweeps, or within one: a model, and everything needed to continue from it.
 public struct Checkpoint: Sendable {
   /// The best model so far.
   public struct Best: Hashable, Codable, Sendable {
@@ -194,11 +194,13 @@ public struct Checkpoint: Sendable {
     }
   }
 
-  /// What the run has made so far.
+  /// What the run has made so far: its last finished tensor is the last one that has changed.
   public var content: RandomSearch.Content
   package var configuration: RunConfiguration
   /// The next sweep.
   public var position = RandomSearch.Position()
+  /// What that sweep has decided, if it was cut short; `nil` between two sweeps.
+  public var progress: RandomSearch.SweepProgress?
   /// The best model so far; `nil` before the first evaluation.
   public var best: Best?
   /// What the rule has learnt, by the name of the tensor.
@@ -233,6 +235,7 @@ extension Checkpoint {
     static let program = "program"
     static let traceBytes = "trace_bytes"
     static let position = "position"
+    static let progress = "progress"
     static let best = "best"
     static let ruleStates = "rule_states"
   }
@@ -249,6 +252,7 @@ extension Checkpoint {
     }
     tensors.metadata[Key.program] = try configuration.program.map(compactJSON)
     tensors.metadata[Key.position] = try compactJSON(position)
+    if !isBest { tensors.metadata[Key.progress] = try progress.map(compactJSON) }
     var best = best
     // The best model is written before the run has ended; the checkpoint alone knows the result.
     if isBest { best?.test = nil }
@@ -297,6 +301,7 @@ extension Checkpoint {
       subject, settings: decode(Key.settings), trace: metadata[Key.trace],
       program: metadata[Key.program] == nil ? nil : decode(Key.program))
     position = try decode(Key.position)
+    progress = metadata[Key.progress] == nil ? nil : try decode(Key.progress)
     best = metadata[Key.best] == nil ? nil : try decode(Key.best)
     ruleStates = metadata[Key.ruleStates] == nil ? [:] : try decode(Key.ruleStates)
     traceBytes = metadata[Key.trace] == nil ? 0 : try decode(Key.traceBytes)
@@ -325,7 +330,18 @@ extension Checkpoint {
           "\(Key.best): expected an accuracy from 0 to 1 in a cycle of the run, found \(best)")
       }
     }
-    for (name, state) in ruleStates {
+    var states = ruleStates
+    if let progress {
+      guard !isFinished, self.sweeps.indices.contains(position.sweep) else {
+        throw RSOError(url.path, "\(Key.progress): expected none in a finished run, found some")
+      }
+      let slot = content.parameters.slots[self.sweeps[position.sweep].parameter]
+      if let problem = progress.problem(ofElements: slot.count) {
+        throw RSOError(url.path, "\(Key.progress), \(slot.name): \(problem)")
+      }
+      states[slot.name] = progress.ruleState ?? states[slot.name]
+    }
+    for (name, state) in states {
       guard content.parameters.slot(named: name) != nil else {
         throw RSOError(
           url.path, "\(Key.ruleStates): expected names of parameters, found '\(name)'")

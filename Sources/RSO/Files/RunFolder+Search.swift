@@ -38,7 +38,7 @@ extension RunFolder {
     try record(Session(on: search.device))
   }
 
-  /// The search that continues the run after its last finished tensor.
+  /// The search that continues the run where it was stopped, or after its last finished tensor if it was killed.
   ///
   /// - Parameters:
   ///   - data: the data that the run was started with.
@@ -59,13 +59,15 @@ extension RunFolder {
       network: model.network, data: data,
       settings: checkpoint.configuration.settings, device: device,
       parameters: model.parameters, position: checkpoint.position,
-      ruleStates: checkpoint.ruleStates, statistics: model.statistics,
+      progress: checkpoint.progress, ruleStates: checkpoint.ruleStates,
+      statistics: model.statistics,
       loss: loss ?? checkpoint.configuration.program.map { try LossProgram($0) })
     try goOn(with: &search)
     return search
   }
 
-  /// The search without a network that continues the run after its last finished tensor.
+  /// The search without a network that continues the run where it was stopped, or after its last finished tensor if it
+  /// was killed.
   ///
   /// - Parameter loss: the loss that it was started with.
   /// - Throws: `RSOError` if the run has a network.
@@ -77,7 +79,7 @@ extension RunFolder {
     }
     var search = try RandomSearch(
       parameters, settings: checkpoint.configuration.settings, position: checkpoint.position,
-      ruleStates: checkpoint.ruleStates, loss: loss)
+      progress: checkpoint.progress, ruleStates: checkpoint.ruleStates, loss: loss)
     try goOn(with: &search)
     return search
   }
@@ -127,20 +129,20 @@ extension RunFolder {
 
   /// - Throws: `RSOError` unless the search is where the run is.
   fileprivate func requireAgreement(with search: RandomSearch) throws {
-    guard search.position == checkpoint.position,
+    guard search.position == checkpoint.position, search.progress == checkpoint.progress,
       search.settings == checkpoint.configuration.settings,
-      search.parameters == checkpoint.content.parameters
+      search.progress != nil || search.parameters == checkpoint.content.parameters
     else {
       throw RSOError(
         url.path, "expected the search of this run, found one with other settings or weights",
-        hint:
-          "a search that was stopped within a tensor goes on as RunFolder(resuming:).search(on:)")
+        hint: "a search that ran elsewhere meanwhile goes on as RunFolder(resuming:).search(on:)")
     }
   }
 }
 
 extension RandomSearch {
-  /// Searches until every cycle is done or `observe` returns `.stop`, and writes every finished tensor to a folder.
+  /// Searches until every cycle is done or `observe` returns `.stop`, and writes every finished tensor to a folder, and
+  /// what a stop leaves of another.
   ///
   /// A program that is killed at any moment can go on after the last finished tensor, and ends with the same bits:
   ///
@@ -169,7 +171,7 @@ extension RandomSearch {
           return .stop
         }
       }
-      guard let finished else { return }
+      guard let finished else { return try folder.record(progress) }
       try folder.record(finished, of: self)
       if try observe(.swept(finished)) == .stop { return }
     }

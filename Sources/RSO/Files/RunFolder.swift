@@ -19,8 +19,9 @@ import Foundation
 /// | `config.json` | the configuration, for people and other programs to read |
 /// | `sessions.jsonl` | one line for every program that began or resumed the run |
 ///
-/// After every tensor the checkpoint is written last, and resuming cuts off whatever the other files hold beyond
-/// it. So a run killed at any moment resumes after its last finished tensor.
+/// After every tensor, and when a sweep is cut short, the checkpoint is written last, and resuming cuts off whatever the
+/// other files hold beyond it. So a stopped run goes on where it was, and one killed at any moment after its last
+/// finished tensor, or where it was stopped last.
 ///
 ///     var search = try RandomSearch(network: .mnist(), data: data, settings: SearchSettings())
 ///     let folder = try RunFolder(beginning: &search, at: url)
@@ -119,7 +120,7 @@ public final class RunFolder {
     }
   }
 
-  /// Opens the folder of a stopped run, at its last finished tensor.
+  /// Opens the folder of a stopped run, where it was stopped, or at its last finished tensor if it was killed.
   ///
   /// - Parameters:
   ///   - url: the folder.
@@ -234,7 +235,7 @@ public final class RunFolder {
     }
     checkpoint.best?.test = test
     checkpoint.content = content
-    checkpoint.position = position
+    (checkpoint.position, checkpoint.progress) = (position, nil)
     checkpoint.ruleStates = ruleStates
     checkpoint.traceBytes = trace?.length ?? 0
     try trace?.synchronize()
@@ -246,6 +247,15 @@ public final class RunFolder {
     try metrics.append(line.line)
     try metrics.synchronize()
     if isBest { try checkpoint.write(to: bestURL, isBest: true) }
+    try checkpoint.write(to: checkpointURL)
+  }
+
+  /// Writes what a sweep that was cut short has decided; the run can then resume within it.
+  package func record(_ progress: RandomSearch.SweepProgress?) throws {
+    guard progress != checkpoint.progress else { return }
+    checkpoint.progress = progress
+    checkpoint.traceBytes = trace?.length ?? 0
+    try trace?.synchronize()
     try checkpoint.write(to: checkpointURL)
   }
 }

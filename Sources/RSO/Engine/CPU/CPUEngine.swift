@@ -104,9 +104,22 @@ package final class CPUEngine: Engine {
     // An error ends the sweep but keeps the weights decided so far.
     self.sweep = nil
     areStatisticsCurrent = false
-    let decisions = try proposals.map { try sweep.judge($0, by: &rule, &current) }
-    self.sweep = sweep
+    let decisions = try proposals.untilStopped { try sweep.judge($0, by: &rule, &current) }
+    if decisions.count == proposals.count { self.sweep = sweep }
     return decisions
+  }
+
+  package func resumeSweep(
+    after proposals: ArraySlice<Proposal>, values: [Float], lastLoss: Double?
+  ) throws {
+    guard let sweep else { throw RSOError("resumeSweep", "no sweep was begun") }
+    self.sweep = nil
+    areStatisticsCurrent = false
+    for (number, (proposal, value)) in zip(proposals, values).enumerated() {
+      try sweep.take(
+        value, for: proposal, loss: number == values.count - 1 ? lastLoss : nil, &current)
+    }
+    self.sweep = sweep
   }
 
   /// The cost of this sweep's proposals so far.

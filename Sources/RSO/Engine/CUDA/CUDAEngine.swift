@@ -8,41 +8,41 @@ import CRSO
 ///
 /// docs/gpu.md says what has run on a card and what has only run on the CPU.
 final class CUDAEngine: Engine {
-  private(set) var statistics = BatchNormStatistics()
+  var statistics = BatchNormStatistics()
   /// Whether `statistics` are those of the current weights.
-  private var areStatisticsCurrent = false
+  var areStatisticsCurrent = false
   /// Whether they were given for the current weights.
-  private var areStatisticsKept = false
+  var areStatisticsKept = false
   /// The network to compute: average pooling is folded into the convolution before it.
-  private let network: Network
-  private let data: Dataset
-  private let objective: Objective
-  private let context: CUDAContext
-  private let module: CUDAModule
+  let network: Network
+  let data: Dataset
+  let objective: Objective
+  let context: CUDAContext
+  let module: CUDAModule
   /// The caller's weights; their slots name the nodes of the original network.
   private let original: Parameters
   /// The current weights; their slots name the nodes of `network`.
-  private var current: Parameters
-  private let memory: CUDABoardMemory
+  var current: Parameters
+  let memory: CUDABoardMemory
   /// Where the outputs and sums of a turn come to, if the host judges.
   private var results: CUDAResults?
   /// What is kept for a sweep, the cache first, and the memory that passes work in.
-  private var storage: DeviceMemory<UInt8>?
-  private var work: DeviceMemory<UInt8>?
+  var storage: DeviceMemory<UInt8>?
+  var work: DeviceMemory<UInt8>?
   /// The mini-batch size, mini-batches and candidates that the memory is allocated for.
-  private var roomFor: [Int] = []
-  private var sweep: Active?
-  private var cache: Cache?
+  var roomFor: [Int] = []
+  var sweep: Active?
+  var cache: Cache?
 
   /// The contents of the card's cache.
-  private struct Cache: Equatable {
+  struct Cache: Equatable {
     var value: Int
     var group: Int?
     var order: SampleOrder
   }
 
   /// The current sweep.
-  private struct Active {
+  struct Active {
     var sweep: CUDASweep
     var schedule: SweepSchedule
     var order: SampleOrder
@@ -50,6 +50,8 @@ final class CUDAEngine: Engine {
     var turns: CUDATurnGraphs
     /// The decisions of the current round.
     var pending: [(element: Int, value: Float)] = []
+    /// The loss of the last decision's value, if a round of its own chose a candidate.
+    var lastLoss: Double?
   }
 
   /// - Parameter image: the kernels, compiled for the card.
@@ -146,10 +148,31 @@ final class CUDAEngine: Engine {
   }
 
   func judge(_ proposals: ArraySlice<Proposal>, by rule: inout SweepRule) throws -> [Decision] {
-    guard var active = sweep else { throw RSOError("judge", "no sweep was begun") }
-    guard let first = proposals.first else { return [] }
+    var active = try active(for: proposals)
+    // An error ends the sweep; the weights decided so far stay.
+    sweep = nil
+    (areStatisticsCurrent, areStatisticsKept) = (false, false)
+    var decisions: [Decision] = []
+    var rest = proposals
+    do {
+      while !rest.isEmpty {
+        try StopRequest.check()
+        let count = try run(rest, &active, &rule, &decisions)
+        rest = rest.dropFirst(count)
+      }
+    } catch let stop as Stopped {
+      guard !decisions.isEmpty else { throw stop }
+      return decisions
+    }
+    sweep = active
+    return decisions
+  }
+
+  /// The sweep, with launches for the number of candidates that the proposals have.
+  private func active(for proposals: ArraySlice<Proposal>) throws -> Active {
+    guard let active = sweep else { throw RSOError("judge", "no sweep was begun") }
+    guard let candidates = proposals.first?.candidates.count else { return active }
     try context.enter()
-    let candidates = first.candidates.count
     guard (1...rso_gpu_candidates).contains(candidates),
       proposals.allSatisfy({ $0.candidates.count == candidates })
     else {
@@ -157,34 +180,18 @@ final class CUDAEngine: Engine {
         context.name,
         "expected proposals of 1 to \(rso_gpu_candidates) candidates, all of the same number")
     }
-    if candidates != active.sweep.candidates {
-      guard active.schedule.now == 0 else {
-        throw RSOError(context.name, "the number of candidates changed within a sweep")
-      }
-      sweep = nil
-      try begin(active.parameter, active.order, candidates: candidates)
-      guard let renewed = sweep else { return [] }
-      active = renewed
+    guard candidates != active.sweep.candidates else { return active }
+    guard active.schedule.now == 0 else {
+      throw RSOError(context.name, "the number of candidates changed within a sweep")
     }
-    // An error ends the sweep; the weights decided so far stay.
     sweep = nil
-    (areStatisticsCurrent, areStatisticsKept) = (false, false)
-    var decisions: [Decision] = []
-    var rest = proposals
-    while !rest.isEmpty {
-      let count = try run(rest, &active, &rule, &decisions)
-      rest = rest.dropFirst(count)
-    }
-    sweep = active
-    return decisions
+    try begin(active.parameter, active.order, candidates: candidates)
+    return sweep ?? active
   }
 
-  /// Judges as many proposals as fit into the lists on the card and returns their number.
-  private func run(
-    _ proposals: ArraySlice<Proposal>, _ active: inout Active, _ rule: inout SweepRule,
-    _ decisions: inout [Decision]
-  ) throws -> Int {
-    let slot = active.sweep.slot
+  /// Plans as many of the first proposals as fit into the lists on the card.
+  private func plan(_ proposals: some Sequence<Proposal>, _ active: inout Active) throws -> CUDARun
+  {
     var plan = CUDARun()
     for proposal in proposals
     where plan.turns.count < memory.turnCapacity
@@ -192,8 +199,17 @@ final class CUDAEngine: Engine {
     {
       let next = active.schedule.changes(before: proposal.batch)
       if plan.changes.count + next > memory.changeCapacity, !plan.turns.isEmpty { break }
-      try plan.append(proposal, &active.schedule, of: slot, order: active.order)
+      try plan.append(proposal, &active.schedule, of: active.sweep.slot, order: active.order)
     }
+    return plan
+  }
+
+  /// Judges as many proposals as fit into the lists on the card and returns their number.
+  private func run(
+    _ proposals: ArraySlice<Proposal>, _ active: inout Active, _ rule: inout SweepRule,
+    _ decisions: inout [Decision]
+  ) throws -> Int {
+    let plan = try plan(proposals, &active)
     let count = plan.turns.count
     try memory.upload(plan, decided: active.schedule.judgedAt, rule: rule)
 
@@ -201,8 +217,7 @@ final class CUDAEngine: Engine {
     var visits = plan.visits[...]
     var failure: (any Error)?
     while let visit = visits.first, failure == nil {
-      if visit.isFirst { try module.launch(active.sweep.fixedLaunches) }
-      if let refresh = visit.refresh { try module.launch(active.sweep.refresh(refresh)) }
+      try prepare(visit, active)
       // The following visits that need no work of their own go with this one.
       let next = visits.dropFirst().prefix { !$0.isFirst && $0.refresh == nil }.count
       let turns = results == nil ? 1 + next : 1
@@ -228,16 +243,64 @@ final class CUDAEngine: Engine {
     }
     for (proposal, outcome) in zip(proposals, try memory.outcomes.values(count - visits.count)) {
       let decision = Decision(outcome, candidates: active.sweep.candidates)
-      try decision.check(slot.name, proposal)
+      try decision.check(active.sweep.slot.name, proposal)
       rule.state = outcome.state
       decisions.append(decision)
-      active.pending.append((slot.offset + proposal.element, decision.value))
-      guard proposal.endsRound else { continue }
-      for (element, value) in active.pending { current.values[element] = value }
-      active.pending.removeAll(keepingCapacity: true)
+      let isCandidate = decision.value == proposal.candidates[decision.choice]
+      finish(
+        proposal, decision.value, loss: isCandidate ? decision.losses[decision.choice] : nil,
+        &active)
     }
     if let failure { throw failure }
     return count
+  }
+
+  /// Queues what a turn needs before it is judged.
+  private func prepare(_ visit: CUDARun.Visit, _ active: Active) throws {
+    if visit.isFirst { try module.launch(active.sweep.fixedLaunches) }
+    if let refresh = visit.refresh { try module.launch(active.sweep.refresh(refresh)) }
+  }
+
+  /// Takes a decided value; the end of a round applies all of the round's.
+  private func finish(
+    _ proposal: Proposal, _ value: Float, loss: Double?, _ active: inout Active
+  ) {
+    active.pending.append((active.sweep.slot.offset + proposal.element, value))
+    active.lastLoss = proposal.endsRound && active.pending.count == 1 ? loss : nil
+    guard proposal.endsRound else { return }
+    for (element, value) in active.pending { current.values[element] = value }
+    active.pending.removeAll(keepingCapacity: true)
+  }
+
+  func resumeSweep(
+    after proposals: ArraySlice<Proposal>, values: [Float], lastLoss: Double?
+  ) throws {
+    var active = try active(for: proposals)
+    sweep = nil
+    (areStatisticsCurrent, areStatisticsKept) = (false, false)
+    // A turn whose only candidate is the decided value.
+    var rest = zip(proposals, values).map { proposal, value in
+      var taken = proposal
+      taken.candidates = [value]
+      return taken
+    }[...]
+    while !rest.isEmpty {
+      try StopRequest.check()
+      let plan = try plan(rest, &active)
+      try memory.upload(plan, decided: active.schedule.judgedAt, rule: .best)
+      try module.launch(active.sweep.start)
+      for visit in plan.visits {
+        try prepare(visit, active)
+        try module.launch(active.sweep.takeLaunches)
+      }
+      for (index, proposal) in zip(rest.indices, rest.prefix(plan.turns.count)) {
+        let isLast = index == values.count - 1
+        finish(proposal, proposal.candidates[0], loss: isLast ? lastLoss : nil, &active)
+      }
+      rest = rest.dropFirst(plan.turns.count)
+    }
+    try context.synchronize()
+    sweep = active
   }
 
   func evaluate(_ split: EvaluatedSplit) throws -> Evaluation {
@@ -254,132 +317,5 @@ extension Decision {
       ShortList((0..<candidates).map { bytes.load(fromByteOffset: 8 * $0, as: Double.self) })
     }
     self.init(losses: losses, choice: Int(outcome.choice), value: outcome.value)
-  }
-}
-
-// MARK: Whole passes
-
-extension CUDAEngine {
-  func evaluate(
-    _ split: EvaluatedSplit, with statistics: BatchNormStatistics
-  ) throws -> Evaluation {
-    try context.enter()
-    let samples = try data.samples(split)
-    if self.statistics != statistics {
-      self.statistics = statistics
-      (areStatisticsCurrent, areStatisticsKept) = (false, false)
-    }
-    try memory.set(statistics, network)
-    try memory.parameters.set(current.values)
-    var result = Evaluation(
-      count: samples.count, loss: 0,
-      confusion: Evaluation.confusion(classes: network.classes))
-    var losses: [Double] = []
-    var outputs: [Float] = []
-    for first in stride(from: 0, to: samples.count, by: statisticsSamples) {
-      let count = min(statisticsSamples, samples.count - first)
-      let work = try room(
-        CUDAWholePass(network, current, memory.board, .loss(split), count: count, work: 0).bytes)
-      let pass = CUDAWholePass(
-        network, current, memory.board, .loss(split), count: count, work: work)
-      try run(pass, first: first)
-      losses += try memory.partial.values(pass.blocks)
-      guard objective.isCrossEntropy else {
-        outputs += try memory.outputs.values(count * network.classes)
-        continue
-      }
-      for (index, predicted) in try memory.predicted.values(count).enumerated() {
-        result.confusion[Int(samples.labels[first + index])][Int(predicted)] += 1
-      }
-    }
-    result.loss = try Reduction.alone.sum(losses)
-    guard !objective.isCrossEntropy else { return result }
-    return try objective.evaluation(
-      sum: objective.sampleTerms.isEmpty ? [] : [result.loss],
-      Outputs(
-        outputs, candidates: 1, width: network.classes, of: (0..<Int32(samples.count)).map { $0 },
-        in: split, samples))
-  }
-
-  func keep(_ statistics: BatchNormStatistics) {
-    self.statistics = statistics
-    (areStatisticsCurrent, areStatisticsKept) = (true, true)
-  }
-
-  /// Takes the running statistics from the first samples, in one pass that uses the samples' own statistics.
-  private func renewStatistics() throws {
-    if areStatisticsKept { return try memory.set(statistics, network) }
-    let count = min(statisticsSamples, data.train.count)
-    try memory.parameters.set(current.values)
-    let work = try room(
-      CUDAWholePass(network, current, memory.board, .statistics, count: count, work: 0).bytes)
-    try run(
-      CUDAWholePass(network, current, memory.board, .statistics, count: count, work: work), first: 0
-    )
-    (statistics, areStatisticsCurrent) = (try memory.statistics(network), true)
-  }
-
-  /// Computes the cached value of every mini-batch with running statistics.
-  private func fill(_ cache: DeviceValue, _ value: Int, _ order: SampleOrder) throws {
-    guard let work else { return }
-    let pass = CUDAWholePass(
-      network, current, memory.board, .value(value, into: cache), count: order.batchSize,
-      work: work.address)
-    for batch in 0..<order.batches {
-      try run(pass, first: batch * order.batchSize, batch: batch, packs: batch == 0)
-    }
-  }
-
-  private func run(
-    _ pass: CUDAWholePass, first: Int, batch: Int = 0, packs: Bool = true
-  ) throws {
-    try StopRequest.check()
-    var turn = rso_gpu_turn()
-    turn.batch = Int32(batch)
-    turn.first = Int32(first)
-    try memory.turn.set([turn])
-    if packs { try module.launch(pass.weightLaunches) }
-    try module.launch(pass.launches)
-  }
-
-  /// The address of at least `bytes` bytes for a pass.
-  private func room(_ bytes: Int) throws -> UInt64 {
-    if let work, work.count >= bytes { return work.address }
-    // A sweep's launches contain the old address.
-    sweep = nil
-    work = nil
-    let room = try DeviceMemory<UInt8>(context, count: bytes)
-    work = room
-    return room.address
-  }
-
-  /// Allocates memory for sweeping any tensor, before anything is judged.
-  ///
-  /// - Throws: `RSOError` that says how much memory is needed and free, and which `batchSize` fits.
-  private func makeRoom(_ order: SampleOrder, candidates: Int) throws {
-    let wanted = [order.batchSize, order.batches, candidates]
-    if roomFor == wanted, storage != nil, work != nil { return }
-    let need = CUDANeed(
-      network: network, batchSize: order.batchSize, batches: order.batches,
-      samples: data.train.count, candidates: candidates, loss: memory.board.loss)
-    roomFor = wanted
-    if let storage, let work, storage.count >= need.storage, work.count >= need.work { return }
-    storage = nil
-    work = nil
-    cache = nil
-    let free = try context.memory().free
-    guard need.total <= free else {
-      let fitting = CUDANeed.largestBatch(
-        network: network, below: order.batchSize, samples: data.train.count, candidates: candidates,
-        free: free, loss: memory.board.loss)
-      throw RSOError(
-        context.name,
-        "`batchSize` \(order.batchSize): expected \(megabytes(need.total)) of the card's memory, "
-          + "found \(megabytes(free)) free",
-        hint: fitting.map { "`batchSize` \($0) fits" }
-          ?? "no `batchSize` fits: use fewer samples with `trainLimit`, or a larger card")
-    }
-    storage = try DeviceMemory(context, count: need.storage)
-    work = try DeviceMemory(context, count: need.work)
   }
 }

@@ -120,12 +120,31 @@ final class CPUSweep {
     if let known { losses.append(known) }
     for loss in computed { losses.append(loss) }
     let decision = try Decision(on: proposal, losses: losses, by: &rule, parameter: slot.name)
-    pending.append((proposal.element, decision.value))
-    let isAlone = proposal.endsRound && pending.count == 1
     let isCandidate = decision.value == proposal.candidates[decision.choice]
-    lastLoss = isAlone && isCandidate ? decision.losses[decision.choice] : nil
-    if proposal.endsRound { endRound(&parameters) }
+    finish(
+      proposal, decision.value, loss: isCandidate ? decision.losses[decision.choice] : nil,
+      &parameters)
     return decision
+  }
+
+  /// Takes a value that was decided on a proposal when the sweep was cut short: does what judging does to everything
+  /// that is kept, and computes no losses.
+  ///
+  /// - Parameter loss: of the value, if it was a candidate's.
+  func take(
+    _ value: Float, for proposal: Proposal, loss: Double?, _ parameters: inout Parameters
+  ) throws {
+    let turn = try schedule.next(element: proposal.element, batch: proposal.batch)
+    try prepare(turn, parameters)
+    finish(proposal, value, loss: loss, &parameters)
+  }
+
+  private func finish(
+    _ proposal: Proposal, _ value: Float, loss: Double?, _ parameters: inout Parameters
+  ) {
+    pending.append((proposal.element, value))
+    lastLoss = proposal.endsRound && pending.count == 1 ? loss : nil
+    if proposal.endsRound { endRound(&parameters) }
   }
 
   /// The outputs of the candidates that were just run.

@@ -14,7 +14,7 @@ enum CUDAKernel: String, CaseIterable {
   case matrix8TF32 = "matrix8_tf32"
   case matrix7BoxTF32 = "matrix7_box_tf32"
   case matrix8BoxTF32 = "matrix8_box_tf32"
-  case depthwise, pool, moments, settle, add, copy, pack, rows, start, classify
+  case depthwise, pool, moments, settle, add, copy, pack, rows, start, take, classify
   case poolImages = "pool_images"
   case shiftAdd = "shift_add"
   case loadImages = "load_images"

@@ -220,6 +220,12 @@ extension CUDASweep {
     CUDALaunch(.start, grid: (1, 1, 1), block: (32, 1), newPass().choose())
   }
 
+  /// Launches of a turn whose value was decided before: they replay changes and take the value.
+  var takeLaunches: [CUDALaunch] {
+    judgeLaunches.filter { $0.kernel == .shiftAdd }
+      + [CUDALaunch(.take, grid: (1, 1, 1), block: (rso_gpu_threads, 1), newPass().choose())]
+  }
+
   /// The launch that ends a turn by the host's losses, one for each candidate.
   func decision(_ losses: ShortList<Double>) -> CUDALaunch {
     var given = rso_gpu_given()
