@@ -51,13 +51,14 @@ extension RandomSearch {
     try Memory.require(
       4 * Parameters.count(of: network), of: Float.self, for: "the weights",
       hint: Memory.networkHint)
-    let parameters = parameters ?? Parameters(initialFor: network, seed: settings.seed)
+    var parameters = parameters ?? Parameters(initialFor: network, seed: settings.seed)
     guard parameters.slots == Parameters(zerosFor: network).slots else {
       throw RSOError(
         "parameters", "expected those of the network, found other names, shapes or widths",
         hint: "make them with Parameters(zerosFor: network) and set their values")
     }
     try parameters.checkLevels()
+    settings.spreadScales(of: &parameters, in: network)
     let objective = try Objective(
       settings.loss, own: loss, reported: settings.metrics, data: data, classes: network.classes)
     let engine = try device.engine(
@@ -163,7 +164,9 @@ extension RandomSearch {
   }
 
   /// What has been judged of the current sweep, without the proposals of a run.
-  func judged(_ slot: Parameters.Slot, cycle: Int) -> Event.Judged {
+  ///
+  /// - Parameter width: the standard deviation σ of its proposals.
+  func judged(_ slot: Parameters.Slot, width: Double, cycle: Int) -> Event.Judged {
     let done = found.values.count
     let isSum = ownLoss == nil && settings.loss.isSum
     let samples = isSum && subject.network != nil ? settings.batchSize(inCycle: cycle) : 1
@@ -171,15 +174,13 @@ extension RandomSearch {
       cycle: cycle, sweep: position.sweep, parameter: slot.name, proposals: [], decisions: [],
       done: done, count: slot.count,
       keptShare: settings.rule(of: slot).isChoice ? Double(found.changed) / Double(done) : nil,
-      step: found.step / settings.deviation(of: slot.proposalDeviation, cycle: cycle),
+      step: found.step / width,
       meanLoss: found.loss / Double(done * samples))
   }
 
   /// Goes back to the weights and statistics that a sweep began with. It ends the engine's sweep.
-  mutating func returnToStart(of slot: Parameters.Slot) throws {
-    var parameters = engine.parameters
-    parameters.values.replaceSubrange(slot.range, with: before.values)
-    engine.parameters = parameters
+  mutating func returnToStart() throws {
+    if let parameters = before.parameters { engine.parameters = parameters }
     kept = before.kept
     if let statistics = kept?.statistics { try engine.keep(statistics) }
   }

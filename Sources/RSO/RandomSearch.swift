@@ -33,8 +33,8 @@ public struct RandomSearch {
   /// What the sweep at `position` has decided so far; `nil` between two sweeps.
   public var progress: SweepProgress? { found.values.isEmpty ? nil : found }
   var found = SweepProgress()
-  /// The swept tensor before its sweep, and the statistics that were kept then.
-  var before: (values: [Float], kept: KeptStatistics?) = ([], nil)
+  /// The weights before the sweep, and the statistics that were kept then.
+  var before: (parameters: Parameters?, kept: KeptStatistics?) = (nil, nil)
   var engine: any Engine
   /// In place of the settings' loss.
   let ownLoss: (any BatchLoss)?
@@ -64,6 +64,11 @@ public struct RandomSearch {
     wasFinite = position != Position() || progress != nil
     let slots = engine.parameters.slots
     sweeps = settings.sweeps(of: engine.parameters, in: subject.network)
+    guard engine.judgesScales || !sweeps.contains(where: { $0.part == .scales }) else {
+      throw RSOError(
+        "`scales`", "expected fixed on a card, found \(settings.scales.rawValue)",
+        hint: "search scales on the CPU: --device cpu")
+    }
     guard position.cycle >= 0, position.sweep == 0 || sweeps.indices.contains(position.sweep) else {
       throw RSOError(
         "position",
@@ -75,11 +80,11 @@ public struct RandomSearch {
     }
     if let statistics = kept?.statistics { try self.engine.keep(statistics) }
     guard let progress, !isFinished else { return }
-    let slot = slots[sweeps[position.sweep].parameter]
+    let slot = sweeps[position.sweep].slot(in: engine.parameters)
     if let problem = progress.problem(ofElements: slot.count) {
       throw RSOError("progress", "\(slot.name): \(problem)")
     }
-    (found, before) = (progress, (Array(engine.parameters.values[slot.range]), kept))
+    (found, before) = (progress, (engine.parameters, kept))
     self.ruleStates[slot.name] = progress.ruleState ?? ruleStates[slot.name]
   }
 
@@ -95,20 +100,20 @@ public struct RandomSearch {
   public mutating func run(_ observe: (Event) throws -> Answer = { _ in .goOn }) throws {
     while !isFinished {
       let (cycle, sweep) = (position.cycle, sweeps[position.sweep])
-      guard try self.sweep(sweep, cycle: cycle, observe) else { return }
+      let slot = sweep.slot(in: engine.parameters)
+      guard try self.sweep(sweep, slot, cycle: cycle, observe) else { return }
       let searched = ContinuousClock.now
       let isDue = settings.evaluations == .tensor || position.sweep == sweeps.count - 1
       let evaluation = isDue ? try engine.evaluate(subject.evaluatedSplit) : nil
-      let slot = engine.parameters.slots[sweep.parameter]
       try requireFiniteModel(after: (slot.name, cycle))
-      let judged = judged(slot, cycle: cycle)
+      let width = settings.width(of: sweep, slot, cycle: cycle)
+      let judged = judged(slot, width: width, cycle: cycle)
       let report = SweepReport(
         cycle: cycle, sweep: position.sweep, parameter: slot.name, keptShare: judged.keptShare,
         step: judged.step, meanLoss: judged.meanLoss,
-        batchSize: settings.batchSize(inCycle: cycle),
-        deviation: settings.deviation(of: slot.proposalDeviation, cycle: cycle),
-        proposals: slot.count, evaluations: found.evaluations, split: subject.evaluatedSplit,
-        evaluation: evaluation, seconds: found.seconds,
+        batchSize: settings.batchSize(inCycle: cycle), deviation: width, proposals: slot.count,
+        evaluations: found.evaluations, split: subject.evaluatedSplit, evaluation: evaluation,
+        seconds: found.seconds,
         evaluationSeconds: (ContinuousClock.now - searched) / .seconds(1))
       position.sweep += 1
       if position.sweep == sweeps.count { position = Position(cycle: cycle + 1) }
@@ -117,16 +122,16 @@ public struct RandomSearch {
     }
   }
 
-  /// Tests every element of one tensor, or those that are left; `false` if stopped before the end.
+  /// Tests every element of one tensor, or every scale, or those that are left; `false` if stopped before the end.
   private mutating func sweep(
-    _ sweep: Sweep, cycle: Int, _ observe: (Event) throws -> Answer
+    _ sweep: Sweep, _ slot: Parameters.Slot, cycle: Int, _ observe: (Event) throws -> Answer
   ) throws -> Bool {
-    let slot = engine.parameters.slots[sweep.parameter]
     let (start, earlier) = (ContinuousClock.now, found.seconds)
-    if progress != nil { try returnToStart(of: slot) } else { before.kept = kept }
-    before.values = Array(engine.parameters.values[slot.range])
+    if progress != nil { try returnToStart() } else { before.kept = kept }
+    before.parameters = engine.parameters
+    let width = settings.width(of: sweep, slot, cycle: cycle)
     let order = sampleOrder(sweep, cycle: cycle)
-    try engine.beginSweep(of: sweep.parameter, order: order)
+    try engine.beginSweep(of: sweep.parameter, sweep.part, order: order)
     kept?.end(sweep)
 
     try Memory.require(
@@ -134,8 +139,7 @@ public struct RandomSearch {
       hint: Memory.networkHint)
     let turns = Turns(settings, cycle: cycle, of: slot, batches: order.batches)
     var rule = SweepRule(
-      settings.rule, width: settings.deviation(of: slot.proposalDeviation, cycle: cycle),
-      cycle: cycle, of: settings.cycles,
+      settings.rule, width: width, cycle: cycle, of: settings.cycles,
       state: ruleStates[slot.name] ?? RuleState(),
       levelWidth: engine.parameters.scales[sweep.parameter]?.max() ?? 0)
     let proposals = proposals(sweep, cycle: cycle, turns)
@@ -158,7 +162,7 @@ public struct RandomSearch {
       ruleStates[slot.name] = rule.learnt
       found.add(decisions, on: decided, learnt: rule.learnt)
       found.seconds = earlier + (ContinuousClock.now - start) / .seconds(1)
-      var judged = judged(slot, cycle: cycle)
+      var judged = judged(slot, width: width, cycle: cycle)
       (judged.proposals, judged.decisions) = (decided, decisions)
       let answer = try observe(.judged(judged))
       if decisions.count < run.count { throw Stopped() }
@@ -172,7 +176,7 @@ public struct RandomSearch {
   public func sampleOrder(_ sweep: Sweep, cycle: Int) -> SampleOrder {
     let philox = Philox(seed: settings.seed)
     let key = sweep.key(sweep.group)
-    let batches = settings.batches(of: sweep, in: sweeps, engine.parameters.slots)
+    let batches = settings.batches(of: sweep, in: sweeps, engine.parameters)
     switch subject {
     case .network(_, let data):
       let samples = philox.permutation(
@@ -190,6 +194,9 @@ public struct RandomSearch {
   func proposals(_ sweep: Sweep, cycle: Int, _ turns: Turns) -> [Proposal] {
     let philox = Philox(seed: settings.seed)
     let parameters = engine.parameters
+    if sweep.part == .scales {
+      return parameters.scaleProposals(of: sweep.parameter, batches: turns.batches)
+    }
     let slot = parameters.slots[sweep.parameter]
     let σ = settings.deviation(of: slot.proposalDeviation, cycle: cycle)
     let key = sweep.key(sweep.parameter)

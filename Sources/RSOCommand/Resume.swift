@@ -50,6 +50,7 @@ extension Train {
     let settings = configuration.settings
     func found(_ options: SearchOptions) throws -> SearchSettings {
       var found = try options.settings(over: settings, network: configuration.network)
+      found.scales = scales ?? found.scales
       // As when a preset begins a run.
       if options.batch == nil { try found.capBatches(at: configuration.data.train) }
       return found
@@ -146,7 +147,7 @@ extension SearchSettings {
       ("--sweeps", sweeps.isEmpty ? "1 for every layer" : sweeps),
       ("--only", only?.joined(separator: " --only ") ?? "every parameter"),
       ("--freeze", freeze?.joined(separator: " --freeze ") ?? "no parameter"),
-      ("--statistics", statistics.rawValue),
+      ("--statistics", statistics.rawValue), ("--scales", scales.rawValue),
     ]
   }
 }

@@ -58,8 +58,9 @@ struct Train: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "With --from and discrete --weights: the scales that weights are rounded with, fixed from the initial deviation, or "
-        + "the best one for each tensor or channel (default: tensor).",
+      "The scales of discrete weights: fixed from the initial deviation; or one for each tensor or channel, which every "
+        + "cycle may double or halve where no batch norm follows. --from rounds with such scales, too (default: weights "
+        + "that are drawn have fixed ones, --from rounds with the best one for each tensor, and none is searched).",
       valueName: "fixed|tensor|channel"))
   var scales: ScaleChoice?
 
@@ -117,11 +118,6 @@ struct Train: ParsableCommand {
     }
     guard lossTimeout == nil || lossCommand != nil || resume else {
       throw ValidationError("--loss-timeout: expected it with --loss-command")
-    }
-    guard scales == nil || from != nil else {
-      throw ValidationError(
-        "--scales: expected --from FILE, whose weights are rounded; the scale of weights that are drawn is fixed"
-      )
     }
     guard resume else { return }
     guard folder != nil else {
@@ -206,6 +202,12 @@ struct Train: ParsableCommand {
     let (network, start) = try start(on: data, paperLayers: paper.layers)
     var settings = try search.settings(
       over: paper.settings, network: network, samples: data.train.count)
+    settings.scales = scales ?? settings.scales
+    if settings.scales != .fixed, !network.normalizedScales.isEmpty {
+      Console.note(
+        "--scales: not those of \(network.normalizedScales.joined(separator: ", ")); the batch norm behind them takes "
+          + "any factor out again")
+    }
     if !data.hasLabels, search.objective.loss == nil, lossCommand == nil {
       settings.loss = Loss(.sample(.squaredError))
       Console.note("loss squared-error: \(data.name) has targets instead of classes")

@@ -50,7 +50,7 @@ struct TrainedStart {
     Console.note("\(file): rounded, with an error of \(errors.joined(separator: ", "))")
     func result(_ network: Network, _ parameters: Parameters) throws -> String {
       var settings = configuration.settings
-      settings.statistics = .renew
+      (settings.statistics, settings.scales) = (.renew, .fixed)
       var search = try RandomSearch(
         network: network, data: data, settings: settings, device: device, parameters: parameters)
       let found = try search.evaluate(data.evaluatedSplit)
@@ -123,12 +123,7 @@ extension Train {
   private func start(
     _ start: TrainedStart, _ own: Network, _ network: Network
   ) throws -> TrainedStart {
-    guard scales == nil || own != network else {
-      throw RSOError(
-        "--scales", "expected weights to round, found those of the network as they are",
-        hint: "say what to round them to: --weights ternary, for example")
-    }
-    return try start.rounded(from: own, to: network, scales: scales ?? .tensor)
+    try start.rounded(from: own, to: network, scales: scales ?? .tensor)
   }
 }
 

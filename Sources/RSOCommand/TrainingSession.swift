@@ -95,7 +95,7 @@ struct TrainingSession {
       if let earlier = folder.earlierCycles {
         display.line(Self.moreCycles(search.settings, from: earlier, at: search.position.cycle))
       }
-      let slot = search.parameters.slots[search.sweeps[search.position.sweep].parameter]
+      let slot = search.sweeps[search.position.sweep].slot(in: search.parameters)
       describe(
         search,
         "resumed: cycle \(search.position.cycle + 1), \(slot.name)"

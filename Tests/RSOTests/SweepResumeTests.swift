@@ -18,8 +18,9 @@ import Testing
       set { engine.parameters = newValue }
     }
     var statistics: BatchNormStatistics { engine.statistics }
-    mutating func beginSweep(of parameter: Int, order: SampleOrder) throws {
-      try engine.beginSweep(of: parameter, order: order)
+    var judgesScales: Bool { engine.judgesScales }
+    mutating func beginSweep(of parameter: Int, _ part: Sweep.Part, order: SampleOrder) throws {
+      try engine.beginSweep(of: parameter, part, order: order)
     }
     mutating func judge(
       _ proposals: ArraySlice<Proposal>, by rule: inout SweepRule
@@ -74,7 +75,9 @@ import Testing
     let data = try SearchTests.data()
     var search = try RandomSearch(
       .network(network, data), settings,
-      ShortRuns(engine: engine(kind, network, data, state.parameters), length: 5), on: nil,
+      ShortRuns(
+        engine: engine(kind, network, data, state.parameters),
+        length: settings.scales == .fixed ? 5 : 2), on: nil,
       position: state.position, progress: state.progress, ruleStates: state.ruleStates,
       statistics: state.statistics)
     do {
@@ -113,6 +116,7 @@ import Testing
 
   private static func start(_ network: Network, _ settings: SearchSettings) throws -> State {
     var state = State(parameters: Parameters(initialFor: network, seed: settings.seed))
+    settings.spreadScales(of: &state.parameters, in: network)
     guard settings.statistics == .keep else { return state }
     var engine = try engine(.cpu, network, SearchTests.data(), state.parameters)
     _ = try engine.evaluate(.test)
@@ -133,14 +137,18 @@ import Testing
       { ($0.evaluations, $0.sweeps, $0.rule) = (.cycle, ["fc": 2], .margin()) }
     ),
     ("kept statistics", { ($0.statistics, $0.only) = (.keep, ["bn1*", "fc*"]) }),
+    ("scales", { ($0.scales, $0.rule) = (.channel, .margin()) }),
   ]
 
   /// Stopped after every run of proposals, each time for another program to go on.
   @Test(arguments: Kind.allCases, settings.indices)
   func stoppedAfterEveryRun(kind: Kind, index: Int) throws {
     let settings = SearchTests.settings(Self.settings[index].change)
-    for weights in [Domain.float, .binary] {
-      guard weights == .float || index < 3 else { continue }
+    let hasScales = settings.scales != .fixed
+    // A card judges none.
+    guard !hasScales || kind != .cuda else { return }
+    for weights in hasScales ? [Domain.ternary] : [.float, .binary] {
+      guard weights != .binary || index < 3 else { continue }
       let network = try SearchTests.network().settingWeights(to: weights)
       var state = try Self.start(network, settings)
       var whole = Record()

@@ -11,14 +11,14 @@ public struct CostModel: Hashable, Sendable {
     public let parameter: String
     /// Index into `Parameters.slots`.
     public let slot: Int
-    /// One proposal per element.
+    /// One proposal per element, or per scale.
     public let proposals: Int
     /// Multiply-adds of one candidate on one image: the changed tap on its channel, the depthwise convolutions of that
     /// channel, the mixing layers for one input channel, and all layers above them in full:
     ///
     ///     area + Σ (depthwise, mixing) (multiply-adds / channels) + Σ whole multiply-adds
     ///
-    /// Summed over all elements, this is 1.84 G for a cycle of MNIST.
+    /// Summed over all elements, this is 1.84 G for a cycle of MNIST. For a scale, it is all layers above the cache.
     public let perImage: Int
     /// Candidates that the whole sweep computes: three per proposal, or two if the loss of the current value is known
     /// or unused (`Proposal.Baseline`).
@@ -81,10 +81,10 @@ public struct CostModel: Hashable, Sendable {
     network: Network, settings: SearchSettings, train: Int, validation: Int = 0, test: Int,
     pixelSize: Int = 1
   ) {
-    let parameters = Parameters(zerosFor: network)
     // The slots of the folded network have the same order and name its nodes.
     let folded = network.foldingAveragePools()
-    let slots = Parameters(zerosFor: folded).slots
+    var parameters = Parameters(zerosFor: folded)
+    settings.spreadScales(of: &parameters, in: folded)
     let layers = folded.multiplyAdds
     let forward = layers.reduce(0, +)
     let allBatches = max(train / max(settings.batchSize, 1), 1)
@@ -94,10 +94,10 @@ public struct CostModel: Hashable, Sendable {
     var sweeps: [Sweep] = []
     var memories: [CPUMemory] = []
     var previous: RSO.Sweep?
-    let plan = settings.sweeps(of: parameters, in: network)
+    let plan = settings.sweeps(of: Parameters(zerosFor: network), in: network)
     for (number, sweep) in plan.enumerated() {
-      let slot = slots[sweep.parameter]
-      let batches = min(allBatches, settings.batches(of: sweep, in: plan, slots))
+      let slot = sweep.slot(in: parameters)
+      let batches = min(allBatches, settings.batches(of: sweep, in: plan, parameters))
       let cost = TensorCost(network: folded, slot: slot)
       let order =
         settings.elementOrder == .rowMajor
@@ -107,9 +107,12 @@ public struct CostModel: Hashable, Sendable {
       let turns = Turns(
         settings.hold, round: settings.round, rule: settings.rule(of: slot), of: slot,
         batches: batches)
-      let perBatch = cost.upkeep(turns, order: order)
-      let fewer = (0..<slot.count).count { turns.baseline($0) != .computed }
-      let candidates = slot.domain.candidates * slot.count - fewer
+      let isOfScales = sweep.part == .scales
+      let perBatch = isOfScales ? 0 : cost.upkeep(turns, order: order)
+      let fewer = isOfScales ? 0 : (0..<slot.count).count { turns.baseline($0) != .computed }
+      let candidates = (isOfScales ? 3 : slot.domain.candidates) * slot.count - fewer
+      let perImage =
+        isOfScales ? layers[cost.lone.plan.cachedValue...].reduce(0, +) : cost.perImage
       let isEvaluated = settings.evaluations == .tensor || number == plan.count - 1
       let sharesCache = previous?.group == sweep.group && previous?.repetition == sweep.repetition
       let below = layers[..<cost.lone.plan.cachedValue].reduce(0, +)
@@ -119,8 +122,8 @@ public struct CostModel: Hashable, Sendable {
       sweeps.append(
         Sweep(
           parameter: slot.name, slot: sweep.parameter, proposals: slot.count,
-          perImage: cost.perImage, candidates: candidates,
-          judging: Self.times(candidates, settings.batchSize, cost.perImage),
+          perImage: perImage, candidates: candidates,
+          judging: Self.times(candidates, settings.batchSize, perImage),
           upkeep: Self.times(perBatch, settings.batchSize),
           cache: sharesCache
             ? 0 : Self.sum([Self.times(below, batches, settings.batchSize), statistics]),

@@ -25,6 +25,8 @@ package struct CycleEstimate: Hashable, Sendable {
     network: Network, data: Dataset, settings: SearchSettings, threads: Int, budget: Double = 8
   ) throws {
     try settings.validate(samples: data.train.count, network: network)
+    var settings = settings
+    settings.scales = .fixed
     model = CostModel(network: network, settings: settings, data: data)
     guard !model.sweeps.isEmpty else {
       (sweeps, measuredBatch) = ([], settings.batchSize)

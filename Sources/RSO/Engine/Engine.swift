@@ -11,7 +11,13 @@ package protocol Engine {
   /// Freezes everything below the tensor in slot `parameter` for the samples of `order`.
   ///
   /// Consecutive sweeps of one group (`SweepPlan.group`) with the same order share the cache. Draws no random numbers.
-  mutating func beginSweep(of parameter: Int, order: SampleOrder) throws
+  ///
+  /// - Parameter part: what of the tensor the sweep changes. If that is `scales`, the element of a proposal is the index
+  ///   of a scale, and every proposal is a round of its own whose losses are all computed.
+  mutating func beginSweep(of parameter: Int, _ part: Sweep.Part, order: SampleOrder) throws
+
+  /// Whether it judges scales.
+  var judgesScales: Bool { get }
 
   /// Judges the proposals one after another. Each sees the decisions of all earlier rounds. `rule` turns losses into
   /// values; its state advances in the order of the proposals.
@@ -51,6 +57,12 @@ package protocol Engine {
 
 extension Engine {
   package func runLength(of parameter: Int) -> Int { 32 }
+  package var judgesScales: Bool { true }
+
+  /// Begins a sweep of a tensor's elements.
+  package mutating func beginSweep(of parameter: Int, order: SampleOrder) throws {
+    try beginSweep(of: parameter, .elements, order: order)
+  }
 
   /// Judges by the paper's rule.
   package mutating func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
@@ -77,6 +89,12 @@ extension Collection<Proposal> {
 }
 
 extension Engine where Self: AnyObject {
+  /// Begins a sweep of a tensor's elements.
+  package func beginSweep(of parameter: Int, order: SampleOrder) throws {
+    var engine = self
+    try engine.beginSweep(of: parameter, .elements, order: order)
+  }
+
   /// Judges by the paper's rule.
   package func judge(_ proposals: ArraySlice<Proposal>) throws -> [Decision] {
     var (engine, rule) = (self, SweepRule.best)

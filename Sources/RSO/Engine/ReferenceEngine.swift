@@ -23,13 +23,15 @@ package struct ReferenceEngine: Engine {
   /// State that stays the same while the elements of one tensor are tested.
   private struct SweepState {
     var slot: Parameters.Slot
+    var tensor: Int
+    var part: Sweep.Part
     var cachedValue: Int
     var order: SampleOrder
     /// The cached value's activations, in the sample order of `order`.
     var cache: [[Double]]
     /// Elements judged so far.
     var judged: Set<Int> = []
-    /// Decisions of the current round: indices into the parameters, and their values.
+    /// Decisions of the current round: indices into what is swept, and their values.
     var pending: [(element: Int, value: Float)] = []
   }
 
@@ -42,13 +44,17 @@ package struct ReferenceEngine: Engine {
     current = parameters
   }
 
-  package mutating func beginSweep(of parameter: Int, order: SampleOrder) throws {
+  package mutating func beginSweep(
+    of parameter: Int, _ part: Sweep.Part, order: SampleOrder
+  ) throws {
     let slot = current.slots[parameter]
     let cachedValue = SweepPlan(network: network, sweeping: slot.node).cachedValue
     try renewStatistics()
     let images = order.samples.map { image(Int($0), of: data.train) }
     let cache = try forward(images, from: 0, to: cachedValue, norm: .running)
-    sweep = SweepState(slot: slot, cachedValue: cachedValue, order: order, cache: cache)
+    sweep = SweepState(
+      slot: slot, tensor: parameter, part: part, cachedValue: cachedValue, order: order,
+      cache: cache)
   }
 
   package mutating func judge(
@@ -64,12 +70,11 @@ package struct ReferenceEngine: Engine {
           "expected each element once in a sweep, found it again", hint: "begin a new sweep")
       }
       let samples = Array(sweep.order.batch(proposal.batch))
-      let element = sweep.slot.offset + proposal.element
-      let old = current.values[element]
+      let old = current
       var losses = try proposal.candidates.map { candidate in
-        current.values[element] = candidate
+        current.set(sweep.part, proposal.element, of: sweep.tensor, to: candidate)
         // An error leaves the weights unchanged.
-        defer { current.values[element] = old }
+        defer { current = old }
         let logits = try logits(proposal.batch, sweep)
         return try objective.values(
           of: [sum(logits, samples, data.train)], candidates: 1, samples: samples.count,
@@ -97,9 +102,11 @@ package struct ReferenceEngine: Engine {
 
   /// Takes a decided value; the end of a round applies all of the round's.
   private mutating func finish(_ proposal: Proposal, _ value: Float, _ sweep: inout SweepState) {
-    sweep.pending.append((sweep.slot.offset + proposal.element, value))
+    sweep.pending.append((proposal.element, value))
     guard proposal.endsRound else { return }
-    for (element, value) in sweep.pending { current.values[element] = value }
+    for (element, value) in sweep.pending {
+      current.set(sweep.part, element, of: sweep.tensor, to: value)
+    }
     sweep.pending = []
   }
 

@@ -47,6 +47,9 @@ package struct SpeedMeasurement {
   package init(
     network: Network, data: Dataset, settings: SearchSettings, threads: Int
   ) throws {
+    // One or a few proposals of a cycle.
+    var settings = settings
+    settings.scales = .fixed
     search = try RandomSearch(
       network: network, data: data, settings: settings, device: .cpu(threads: threads))
     engine = try CPUEngine(

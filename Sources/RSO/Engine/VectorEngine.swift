@@ -35,7 +35,7 @@ struct VectorEngine: Engine {
   /// A loss may take long, and a search can stop between two proposals only.
   func runLength(of parameter: Int) -> Int { 1 }
 
-  mutating func beginSweep(of parameter: Int, order: SampleOrder) {
+  mutating func beginSweep(of parameter: Int, _ part: Sweep.Part, order: SampleOrder) {
     sweep = SweepState(tensor: parameter, order: order)
   }
 

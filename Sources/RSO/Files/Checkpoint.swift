@@ -330,19 +330,20 @@ extension Checkpoint {
           "\(Key.best): expected an accuracy from 0 to 1 in a cycle of the run, found \(best)")
       }
     }
+    let names = settings.tensorNames(of: content.parameters.slots)
     var states = ruleStates
     if let progress {
       guard !isFinished, self.sweeps.indices.contains(position.sweep) else {
         throw RSOError(url.path, "\(Key.progress): expected none in a finished run, found some")
       }
-      let slot = content.parameters.slots[self.sweeps[position.sweep].parameter]
+      let slot = self.sweeps[position.sweep].slot(in: content.parameters)
       if let problem = progress.problem(ofElements: slot.count) {
         throw RSOError(url.path, "\(Key.progress), \(slot.name): \(problem)")
       }
       states[slot.name] = progress.ruleState ?? states[slot.name]
     }
     for (name, state) in states {
-      guard content.parameters.slot(named: name) != nil else {
+      guard names.contains(name) else {
         throw RSOError(
           url.path, "\(Key.ruleStates): expected names of parameters, found '\(name)'")
       }

@@ -1,12 +1,12 @@
 import Foundation
 
-/// How many scales a tensor has, and where they come from.
-public enum ScaleChoice: String, CaseIterable, Sendable {
-  /// One, which follows from the initial standard deviation, as for weights that are drawn.
+/// How many scales a discrete tensor has, and where they come from.
+public enum ScaleChoice: String, CaseIterable, Codable, Sendable {
+  /// One, which follows from the initial standard deviation.
   case fixed
-  /// One, which rounds the tensor with the least squared error.
+  /// One, which rounds the tensor with the least squared error, or which a search changes.
   case tensor
-  /// One for each output channel, which rounds the channel with the least squared error.
+  /// One for each output channel, which rounds the channel with the least squared error, or which a search changes.
   case channel
 }
 

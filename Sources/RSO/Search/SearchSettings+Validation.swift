@@ -79,16 +79,21 @@ extension SearchSettings {
         "leave it out to search every parameter")
       for pattern in patterns {
         try require(
-          slots.contains { Self.matches($0.name, pattern) }, setting,
+          tensorNames(of: slots).contains { Self.matches($0, pattern) }, setting,
           "a pattern of the names of parameters", "'\(pattern)', which matches none",
-          "there are " + slots.map(\.name).joined(separator: ", "))
+          "there are " + tensorNames(of: slots).joined(separator: ", "))
       }
     }
     try require(
-      freeze == nil || slots.contains(where: searches), "`freeze`", "a parameter left to search",
+      freeze == nil || tensorNames(of: slots).contains(where: searches), "`freeze`",
+      "a parameter left to search",
       "none: the patterns match all"
         + (only.map { " that `only` \($0.joined(separator: " `only` ")) names" } ?? ""),
       "freeze fewer parameters")
+    try require(
+      scales == .fixed || slots.contains { $0.domain.isDiscrete }, "`scales`",
+      "fixed: no weights are discrete", scales.rawValue,
+      "binary, ternary and integer weights have scales: `weights`")
     for (name, count) in sweeps {
       try require(
         names.contains(name), "`sweeps`", "the name of \(kind)", "'\(name)'",

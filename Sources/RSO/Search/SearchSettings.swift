@@ -44,6 +44,10 @@ public struct SearchSettings: Hashable, Codable, Sendable {
   /// The running statistics of batch norm that a search of trained weights begins with. Not in the paper.
   public var statistics = InitialStatistics.renew
 
+  /// Whether the scales of discrete tensors are searched, too: one for each tensor, or one for each output channel. A
+  /// tensor that has a scale for each channel keeps them in either case. Not in the paper, whose weights are floats.
+  public var scales = ScaleChoice.fixed
+
   /// When the weights are evaluated. The paper's script does it after every tensor.
   public var evaluations = EvaluationInterval.tensor
 
@@ -148,6 +152,7 @@ extension SearchSettings {
     freeze = try container.decodeIfPresent([String].self, forKey: .freeze)
     statistics =
       try container.decodeIfPresent(InitialStatistics.self, forKey: .statistics) ?? statistics
+    scales = try container.decodeIfPresent(ScaleChoice.self, forKey: .scales) ?? scales
     firstBatches =
       try container.decodeIfPresent([BatchStep].self, forKey: .firstBatches) ?? firstBatches
     hold = try container.decodeIfPresent(Hold.self, forKey: .hold) ?? hold

@@ -4,10 +4,20 @@ import Foundation
 public struct Sweep: Hashable, Sendable {
   /// The slot of the swept tensor.
   public var parameter: Int
+  /// What of the tensor it changes.
+  public var part = Part.elements
   /// The slot whose number is the key for the order of the samples: the first of the group.
   public var group: Int
   /// The number of this sweep among the tensor's sweeps in a cycle, from 0.
   public var repetition: Int
+
+  /// What of a tensor a sweep changes.
+  public enum Part: Hashable, Sendable {
+    /// The elements, one after another.
+    case elements
+    /// The scales of a discrete tensor, one after another; its levels stay.
+    case scales
+  }
 
   /// The number that stands for `slot` in draws; it keeps the draws of repetitions apart.
   func key(_ slot: Int) -> Int { slot | repetition << 20 }
@@ -16,8 +26,8 @@ public struct Sweep: Hashable, Sendable {
 extension SearchSettings {
   /// The sweeps of one cycle, in order.
   ///
-  /// Groups go from the output to the input by default. Within a group the weights come first, then the bias, then
-  /// β and γ of batch norm, all on the data cached for the weights.
+  /// Groups go from the output to the input by default. Within a group the weights come first, then their scales, if
+  /// these are searched, then the bias, then β and γ of batch norm, all on the data cached for the weights.
   ///
   /// - Parameters:
   ///   - parameters: the tensors, by their slots.
@@ -38,8 +48,14 @@ extension SearchSettings {
           (slots[$0].node, order.firstIndex(of: slots[$0].role) ?? 0)
             < (slots[$1].node, order.firstIndex(of: slots[$1].role) ?? 0)
         }
-        result += members.filter { searches(slots[$0]) }
-          .map { Sweep(parameter: $0, group: members[0], repetition: repetition) }
+        for member in members {
+          func add(_ part: Sweep.Part) {
+            result.append(
+              Sweep(parameter: member, part: part, group: members[0], repetition: repetition))
+          }
+          if searches(slots[member].name) { add(.elements) }
+          if let network, searchesScales(of: slots[member], in: network) { add(.scales) }
+        }
       }
     }
     return result
@@ -48,17 +64,17 @@ extension SearchSettings {
   /// The most mini-batches that a sweep of the group uses; the training set may have fewer.
   ///
   /// The rest of the order need not be cached: with small mini-batches, or long holds, it is most of it.
-  func batches(of sweep: Sweep, in sweeps: [Sweep], _ slots: [Parameters.Slot]) -> Int {
+  func batches(of sweep: Sweep, in sweeps: [Sweep], _ parameters: Parameters) -> Int {
     sweeps.lazy.filter { $0.group == sweep.group }
-      .map { slots[$0.parameter] }
-      .map { ($0.count - 1) / hold.count(in: $0) + 1 }
+      .map { ($0.part, $0.slot(in: parameters)) }
+      .map { $0 == .scales ? $1.count : ($1.count - 1) / hold.count(in: $1) + 1 }
       .max() ?? 0
   }
 
-  /// Whether the patterns name a tensor.
-  func searches(_ slot: Parameters.Slot) -> Bool {
+  /// Whether the patterns name a tensor, or its scales.
+  func searches(_ name: String) -> Bool {
     func isNamed(by patterns: [String]) -> Bool {
-      patterns.contains { Self.matches(slot.name, $0) }
+      patterns.contains { Self.matches(name, $0) }
     }
     return only.map(isNamed) ?? true && !(freeze.map(isNamed) ?? false)
   }

@@ -81,9 +81,7 @@ package struct ReportRun: Sendable {
 
   /// The number of proposals judged up to the end of each tensor.
   var proposals: [Double] {
-    let counts = Dictionary(
-      parameters.slots.map { ($0.name, $0.count) },
-      uniquingKeysWith: { first, _ in first })
+    let counts = parameters.proposals
     var sum = 0
     return metrics.map { line in
       sum += counts[line.parameter ?? ""] ?? 0

@@ -30,6 +30,8 @@ package final class CPUEngine: Engine {
   /// Memory for the values that a sweep keeps for every mini-batch.
   private let arena = Arena()
   private var sweep: CPUSweep?
+  /// The current sweep, if it is one of scales.
+  private var scaleSweep: CPUScaleSweep?
 
   /// One value's activations for all samples of one order.
   private struct Cache {
@@ -56,7 +58,7 @@ package final class CPUEngine: Engine {
     workers = try Workers(threads: threads)
     original = parameters
     current = Parameters(zerosFor: self.network)
-    current.values = parameters.values
+    (current.values, current.scales) = (parameters.values, parameters.scales)
     images = (
       try ImageMemory(data.train.images), try data.validation.map { try ImageMemory($0.images) },
       try ImageMemory(data.test.images)
@@ -68,19 +70,19 @@ package final class CPUEngine: Engine {
   package var parameters: Parameters {
     get {
       var parameters = original
-      parameters.values = current.values
+      (parameters.values, parameters.scales) = (current.values, current.scales)
       return parameters
     }
     set {
-      current.values = newValue.values
+      (current.values, current.scales) = (newValue.values, newValue.scales)
       areStatisticsCurrent = false
-      sweep = nil
+      (sweep, scaleSweep) = (nil, nil)
       cache?.isCurrent = false
     }
   }
 
-  package func beginSweep(of parameter: Int, order: SampleOrder) throws {
-    sweep = nil
+  package func beginSweep(of parameter: Int, _ part: Sweep.Part, order: SampleOrder) throws {
+    (sweep, scaleSweep) = (nil, nil)
     let slot = current.slots[parameter]
     let plan = SweepPlan(network: network, sweeping: slot.node)
     let isCached =
@@ -91,6 +93,13 @@ package final class CPUEngine: Engine {
     try renewStatistics()
     if !isCached { try renewCache(plan, order) }
     guard let cache else { return }
+    guard part == .elements else {
+      scaleSweep = try CPUScaleSweep(
+        of: parameter, network: network, plan: plan, statistics: statistics,
+        batches: cache.batches, cache: cache.buffer.pointer, order: order, train: data.train,
+        objective: objective, kernels: kernels, workers: workers)
+      return
+    }
     sweep = try CPUSweep(
       network: network, plan: plan, slot: slot, parameters: current, statistics: statistics,
       batches: cache.batches, cache: cache.buffer.pointer, arena: arena, order: order,
@@ -100,6 +109,10 @@ package final class CPUEngine: Engine {
   package func judge(
     _ proposals: ArraySlice<Proposal>, by rule: inout SweepRule
   ) throws -> [Decision] {
+    if let scaleSweep {
+      areStatisticsCurrent = false
+      return try proposals.untilStopped { try scaleSweep.judge($0, by: &rule, &current) }
+    }
     guard let sweep else { throw RSOError("judge", "no sweep was begun") }
     // An error ends the sweep but keeps the weights decided so far.
     self.sweep = nil
@@ -112,6 +125,13 @@ package final class CPUEngine: Engine {
   package func resumeSweep(
     after proposals: ArraySlice<Proposal>, values: [Float], lastLoss: Double?
   ) throws {
+    if let scaleSweep {
+      areStatisticsCurrent = false
+      for (proposal, value) in zip(proposals, values) {
+        scaleSweep.take(value, for: proposal, &current)
+      }
+      return
+    }
     guard let sweep else { throw RSOError("resumeSweep", "no sweep was begun") }
     self.sweep = nil
     areStatisticsCurrent = false

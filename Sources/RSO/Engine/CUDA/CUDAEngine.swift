@@ -112,7 +112,13 @@ final class CUDAEngine: Engine {
     }
   }
 
-  func beginSweep(of parameter: Int, order: SampleOrder) throws {
+  /// A card judges changes of one channel; a scale may change all of them.
+  var judgesScales: Bool { false }
+
+  func beginSweep(of parameter: Int, _ part: Sweep.Part, order: SampleOrder) throws {
+    guard part == .elements else {
+      throw RSOError(context.name, "expected a sweep of elements, found one of scales")
+    }
     try context.enter()
     sweep = nil
     try begin(parameter, order, candidates: 3)

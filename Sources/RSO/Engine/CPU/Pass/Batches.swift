@@ -73,6 +73,21 @@ final class Batches {
       samples: UnsafePointer(samples.pointer + batch * blocks * Kernels.block))
   }
 
+  /// The outputs that a pass over one mini-batch left, of the samples of all processes.
+  ///
+  /// - Parameters:
+  ///   - outputs: `[candidates][own][width]`
+  ///   - order: the mini-batch.
+  func outputs(
+    _ outputs: Buffer<Float>?, candidates: Int, width: Int, of order: some Sequence<Int32>,
+    _ split: Split
+  ) throws -> Outputs {
+    let own = UnsafeBufferPointer(start: outputs?.pointer, count: candidates * own * width)
+    return Outputs(
+      try reduction.collect(Array(own), rows: candidates), candidates: candidates, width: width,
+      of: Array(order), in: .train, split)
+  }
+
   /// All mini-batches at once, for a pass that computes no statistics or losses.
   func everything() -> Pass.Input {
     Pass.Input(

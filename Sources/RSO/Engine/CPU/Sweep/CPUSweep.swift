@@ -149,12 +149,8 @@ final class CPUSweep {
 
   /// The outputs of the candidates that were just run.
   private func outputs(of judge: JudgePass, batch: Int, _ candidates: Int) throws -> Outputs {
-    let width = network.classes
-    let own = UnsafeBufferPointer(
-      start: judge.outputs?.pointer, count: candidates * batches.own * width)
-    return Outputs(
-      try batches.reduction.collect(Array(own), rows: candidates), candidates: candidates,
-      width: width, of: Array(order.batch(batch)), in: .train, train)
+    try batches.outputs(
+      judge.outputs, candidates: candidates, width: network.classes, of: order.batch(batch), train)
   }
 
   private func endRound(_ parameters: inout Parameters) {
