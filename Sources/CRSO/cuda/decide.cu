@@ -13,9 +13,11 @@ static __device__ void begin(const rso_gpu_choose &a) {
   }
   __syncthreads();
   RSO_THREADS {
-    if (threadIdx.x < rso_gpu_candidates)
-      a.turn->delta[threadIdx.x] =
-          next->candidates[threadIdx.x] - ((const volatile float *)a.parameters)[next->element];
+    const int from = threadIdx.x + next->from;
+    if (from < rso_gpu_candidates) {
+      a.turn->candidates[threadIdx.x] = next->candidates[from];
+      a.turn->delta[threadIdx.x] = next->candidates[from] - ((const volatile float *)a.parameters)[next->element];
+    }
   }
 }
 
@@ -48,7 +50,7 @@ static __device__ void goOn(const rso_gpu_choose &a, int waiting) {
     begin(a);
 }
 
-// Decides by the losses [candidates], `stride` apart. All threads of the block must call.
+// Decides by the losses of the candidates that were computed, `stride` apart. All threads of the block must call.
 static __device__ void decideBy(const double *losses, int stride, const rso_gpu_choose &a) {
   __shared__ int waiting;
   rso_gpu_progress *progress = a.progress;
@@ -57,20 +59,22 @@ static __device__ void decideBy(const double *losses, int stride, const rso_gpu_
       waiting = 0;
       if (!progress->failed && progress->turn < progress->count) {
         rso_gpu_outcome *outcome = a.outcomes + progress->turn;
+        const rso_gpu_turn *turn = a.turns + progress->turn;
+        const int count = turn->from + a.candidates;
         double own[rso_gpu_candidates];
-        for (int candidate = 0; candidate < a.candidates; ++candidate)
-          own[candidate] = losses[candidate * stride];
         // NaN: not computed.
-        if (a.turn->skips)
-          own[0] = RSO_INFINITY - RSO_INFINITY;
-        const rso_decision decision = rso_decide(&progress->rule, &progress->state, a.turn->candidates,
-                                                 a.turn->step, own, a.candidates);
-        for (int candidate = 0; candidate < a.candidates; ++candidate)
+        own[0] = turn->is_known ? progress->last_loss : RSO_INFINITY - RSO_INFINITY;
+        for (int candidate = turn->from; candidate < count; ++candidate)
+          own[candidate] = losses[(candidate - turn->from) * stride];
+        const rso_decision decision =
+            rso_decide(&progress->rule, &progress->state, turn->candidates, turn->step, own, count);
+        for (int candidate = 0; candidate < count; ++candidate)
           outcome->losses[candidate] = own[candidate];
+        progress->last_loss = own[decision.choice];
         outcome->state = progress->state;
         outcome->value = decision.value;
         outcome->choice = decision.choice;
-        if (!a.turn->skips && own[0] != own[0])
+        if (own[0] != own[0] && (turn->from == 0 || turn->is_known))
           progress->failed = 1;
         else
           waiting = finish(a, decision.value);

@@ -82,12 +82,14 @@ typedef struct {
   int first_change, changes, first_unit;
   // Its number within its round, and how many decisions to apply after it: none, or all of the round's.
   int place, applies;
-  // Whether the rule does without the first candidate's loss.
-  int skips;
+  // Number of candidates, the first ones, whose losses are not computed: 0 or 1; and whether the loss is then that of the
+  // decision before. Otherwise the rule does without it.
+  int from, is_known;
   // The Δ that was drawn.
   float step;
+  // All of them in the list of turns. The current turn has those that are computed.
   float candidates[rso_gpu_candidates];
-  // The candidates minus the element's current value.
+  // The same minus the element's current value.
   float delta[rso_gpu_candidates];
 } rso_gpu_turn;
 
@@ -100,6 +102,8 @@ typedef struct {
   int blocks;
   rso_rule rule;
   rso_rule_state state;
+  // That of the candidate which the last decision chose.
+  double last_loss;
 } rso_gpu_progress;
 
 // The result of a proposal.
@@ -305,6 +309,7 @@ typedef struct {
   RSO_ADDRESS(rso_gpu_outcome) outcomes;
   // [elements of the swept tensor]
   RSO_ADDRESS(rso_gpu_pending) pending;
+  // `candidates`: those that the launches compute; a turn has `from` more.
   int candidates, blocks;
 } rso_gpu_choose;
 
@@ -342,7 +347,7 @@ typedef struct {
   double factor;
 } rso_gpu_loss;
 
-// A decision by losses that the host computed.
+// A decision by losses that the host computed, of the candidates whose losses are computed.
 typedef struct {
   rso_gpu_choose choose;
   double losses[rso_gpu_candidates];

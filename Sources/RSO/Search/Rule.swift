@@ -77,6 +77,9 @@ package struct SweepRule {
   let rule: rso_rule
   var state: rso_rule_state
 
+  /// Whether an element takes the value of a candidate.
+  var isChoice: Bool { rule.kind == Int32(rso_best.rawValue) || rule.level_width > 0 }
+
   /// The paper's rule.
   package static let best = SweepRule(.best, width: 1, cycle: 0, of: 1)
 

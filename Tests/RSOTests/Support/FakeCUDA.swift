@@ -38,6 +38,7 @@ final class FakeCUDA: @unchecked Sendable {
   private(set) var launched: [String: Int] = [:]
   /// Kernels in the order in which they ran.
   private(set) var sequence: [String] = []
+  private(set) var ran: [Recorded] = []
   var contexts = 0
   var functions: [Int: String] = [:]
   var recorded: Set<Int> = []
@@ -132,6 +133,7 @@ final class FakeCUDA: @unchecked Sendable {
   func run(_ recorded: Recorded) -> Int32 {
     launched[recorded.name, default: 0] += 1
     sequence.append(recorded.name)
+    ran.append(recorded)
     let status = recorded.arguments.withUnsafeBytes {
       cudahost_launch(
         recorded.name, recorded.grid, recorded.block, recorded.shared, $0.baseAddress,

@@ -47,7 +47,8 @@ final class CUDAEngine: Engine {
     var schedule: SweepSchedule
     var order: SampleOrder
     var parameter: Int
-    var turns: CUDATurnGraphs
+    /// By the number of candidates that they compute.
+    var turns: [Int: CUDATurnGraphs] = [:]
     /// The decisions of the current round.
     var pending: [(element: Int, value: Float)] = []
     /// The loss of the last decision's value, if a round of its own chose a candidate.
@@ -146,10 +147,9 @@ final class CUDAEngine: Engine {
     let schedule = SweepSchedule(slot: slot, lone: sweep.lone, batches: order.batches)
     try memory.start.set(Array(current.values[slot.range]))
     try module.launch(sweep.weightLaunches)
-    self.sweep = Active(
-      sweep: sweep, schedule: schedule, order: order, parameter: parameter,
-      turns: try CUDATurnGraphs(
-        module, sweep.judgeLaunches, inRows: !objective.needsOutputs))
+    var active = Active(sweep: sweep, schedule: schedule, order: order, parameter: parameter)
+    _ = try graphs(of: sweep.judge(candidates), &active)
+    self.sweep = active
     results = objective.needsOutputs ? try CUDAResults(context, sweep, order) : nil
   }
 
@@ -196,16 +196,19 @@ final class CUDAEngine: Engine {
   }
 
   /// Plans as many of the first proposals as fit into the lists on the card.
-  private func plan(_ proposals: some Sequence<Proposal>, _ active: inout Active) throws -> CUDARun
-  {
-    var plan = CUDARun()
+  private func plan(
+    _ proposals: some Sequence<Proposal>, _ active: inout Active, _ rule: SweepRule
+  ) throws -> CUDARun {
+    var plan = CUDARun(knowsLoss: active.lastLoss != nil && rule.isChoice)
     for proposal in proposals
     where plan.turns.count < memory.turnCapacity
       && plan.units.count + active.sweep.lone.channels <= memory.unitCapacity
     {
       let next = active.schedule.changes(before: proposal.batch)
       if plan.changes.count + next > memory.changeCapacity, !plan.turns.isEmpty { break }
-      try plan.append(proposal, &active.schedule, of: active.sweep.slot, order: active.order)
+      try plan.append(
+        proposal, &active.schedule, of: active.sweep.slot, order: active.order,
+        isChoice: rule.isChoice)
     }
     return plan
   }
@@ -215,9 +218,10 @@ final class CUDAEngine: Engine {
     _ proposals: ArraySlice<Proposal>, _ active: inout Active, _ rule: inout SweepRule,
     _ decisions: inout [Decision]
   ) throws -> Int {
-    let plan = try plan(proposals, &active)
+    let plan = try plan(proposals, &active, rule)
     let count = plan.turns.count
-    try memory.upload(plan, decided: active.schedule.judgedAt, rule: rule)
+    try memory.upload(
+      plan, decided: active.schedule.judgedAt, rule: rule, lastLoss: active.lastLoss)
 
     try module.launch(active.sweep.start)
     var visits = plan.visits[...]
@@ -225,16 +229,17 @@ final class CUDAEngine: Engine {
     while let visit = visits.first, failure == nil {
       try prepare(visit, active)
       // The following visits that need no work of their own go with this one.
-      let next = visits.dropFirst().prefix { !$0.isFirst && $0.refresh == nil }.count
+      let next = visits.dropFirst().prefix { $0.isPlain && $0.from == visit.from }.count
       let turns = results == nil ? 1 + next : 1
-      try active.turns.launch(turns)
+      let judge = active.sweep.judge(active.sweep.candidates - visit.from)
+      try graphs(of: judge, &active).launch(turns)
       if let results {
         let proposal = proposals[proposals.startIndex + count - visits.count]
         do {
           let losses = try results.losses(
-            of: proposal, active.order, objective, data.train)
+            of: proposal, by: judge, active.order, objective, data.train)
           try module.launch(active.sweep.decision(losses))
-          if losses[0].isNaN, proposal.baseline != .unused {
+          if visit.from == 0, losses[0].isNaN {
             // The card decides nothing after that.
             visits = visits.dropFirst(turns)
             break
@@ -259,6 +264,20 @@ final class CUDAEngine: Engine {
     }
     if let failure { throw failure }
     return count
+  }
+
+  /// The graphs of turns that compute so many candidates, captured when they are needed first.
+  private func graphs(
+    of judge: CUDASweep.Judge, _ active: inout Active
+  ) throws -> CUDATurnGraphs {
+    if let made = active.turns[judge.candidates] { return made }
+    let isWhole = judge.candidates == active.sweep.candidates
+    // What a host judges comes turn by turn.
+    let rows =
+      objective.needsOutputs ? [1] : isWhole ? CUDATurnGraphs.rows : CUDATurnGraphs.shortRows
+    let made = try CUDATurnGraphs(module, judge.launches, rows: rows)
+    active.turns[judge.candidates] = made
+    return made
   }
 
   /// Queues what a turn needs before it is judged.
@@ -287,12 +306,12 @@ final class CUDAEngine: Engine {
     // A turn whose only candidate is the decided value.
     var rest = zip(proposals, values).map { proposal, value in
       var taken = proposal
-      taken.candidates = [value]
+      (taken.candidates, taken.baseline) = ([value], .computed)
       return taken
     }[...]
     while !rest.isEmpty {
       try StopRequest.check()
-      let plan = try plan(rest, &active)
+      let plan = try plan(rest, &active, .best)
       try memory.upload(plan, decided: active.schedule.judgedAt, rule: .best)
       try module.launch(active.sweep.start)
       for visit in plan.visits {

@@ -89,8 +89,8 @@ final class HostMemory<Element> {
 
   deinit { _ = context.driver.cuMemFreeHost(pointer) }
 
-  /// Queues a copy of `count` elements at an address of the card.
-  func fetch(_ address: UInt64) throws {
+  /// Queues a copy of the first `count` elements at an address of the card.
+  func fetch(_ address: UInt64, count: Int) throws {
     try context.check(
       "cuMemcpyDtoHAsync",
       context.driver.cuMemcpyDtoHAsync(

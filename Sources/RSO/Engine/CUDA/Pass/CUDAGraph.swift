@@ -52,24 +52,30 @@ final class CUDAGraph {
   }
 }
 
-/// The turns of a sweep, which all have the same launches: one turn, and many in a row as one graph.
+/// Turns with the same launches: one turn, and some in a row as one graph.
 struct CUDATurnGraphs {
-  static let many = 16
-  private let one: CUDAGraph
-  /// `nil` if turns come one by one.
-  private let row: CUDAGraph?
+  /// Of all candidates. With `slope`, one turn in sixteen has all of them, and the fifteen after it are a graph, too.
+  static let rows = [16, 1]
+  /// Of all but the first. A mini-batch that is held has such turns after its first one.
+  static let shortRows = [15, 5, 1]
+  private let graphs: [(turns: Int, graph: CUDAGraph)]
 
   /// - Parameters:
   ///   - launches: the launches of one turn.
-  ///   - inRows: whether turns are launched in a row.
-  init(_ module: CUDAModule, _ launches: [CUDALaunch], inRows: Bool) throws {
-    one = try CUDAGraph(module, [launches])
-    row = inRows ? try CUDAGraph(module, Array(repeating: launches, count: Self.many)) : nil
+  ///   - rows: how many turns in a row become a graph, in falling order down to 1.
+  init(_ module: CUDAModule, _ launches: [CUDALaunch], rows: [Int]) throws {
+    graphs = try rows.map {
+      ($0, try CUDAGraph(module, Array(repeating: launches, count: $0)))
+    }
   }
 
   func launch(_ turns: Int) throws {
-    let rows = row == nil ? 0 : turns / Self.many
-    for _ in 0..<rows { try row?.launch() }
-    for _ in rows * Self.many..<turns { try one.launch() }
+    var left = turns
+    for (turns, graph) in graphs {
+      while left >= turns {
+        try graph.launch()
+        left -= turns
+      }
+    }
   }
 }

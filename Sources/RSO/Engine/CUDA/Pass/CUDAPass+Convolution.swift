@@ -24,7 +24,7 @@ extension CUDAPass {
     func cut(_ precision: CUDAPrecision?) -> CUDATile? {
       CUDATile(
         slide, box: x.box, inputs: x.shape.channels, outputs: padded, matrix: precision,
-        mixed: isMixed ? x.candidates : nil)
+        mixed: isMixed ? proposed : nil)
     }
     let tile = cut(node == nil ? nil : board.precision) ?? cut(nil)
     if tile != nil {

@@ -23,6 +23,9 @@ final class CUDAPass {
   /// The swept tensor, and the number of candidates for each of its elements.
   let swept: Parameters.Slot?
   let candidates: Int
+  /// The number of a proposal's candidates, of which the pass may compute fewer. Blocks are cut for these, so that no
+  /// sum depends on how many are computed.
+  let proposed: Int
   /// Batch norm uses running statistics instead of the samples' own.
   private let usesRunningStatistics: Bool
   /// The samples' own statistics are also stored as the running ones.
@@ -39,7 +42,7 @@ final class CUDAPass {
   init(
     network: Network, parameters: Parameters, board: CUDABoard, weights: CUDAWeights,
     space: AddressSpace, count: Int, swept: Parameters.Slot? = nil, candidates: Int = 1,
-    usesRunningStatistics: Bool = false
+    proposed: Int? = nil, usesRunningStatistics: Bool = false
   ) {
     self.network = network
     self.parameters = parameters
@@ -49,6 +52,7 @@ final class CUDAPass {
     self.count = count
     self.swept = swept
     self.candidates = candidates
+    self.proposed = proposed ?? candidates
     self.usesRunningStatistics = usesRunningStatistics
   }
 

@@ -112,7 +112,9 @@ final class CUDABoardMemory {
   }
 
   /// Copies a run to the card.
-  func upload(_ run: CUDARun, decided: [Int32], rule: SweepRule) throws {
+  ///
+  /// - Parameter lastLoss: of the value that was decided before it, if that is known.
+  func upload(_ run: CUDARun, decided: [Int32], rule: SweepRule, lastLoss: Double? = nil) throws {
     try turns.set(run.turns)
     try changes.set(run.changes)
     try units.set(run.units)
@@ -120,7 +122,7 @@ final class CUDABoardMemory {
     try progress.set([
       rso_gpu_progress(
         turn: 0, count: Int32(run.turns.count), failed: 0, blocks: 0, rule: rule.rule,
-        state: rule.state)
+        state: rule.state, last_loss: lastLoss ?? .nan)
     ])
   }
 

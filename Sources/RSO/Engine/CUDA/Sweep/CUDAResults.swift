@@ -3,45 +3,44 @@
 /// A turn costs one copy of the candidates' outputs and one wait; docs/gpu.md says what that is.
 final class CUDAResults {
   private let context: CUDAContext
-  private let sweep: CUDASweep
+  private let width: Int
   private let outputs: HostMemory<Float>
   private let sums: HostMemory<Double>
 
   init(_ context: CUDAContext, _ sweep: CUDASweep, _ order: SampleOrder) throws {
     self.context = context
-    self.sweep = sweep
-    outputs = try HostMemory(
-      context, count: sweep.candidates * order.batchSize * sweep.outputCount)
-    sums = try HostMemory(context, count: sweep.candidates * sweep.results.blocks)
+    width = sweep.outputCount
+    outputs = try HostMemory(context, count: sweep.candidates * order.batchSize * width)
+    sums = try HostMemory(
+      context, count: sweep.candidates * sweep.judge(sweep.candidates).results.blocks)
   }
 
-  /// The losses of the turn that was queued last, after it is done; the first is NaN if the rule does without it.
+  /// The losses of the candidates that the turn which was queued last computes, after it is done.
   func losses(
-    of proposal: Proposal, _ order: SampleOrder, _ objective: Objective, _ train: Split
+    of proposal: Proposal, by judge: CUDASweep.Judge, _ order: SampleOrder, _ objective: Objective,
+    _ train: Split
   ) throws -> ShortList<Double> {
-    try outputs.fetch(sweep.results.outputs)
-    if !objective.sampleTerms.isEmpty { try sums.fetch(sweep.results.partial) }
+    let (candidates, blocks) = (judge.candidates, judge.results.blocks)
+    let count = candidates * order.batchSize * width
+    try outputs.fetch(judge.results.outputs, count: count)
+    if !objective.sampleTerms.isEmpty {
+      try sums.fetch(judge.results.partial, count: candidates * blocks)
+    }
     try context.synchronize()
     try StopRequest.check()
-    let first = proposal.baseline == .unused ? 1 : 0
-    let (candidates, blocks) = (sweep.candidates - first, sweep.results.blocks)
     var totals = ShortList<Double>()
     if !objective.sampleTerms.isEmpty {
-      for candidate in first..<sweep.candidates {
+      for candidate in 0..<candidates {
         totals.append(
           try Reduction.alone.sum(Array(sums.values[candidate * blocks..<(candidate + 1) * blocks]))
         )
       }
     }
-    let values = outputs.values[(first * outputs.count / sweep.candidates)...]
-    let found = try objective.values(
-      of: totals, candidates: candidates, samples: order.batchSize,
-      Outputs(
-        Array(values), candidates: candidates, width: sweep.outputCount,
-        of: Array(order.batch(proposal.batch)), in: .train, train))
-    var losses = ShortList<Double>()
-    if first == 1 { losses.append(.nan) }
-    for loss in found { losses.append(loss) }
-    return losses
+    return ShortList(
+      try objective.values(
+        of: totals, candidates: candidates, samples: order.batchSize,
+        Outputs(
+          Array(outputs.values[..<count]), candidates: candidates, width: width,
+          of: Array(order.batch(proposal.batch)), in: .train, train)))
   }
 }

@@ -22,14 +22,22 @@ final class CUDASweep {
   private(set) var workBytes = 0
   /// Launches that compute the fixed values, on a mini-batch's first turn.
   private(set) var fixedLaunches: [CUDALaunch] = []
-  /// Launches of every turn: they replay changes, judge and decide.
-  private(set) var judgeLaunches: [CUDALaunch] = []
-  /// What a turn's launches leave for a host that judges: addresses of `[candidates][blocks]` partial sums and of
-  /// `[candidates][samples][classes]` outputs.
-  private(set) var results: (partial: UInt64, blocks: Int, outputs: UInt64) = (0, 0, 0)
+  /// By the number of candidates whose losses they compute.
+  private var judges: [Int: Judge] = [:]
   private var refreshes: [SweepSchedule.Refresh.Shape: [CUDALaunch]] = [:]
   /// The passes keep the memory that the launches write to.
   private var passes: [CUDAPass] = []
+
+  /// A turn's launches.
+  struct Judge {
+    /// The number of candidates whose losses they compute.
+    let candidates: Int
+    /// They replay changes, judge and decide.
+    fileprivate(set) var launches: [CUDALaunch] = []
+    /// What they leave for a host that judges: addresses of `[candidates][blocks]` partial sums and of
+    /// `[candidates][samples][classes]` outputs.
+    fileprivate(set) var results: (partial: UInt64, blocks: Int, outputs: UInt64) = (0, 0, 0)
+  }
 
   var storageBytes: Int { storage.peak }
   /// The number of outputs of the network.
@@ -65,7 +73,7 @@ final class CUDASweep {
     let values = KeptValues(lone)
     for (value, shape) in values.shapes { kept[value] = room(shape) }
     makeFixed(values.fixed)
-    makeJudge()
+    _ = judge(candidates)
   }
 
   /// The cached value of all mini-batches.
@@ -74,11 +82,11 @@ final class CUDASweep {
   /// Launches to run once, before the first turn.
   var weightLaunches: [CUDALaunch] { weights.launches }
 
-  private func newPass(work: UInt64? = nil) -> CUDAPass {
+  private func newPass(work: UInt64? = nil, candidates: Int? = nil) -> CUDAPass {
     let pass = CUDAPass(
       network: network, parameters: parameters, board: board, weights: weights,
       space: AddressSpace(base: work ?? workBase), count: batchSize, swept: slot,
-      candidates: candidates)
+      candidates: candidates ?? self.candidates, proposed: self.candidates)
     passes.append(pass)
     return pass
   }
@@ -103,8 +111,17 @@ final class CUDASweep {
 // MARK: Judging
 
 extension CUDASweep {
-  private func makeJudge() {
-    let pass = newPass()
+  /// The launches of a turn that computes the losses of so many candidates: of all, or of all but the first.
+  func judge(_ candidates: Int) -> Judge {
+    if let made = judges[candidates] { return made }
+    let made = makeJudge(candidates)
+    judges[candidates] = made
+    return made
+  }
+
+  private func makeJudge(_ candidates: Int) -> Judge {
+    var judge = Judge(candidates: candidates)
+    let pass = newPass(candidates: candidates)
     if let root = lone.root, let z = kept[.tested], let x = external(network.inputs[root][0]) {
       pass.values[root + 1] = rootValue(root, z, x, pass)
     }
@@ -137,7 +154,7 @@ extension CUDASweep {
     let width = network.classes
     let outputs =
       board.loss.needsOutputs ? pass.scratch(candidates * batchSize * width, Float.self) : 0
-    results = (partial, pass.lossBlocks, outputs)
+    judge.results = (partial, pass.lossBlocks, outputs)
     let decision =
       board.loss.needsOutputs ? nil : pass.choose(partial: partial, blocks: pass.lossBlocks)
     let whole = network.nodes.indices.filter { lone.plan.roles[$0] == .whole }
@@ -154,14 +171,14 @@ extension CUDASweep {
       })
     else {
       lose(pass, from: 0)
-      judgeLaunches = pass.launches
+      judge.launches = pass.launches
       workBytes = max(workBytes, pass.workBytes)
-      return
+      return judge
     }
     // From here on, candidates share only the values computed so far. Each becomes a branch with its own memory, so
     // that one candidate fills the card while another's kernel finishes.
     func branch(_ result: Int, room base: UInt64) -> CUDAPass {
-      let branch = newPass(work: base)
+      let branch = newPass(work: base, candidates: candidates)
       branch.branch = result
       branch.values = pass.values.mapValues { $0.result(result) }
       lose(branch, from: result)
@@ -169,10 +186,11 @@ extension CUDASweep {
     }
     let each = branch(0, room: 0).workBytes
     let first = workBase + UInt64(pass.workBytes)
-    judgeLaunches =
+    judge.launches =
       pass.launches
       + (0..<candidates).flatMap { branch($0, room: first + UInt64($0 * each)).launches }
     workBytes = max(workBytes, pass.workBytes + candidates * each)
+    return judge
   }
 
   /// The lone channel for every candidate, after replaying its changes.
@@ -181,6 +199,7 @@ extension CUDASweep {
   ) -> DeviceValue {
     guard slot.node == root else { return z }
     let isWeight = slot.role == .weight
+    let candidates = pass.candidates
     var y = pass.value(z.shape, candidates: candidates)
     var arguments = rso_gpu_shift_add()
     arguments.turn = board.turn
@@ -222,14 +241,14 @@ extension CUDASweep {
 
   /// Launches of a turn whose value was decided before: they replay changes and take the value.
   var takeLaunches: [CUDALaunch] {
-    judgeLaunches.filter { $0.kernel == .shiftAdd }
+    judge(candidates).launches.filter { $0.kernel == .shiftAdd }
       + [CUDALaunch(.take, grid: (1, 1, 1), block: (rso_gpu_threads, 1), newPass().choose())]
   }
 
-  /// The launch that ends a turn by the host's losses, one for each candidate.
+  /// The launch that ends a turn by the losses that the host computed.
   func decision(_ losses: ShortList<Double>) -> CUDALaunch {
     var given = rso_gpu_given()
-    given.choose = newPass().choose()
+    given.choose = newPass(candidates: losses.count).choose()
     withUnsafeMutableBytes(of: &given.losses) { bytes in
       for (index, loss) in losses.enumerated() {
         bytes.storeBytes(of: loss, toByteOffset: 8 * index, as: Double.self)
@@ -298,6 +317,7 @@ extension CUDASweep {
   /// Builds the largest possible passes, so that `workBytes` is known.
   func foresee() {
     let channels = lone.channels
+    if candidates > 1 { _ = judge(candidates - 1) }
     _ = refresh(.init(units: channels, mixed: channels - 1, isFresh: true))
     _ = refresh(.init(units: max(channels - 1, 1), mixed: max(channels - 1, 1), isFresh: false))
   }
