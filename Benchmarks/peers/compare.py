@@ -95,9 +95,10 @@ def check(given, workers, folder, samples=96):
 
     A mini-batch is the whole set, so that its order does not matter. All are in single precision but NumPy, which
     is in double: its rounding, 6e-8, is what some hundred sums in a row and batch norm enlarge; MXNet's comes to 1.4e-4
-    where the losses are largest. A wrong order of layers, statistics or candidates differs in the second digit.
+    where the losses are largest. A wrong order of layers, statistics or candidates differs in the second digit. In fp16
+    that is what rounding comes to; the order is that of fp32, which is the same program.
     """
-    tolerances = {"rso": 1e-4}
+    tolerances = {"rso": 1e-4, **{worker.name: 0.1 for worker in workers if "fp16" in worker.name}}
     model, trace = os.path.join(folder, "initial.safetensors"), os.path.join(folder, "trace.jsonl")
     rso(
         given, "train", "--cycles", "1", "--batch", str(samples), "--train-limit", str(samples),

@@ -61,10 +61,12 @@ def proposal(ops, w, parameter, index, candidates, x, labels):
     """Losses of every candidate for one element: a whole pass each, from the swept block upward."""
     tensor = w[parameter]
     found = []
+    # A library may compile what it computes.
+    compute = getattr(ops, "compiled", loss)
     for candidate in candidates:
         changed = dict(w)
         changed[parameter] = ops.replaced(tensor, index, candidate)
-        found.append(loss(ops, changed, start(parameter), x, labels))
+        found.append(compute(ops, changed, start(parameter), x, labels))
     # Read at the end: a library may queue the work.
     return [ops.number(value) for value in found]
 

@@ -1,5 +1,6 @@
 """The operators of `network.py` in MXNet, in PyTorch, and in NumPy in double precision."""
 
+import contextlib
 import os
 
 
@@ -65,11 +66,14 @@ class MXNet:
 
 class PyTorch:
     """The same operators in PyTorch, under `inference_mode`, channels last: convolutions of 28×28 take less than half
-    the time of the other layout."""
+    the time of the other layout.
+
+    `half`: convolutions, linear layers and what lies between them in fp16, by autocast. `compiles`: by torch.compile.
+    """
 
     device = "cpu"
 
-    def __init__(self, threads):
+    def __init__(self, threads, half=False, compiles=False):
         os.environ["OMP_NUM_THREADS"] = str(threads)
         import torch
 
@@ -77,6 +81,24 @@ class PyTorch:
         self.torch = torch
         self.f = torch.nn.functional
         self.version = f"PyTorch {torch.__version__}"
+        self.half = half
+        if compiles:
+            self.functions = {}
+            self.compiled = self.compute
+
+    def compute(self, ops, w, first, x, labels):
+        """`network.loss` as torch.compile makes it, once for each block to start from, with CUDA graphs."""
+        import network
+
+        if first not in self.functions:
+            # One function has eight shapes of arguments at most, unless that is raised.
+            self.functions[first] = self.torch.compile(
+                lambda w, x, labels: network.loss(self, w, first, x, labels), dynamic=False,
+                mode="reduce-overhead" if self.device != "cpu" else None)
+        # A graph writes its result to the same place each time.
+        if self.device != "cpu":
+            self.torch.compiler.cudagraph_mark_step_begin()
+        return self.functions[first](w, x, labels).clone()
 
     def array(self, values):
         tensor = self.torch.from_numpy(values.copy()).to(self.device)
@@ -120,16 +142,20 @@ class PyTorch:
         pass
 
     def inference(self):
-        return self.torch.inference_mode()
+        stack = contextlib.ExitStack()
+        stack.enter_context(self.torch.inference_mode())
+        if self.half:
+            stack.enter_context(self.torch.autocast(self.device.split(":")[0], dtype=self.torch.float16))
+        return stack
 
 
 class CUDA(PyTorch):
-    """The same on an NVIDIA card, through cuDNN, in fp32 without tensor cores."""
+    """The same on an NVIDIA card, through cuDNN; fp32 is without tensor cores."""
 
     device = "cuda:0"
 
-    def __init__(self, threads):
-        super().__init__(threads)
+    def __init__(self, threads, half=False, compiles=False):
+        super().__init__(threads, half, compiles)
         torch = self.torch
         if not torch.cuda.is_available():
             raise SystemExit("PyTorch finds no card: see nvidia-smi, or install a build of PyTorch for CUDA")

@@ -22,8 +22,11 @@ import operators
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 
+# A library and how it computes: cuda-fp16-compiled.
+library, *modes = sys.argv[1].split("-")
 libraries = {"mxnet": operators.MXNet, "pytorch": operators.PyTorch, "cuda": operators.CUDA}
-ops = libraries[sys.argv[1]](int(sys.argv[2]))
+ops = libraries[library](
+    int(sys.argv[2]), **{{"fp16": "half", "compiled": "compiles"}[mode]: True for mode in modes})
 weights = images = labels = None
 caches = {}
 
