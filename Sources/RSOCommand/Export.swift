@@ -44,6 +44,9 @@ struct Export: ParsableCommand {
   @Option(help: ArgumentHelp("Write the network as C.", valueName: "file"), completion: .file())
   var c: String?
 
+  /// A word that is not `--c`.
+  @Option(name: .customLong("C"), help: .hidden) var capitalC: String?
+
   @Option(
     help: ArgumentHelp(
       "What the names of the C file's functions begin with (default: the file's name).",
@@ -74,6 +77,9 @@ struct Export: ParsableCommand {
   var quiet = false
 
   func validate() throws {
+    guard capitalC == nil else {
+      throw ValidationError("Unknown option '--C'. Did you mean '--c'?")
+    }
     guard onnx != nil || safetensors != nil || c != nil else {
       throw ValidationError("expected --onnx FILE, --safetensors FILE or --c FILE, found none")
     }
@@ -121,6 +127,18 @@ struct Export: ParsableCommand {
       say(
         "\(c): \(source.constantBytes) bytes of constants, \(source.memoryBytes) bytes of memory, "
           + (source.floatReason.map { "floats from \($0)" } ?? "integers alone"))
+      if source.floatReason?.hasPrefix("input:") == true, !model.takesFloats,
+        model.network.hasDiscreteWeights
+      {
+        // What reads the pixels can be chosen anew; the layers are as they are.
+        var other = model
+        other.normalization = Normalization(
+          mean: [Float](repeating: 0, count: shape.channels), divisor: 256)
+        let reason = try CSource(of: other, name: source.name).floatReason
+        say(
+          "trained with --normalize integers, it would have "
+            + (reason.map { "floats from \($0)" } ?? "integers alone"))
+      }
     }
     if let test, let program {
       try AtomicFile.write(Data(program.utf8), to: URL(fileURLWithPath: test))

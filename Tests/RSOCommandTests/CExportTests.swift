@@ -44,6 +44,39 @@ struct CExportTests {
     return (process.terminationStatus, try place.text("output"))
   }
 
+  /// Several files at once; what keeps one from integers alone, and what would not.
+  @Test func saysWhatKeepsItFromIntegers() throws {
+    try Workplace.with { place in
+      try Data(Self.network.utf8).write(to: place.file("net.json"))
+      func export(_ run: String, _ options: [String]) throws -> [Substring] {
+        let trained = try place.train(["--cycles", "1", "--run", run, "--quiet"] + options)
+        #expect(trained.code == 0, "\(trained.errors)")
+        let result = try place.run(
+          ["export", run, "--c", "a.c", "--onnx", "a.onnx", "--safetensors", "a.safetensors"])
+        #expect(result.code == 0 && result.errors == "")
+        for file in ["a.c", "a.onnx", "a.safetensors"] {
+          #expect(FileManager.default.fileExists(atPath: place.file(file).path))
+        }
+        return result.output.split(separator: "\n").dropFirst(2).map { $0 }
+      }
+      let mean = try export("m", ["--normalize", "mean"])
+      #expect(mean[0].hasSuffix(", floats from input: a mean is subtracted from its pixels"))
+      #expect(mean[1] == "trained with --normalize integers, it would have integers alone")
+      let pixels = try export("p", ["--normalize", "pixels", "--weights", "fc*=float"])
+      #expect(
+        pixels[0].hasSuffix("floats from input: its pixels are not divided by a power of two alone")
+      )
+      #expect(
+        pixels[1].hasPrefix("trained with --normalize integers, it would have floats from fc: "))
+      #expect(try export("i", []).count == 1)
+      let wrong = try place.run(["export", "m", "--C", "b.c"])
+      #expect(
+        wrong.code == 64 && wrong.errors.contains("Unknown option '--C'. Did you mean '--c'?"))
+      let same = try place.run(["export", "m", "--c", "b", "--onnx", "b"])
+      #expect(same.code == 64 && same.errors.contains("--c"), "\(same.errors)")
+    }
+  }
+
   @Test func saysWhatItWrote() throws {
     try Workplace.with { place in
       let result = try Self.export(place)

@@ -75,6 +75,9 @@ struct CSourceTests {
     #expect(
       try reason { $0.normalization.divisor = 255 }
         == "input: its pixels are not divided by a power of two alone")
+    #expect(
+      try reason { $0.normalization.mean[0] = 0.25 }
+        == "input: a mean is subtracted from its pixels")
     #expect(try reason { $0.images = .floats(nil) } == "input: the network takes floats")
     // Also with levels as values: the engine may round what it adds for it.
     #expect(try reason(.float) { _ in } == "fc: its weights are floats")

@@ -100,7 +100,12 @@ struct CProgramBuilder {
       x = add(shape, .init(exponent: exponent, ranges: range))
       if !isExact {
         program.values[x].integers?.exponent = 0
-        turnToFloats("input", "its pixels are not divided by a power of two alone")
+        let hasMean = model.normalization.mean.contains { $0 != 0 }
+        turnToFloats(
+          "input",
+          hasMean
+            ? "a mean is subtracted from its pixels"
+            : "its pixels are not divided by a power of two alone")
       }
     }
     let integers = value(x).integers
