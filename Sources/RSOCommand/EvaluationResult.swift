@@ -127,15 +127,30 @@ struct EvaluationResult: Encodable {
     return table.lines + ["(--json has the whole confusion matrix)"]
   }
 
-  /// A head and a row for every class; a figure that is not defined is empty.
+  /// A head and a row for every class; a figure that is not defined is empty. Metrics are of all classes together: they
+  /// have columns of their own, and a last row with the macro averages.
   func csv(_ names: [String]) -> [String] {
     func number(_ value: Double?) -> String { value.map { "\($0)" } ?? "" }
-    return ["class,images,predicted,correct,precision,recall,f1"]
-      + (classes ?? []).map { row in
-        csvLine([
+    let measures = (metrics ?? [:]).sorted { $0.key < $1.key }
+    let empty = measures.map { _ in "" }
+    let classes = classes ?? []
+    var lines = [
+      csvLine(
+        ["class", "images", "predicted", "correct", "precision", "recall", "f1"]
+          + measures.map(\.key))
+    ]
+    lines += classes.map { row in
+      csvLine(
+        [
           names[row.label], "\(row.samples)", "\(row.predicted)", "\(row.correct)",
           number(row.precision), number(row.recall), number(row.f1),
-        ])
-      }
+        ] + empty)
+    }
+    if measures.isEmpty { return lines }
+    let all = [
+      "all", "\(samples)", "\(samples)", "\(correct ?? 0)", number(macroPrecision),
+      number(macroRecall), number(macroF1),
+    ]
+    return lines + [csvLine(all + measures.map { number($0.value) })]
   }
 }

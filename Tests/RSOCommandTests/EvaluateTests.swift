@@ -61,6 +61,21 @@ struct EvaluateTests {
         let scores = ClassScores(confusion: answer.confusion)
         #expect(answer.macroF1 == scores.macroF1 && answer.macroRecall == scores.macroRecall)
         #expect(answer.macroPrecision == scores.macroPrecision && answer.auc == nil)
+        let measured = try place.run(
+          ["evaluate", model, "--csv", "--metric", "kappa", "--metric", "auc"] + Self.data
+        ).output.split(separator: "\n")
+        let plain = try place.run(["evaluate", model, "--csv"] + Self.data).output
+          .split(separator: "\n")
+        let metrics = try place.run(
+          ["evaluate", model, "--json", "--metric", "kappa", "--metric", "auc"] + Self.data
+        ).output
+        #expect(measured[0] == plain[0] + ",auc,kappa")
+        #expect(measured[1..<4].elementsEqual(plain[1...].map { $0 + ",," }))
+        let all = try #require(measured.last).split(separator: ",")
+        #expect(measured.count == 5 && all.prefix(4) == ["all", "30", "30", "\(answer.correct)"])
+        for (name, value) in zip(["auc", "kappa"], all.suffix(2)) {
+          #expect(metrics.contains("\"\(name)\" : \(value)"), "\(name): \(value)")
+        }
         let csv = try place.run(["evaluate", model, "--csv"] + Self.data).output
         var rows = csv.split(separator: "\n", omittingEmptySubsequences: false)
         #expect(rows.removeFirst() == "class,images,predicted,correct,precision,recall,f1")
