@@ -62,7 +62,7 @@ for number, run in enumerate(runs):
     assert len(rows) == len(lines), (len(rows), len(lines))
     for row, line in zip(rows, lines):
         assert row[1] == line["parameter"] and int(row[0]) == line["cycle"] + 1, (row, line)
-        numbers = [line[key] for key in ("keptShare", "meanLoss", "testLoss", "testAccuracy", "bestAccuracy",
+        numbers = [line[key] for key in ("sigma", "keptShare", "meanLoss", "testLoss", "testAccuracy", "bestAccuracy",
                                          "seconds", "evaluationSeconds")]
         assert [float(cell) for cell in row[2:]] == numbers, (row, line)
         count += len(numbers)

@@ -15,7 +15,13 @@ struct Describe: ParsableCommand {
         rso describe --layers 9 --batch 1000
         rso describe --network net.json --no-time  your own, shortcuts drawn beside the layers
         rso describe --json --no-time > net.json   a network to change and train with --network
+        rso describe runs/five                     the best model of a run, with the run's settings
       """)
+
+  @Argument(
+    help: "A model that rso has written, or the folder of a run, whose best model it then is.",
+    completion: .file())
+  var model: String?
 
   @OptionGroup(title: "Data") var data: DataOptions
   @OptionGroup(title: "Network") var network: NetworkOptions
@@ -30,12 +36,10 @@ struct Describe: ParsableCommand {
 
   func run() throws {
     let device = try device.resolved()
-    let paper = self.data.paper(self.network)
-    let images = try data.dataset(self.network)
-    let network = try network.network(for: images, paperLayers: paper.layers)
-    let data = try self.network.normalized(images, for: network)
+    let found = try model.map(ofModel) ?? ofOptions()
+    let (network, data) = (found.network, found.data)
     let settings = try search.settings(
-      over: paper.settings, network: network, samples: data.train.count)
+      over: found.settings, network: network, samples: data.train.count)
     try settings.validate(samples: data.train.count, network: network)
     let model = CostModel(network: network, settings: settings, data: data)
     var estimate: CycleEstimate?
@@ -46,7 +50,53 @@ struct Describe: ParsableCommand {
     }
     let description = NetworkDescription(
       network: network, data: data, settings: settings, model: model, estimate: estimate)
+    if let words = found.words, !json { Console.line(words) }
     Console.line(json ? try description.json() : description.table)
+  }
+
+  private typealias Found = (
+    network: Network, data: Dataset, settings: SearchSettings, words: String?
+  )
+
+  /// The network that the options describe.
+  private func ofOptions() throws -> Found {
+    let paper = data.paper(network)
+    let images = try data.dataset(network)
+    let network = try network.network(for: images, paperLayers: paper.layers)
+    return (network, try self.network.normalized(images, for: network), paper.settings, nil)
+  }
+
+  /// The network of a model, with the data and settings of its run.
+  private func ofModel(_ path: String) throws -> Found {
+    let given = [
+      ("--network", network.network != nil), ("--layers", network.layers != nil),
+      ("--weights", !network.weights.isEmpty), ("--normalize", network.normalize != nil),
+    ]
+    if let (option, _) = given.first(where: \.1) {
+      throw RSOError(option, "expected it without a model, which has its own, found \(path), too")
+    }
+    let file = try Model.file(at: URL(fileURLWithPath: path))
+    let tensors = try Model.tensors(at: file)
+    let model = try Model(tensors, file: file.path)
+    let own = try Checkpoint.data(in: tensors, file: file.path)
+    var images = try data.completed(by: own).dataset(ofModel: !data.isGiven)
+    if let kind = model.images { images = try images.adapted(to: kind).data }
+    guard model.network.input == images.train.shape else {
+      throw RSOError(
+        path,
+        "expects images of \(model.network.input), found \(images.train.shape) in \(images.name)",
+        hint: "name its data: --data or --data-dir")
+    }
+    let best = try own == nil ? nil : Checkpoint(contentsOf: file).best
+    let words = best.map { best in
+      "\(path): after \(best.parameter) of cycle \(best.cycle + 1), \(best.split ?? .test) "
+        + (best.accuracy.map { "accuracy \(percent($0))" }
+          ?? "loss \(best.loss.map { fixed($0, 4) } ?? "not finite")")
+    }
+    return (
+      model.network, images.normalized(model.normalization),
+      try Checkpoint.settings(in: tensors, file: file.path) ?? SearchSettings(), words
+    )
   }
 }
 

@@ -42,7 +42,10 @@ struct Evaluate: ParsableCommand {
   @Flag(help: "Print JSON: everything that the tables say, unrounded.")
   var json = false
 
-  @Flag(help: "Print comma-separated values: a row for every class, unrounded.")
+  @Flag(
+    help:
+      "Print comma-separated values, unrounded: a row for every class, and with --metric one for all of them."
+  )
   var csv = false
 
   func validate() throws {
@@ -141,12 +144,7 @@ struct EvaluatedDataOptions: ParsableArguments {
     for trained: Model, _ split: EvaluatedSplit, _ own: DataDescription?
   ) throws -> Dataset {
     let options = try self.options().completed(by: own)
-    if !isGiven, let folder = options.dataDir, !FileManager.default.fileExists(atPath: folder) {
-      throw RSOError(
-        folder, "the data that the model was trained on are not there",
-        hint: "say where they are: --data-dir DIR, or --data NAME")
-    }
-    var dataset = try options.dataset()
+    var dataset = try options.dataset(ofModel: !isGiven)
     if let own {
       let agrees = try own.agrees(with: dataset)
       // Fewer images than the run had cannot tell; then the place does.
@@ -162,6 +160,15 @@ struct EvaluatedDataOptions: ParsableArguments {
       let adapted = try dataset.adapted(to: images)
       if let note = adapted.note { Console.note("\(dataset.name): \(note)") }
       dataset = adapted.data
+    }
+    guard split != .validation || dataset.validation != nil else {
+      throw RSOError(
+        "--split",
+        "expected train or test: "
+          + (own == nil
+            ? "the model does not say which images validated it" : "the run kept none out")
+          + ", found validation",
+        hint: "--validation N takes the last N training images")
     }
     return dataset
   }

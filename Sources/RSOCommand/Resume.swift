@@ -5,9 +5,7 @@ import RSO
 extension Train {
   static var hint: String { "leave it out to go on; another value needs a run of its own" }
 
-  /// - Parameter done: the number of cycles that the run has finished; `nil` for several runs.
-  /// - Throws: `RSOError` naming the option, the run's value and the given value.
-  func requireAgreement(with configuration: RunConfiguration, done: Int? = nil) throws {
+  func requireAgreement(with configuration: RunConfiguration, done: Int?) throws {
     func require(_ option: String, _ own: String, _ found: String) throws {
       guard own == found else {
         throw RSOError(option, "the run has \(own), found \(found)", hint: Self.hint)
@@ -40,8 +38,8 @@ extension Train {
       try require("--weights", difference.other, difference.own)
     }
     try lossCommand.map { try require("--loss-command", configuration.program?.line ?? "none", $0) }
-    try trace.map {
-      try require("--trace", configuration.trace ?? "none", tracePath($0, folder ?? ""))
+    try runOptions.tracePath(in: runOptions.folder ?? "").map {
+      try require("--trace", configuration.trace ?? "none", $0)
     }
   }
 
@@ -67,9 +65,19 @@ extension Train {
         hint: Self.hint)
     }
   }
+}
 
-  func tracePath(_ path: String, _ folder: String) -> String {
-    RunFolder.path(of: URL(fileURLWithPath: path), in: URL(fileURLWithPath: folder))
+extension Train {
+  func beginning(_ list: SeedList, _ path: String) throws -> Beginning {
+    let start =
+      try list.startsFromModel
+      ? TrainedStart(Model(contentsOf: URL(fileURLWithPath: list.initialFile(in: path)))) : nil
+    let data = try data.dataset(of: list.configuration)
+    let method = try list.configuration.data.normalize
+    let used = try start?.adapted(data) ?? data
+    return Beginning(
+      device: try device.resolved(), data: try method.map(used.normalized(by:)) ?? used,
+      configuration: list.configuration, start: start)
   }
 }
 
@@ -93,6 +101,19 @@ extension DataOptions {
         hint: subject == nil ? "were the files changed since the run was started?" : Train.hint)
     }
     return dataset
+  }
+
+  /// The data of the options.
+  ///
+  /// - Parameter isOfModel: whether the place is that of a model's run, which may have moved.
+  /// - Throws: `RSOError` naming the wrong option or file, or the folder of the run's data that is not there.
+  func dataset(ofModel isOfModel: Bool) throws -> Dataset {
+    if isOfModel, let folder = dataDir, !FileManager.default.fileExists(atPath: folder) {
+      throw RSOError(
+        folder, "the data that the model was trained on are not there",
+        hint: "say where they are: --data-dir DIR, or --data NAME")
+    }
+    return try dataset()
   }
 
   /// The options, with the place of a run's data if they name none.

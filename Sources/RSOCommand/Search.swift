@@ -3,7 +3,7 @@ import Foundation
 import RSO
 
 /// `rso search`
-struct Search: ParsableCommand {
+struct Search: RunCommand {
   static let configuration = CommandConfiguration(
     abstract: "Search tensors that a program of your own judges.",
     discussion: """
@@ -16,6 +16,7 @@ struct Search: ParsableCommand {
         rso search --run runs/mine --resume                  go on after it was stopped
         rso search --run runs/mine --resume --cycles 40      go on after its end
         rso search --run runs/mine --resume --minutes 10     go on for ten minutes and save
+        rso search … --seeds 0..4 --run runs/mine            five runs that differ by the seed alone
         rso search … --sigma gains=0.5,offset=0.01           how wide the proposals are, by tensor
         rso search … --hold channel                          a seed for a row; two losses for most proposals
         rso search … --rule slope --anneal constant          steps in proportion to the slope
@@ -50,41 +51,11 @@ struct Search: ParsableCommand {
         + "of a tensor's values, 0.1 if they are all equal).", valueName: "x|w=x,…"))
   var sigma: String?
 
-  @OptionGroup(title: "Search") var search: VectorSearchOptions
-
-  @Option(
-    name: .customLong("run"),
-    help: ArgumentHelp(
-      "The run folder, new or empty (default: runs/ and the start's name and the time).",
-      valueName: "dir"), completion: .directory)
-  var folder: String?
-
-  @Flag(
-    help:
-      "Go on with the run in --run, where it was stopped (after a kill, at its last finished tensor); with more --cycles, also after its end."
-  )
-  var resume = false
-
-  @OptionGroup var limit: TimeLimit
-
-  @Option(
-    help: ArgumentHelp("Write a line of JSON for every proposal.", valueName: "file"),
-    completion: .file())
-  var trace: String?
-
-  @Flag(name: .shortAndLong, help: "Say only how it ended.")
-  var quiet = false
-
-  @Flag(
-    help: "Print a line of JSON for every finished tensor, as in metrics.jsonl, and one at the end."
-  )
-  var json = false
-
-  private var output: TrainingSession.Output { json ? .json : quiet ? .quiet : .table }
+  @OptionGroup(title: "Search") var search: ProposalOptions
+  @OptionGroup(title: "Run") var runOptions: RunOptions
 
   func validate() throws {
-    guard !(json && quiet) else { throw ValidationError("--json: expected it without --quiet") }
-    guard resume else {
+    guard runOptions.resume else {
       guard start != nil else {
         throw ValidationError("--start: expected a safetensors file to begin with, found none")
       }
@@ -93,73 +64,90 @@ struct Search: ParsableCommand {
       }
       return
     }
-    guard folder != nil else {
-      throw ValidationError("--resume: expected --run DIR, the folder of the run to go on with")
-    }
-    for (option, value) in [("--start", start), ("--sigma", sigma)] where value != nil {
-      throw ValidationError(
-        "\(option): a run that goes on has begun already; leave \(option) out")
-    }
+    try runOptions.requireBeginning([("--start", start), ("--sigma", sigma)])
   }
 
   func run() throws {
-    Interrupts.install()
-    limit.begin()
-    // The folder to go on with; `nil` until there is one.
-    var path = resume ? folder : nil
-    try Interrupts.stopping {
-      var session = try resume ? resumed(at: folder ?? "") : begun()
-      path = session.path
-      try session.run()
-    } stopped: { signal in
-      TrainingSession.sayStopped(by: signal, path, isTensors: true)
-    } timeUp: {
-      try limit.sayStopped(path, isTensors: true, output: output)
-    }
+    try runToItsEnd()
   }
 
-  /// A session of a new run.
-  private func begun() throws -> TrainingSession {
+  /// What a new run begins from.
+  struct Beginning: RunBeginning {
+    var name: String
+    var parameters: Parameters
+    var program: LossProgram.Command
+    var configuration: RunConfiguration
+
+    let hasSameStart = true
+  }
+
+  static let isOfTensors = true
+
+  var cycles: Int? { search.cycles }
+
+  var singleRunOptions: [(option: String, isGiven: Bool)] { [("--seed", search.seed != nil)] }
+
+  func beginning() throws -> Beginning {
     let file = start ?? ""
     let program = try program(command ?? "", timeout ?? 60)
     try checkOutputs()
     let tensors = try SafeTensors(
       data: Data(readFile(URL(fileURLWithPath: file))), name: file)
     let parameters = try Parameters(tensors, widths: widths(of: tensors), file: file)
+    var settings = SearchSettings.tensors
+    try search.apply(to: &settings)
+    return Beginning(
+      name: URL(fileURLWithPath: file).deletingPathExtension().lastPathComponent,
+      parameters: parameters, program: program,
+      configuration: RunConfiguration(
+        .tensors(widths: parameters.widths), settings: settings, program: program, from: file))
+  }
+
+  func beginning(_ list: SeedList, _ path: String) throws -> Beginning {
+    let file = URL(fileURLWithPath: try list.initialFile(in: path))
+    let content = try RandomSearch.Content(contentsOf: file)
+    guard case .tensors(let parameters) = content, let own = list.configuration.program else {
+      throw RSOError(
+        file.path, "expected a search that a command judges, found another run",
+        hint: "remove the folder and start again")
+    }
+    return Beginning(
+      name: "", parameters: parameters, program: try program(own.line, timeout ?? own.timeout),
+      configuration: list.configuration)
+  }
+
+  func begun(
+    _ beginning: Beginning, folder: String, isNumbered: Bool, parent: String?
+  ) throws -> TrainingSession {
+    var configuration = beginning.configuration
     let search = try RandomSearch(
-      parameters, settings: search.settings(over: .tensors), loss: LossProgram(program))
+      beginning.parameters, settings: configuration.settings, loss: LossProgram(beginning.program))
     guard !search.isFinished else {
       throw RSOError(
         "--sweeps", "expected a tensor to search, found 0 for every tensor",
         hint: "--only and --freeze count, too")
     }
-    let name = URL(fileURLWithPath: file).deletingPathExtension().lastPathComponent
-    let path = folder ?? Train.defaultFolder(name)
+    configuration.settings = search.settings
     return try TrainingSession(
-      beginning: search,
-      RunConfiguration(
-        .tensors(widths: parameters.widths), settings: search.settings,
-        trace: trace.map { tracePath($0, path) }, program: program),
-      folder: path, isNumbered: folder == nil, output: output)
+      beginning: search, configuration, folder: folder, isNumbered: isNumbered, parent: parent,
+      output: runOptions.output)
   }
 
-  /// A session that resumes the run in a folder.
-  private func resumed(at path: String) throws -> TrainingSession {
+  func resumed(at path: String, parent: String?, cycles: Int?) throws -> TrainingSession {
     var search: RandomSearch?
-    let run = try RunFolder(resuming: URL(fileURLWithPath: path), cycles: self.search.cycles) {
-      checkpoint in
+    let found = try RunFolder(
+      resuming: URL(fileURLWithPath: path), cycles: cycles ?? self.cycles
+    ) { checkpoint in
       let configuration = checkpoint.configuration
       guard case .tensors(let parameters) = checkpoint.content else {
-        throw RSOError(
-          path, "expected a search without a network, found the run of a network",
-          hint: "go on with it: rso train --run \(TrainingSession.quoted(path)) --resume")
+        throw RSOError.isTraining(path)
       }
       guard let own = configuration.program else {
         throw RSOError(
           path, "expected a run that a command judges, found one that a Swift program judges",
           hint: "go on with it in that program")
       }
-      try requireAgreement(with: configuration, own, path, done: checkpoint.position.cycle)
+      try requireAgreement(with: configuration, done: checkpoint.position.cycle)
       let program = try program(own.line, timeout ?? own.timeout)
       guard !checkpoint.isFinished else { return }
       search = try RandomSearch(
@@ -167,23 +155,19 @@ struct Search: ParsableCommand {
         progress: checkpoint.progress, ruleStates: checkpoint.ruleStates, loss: LossProgram(program)
       )
     }
-    if let trace = run.lostTrace {
-      Console.note("\(trace.path): the trace was deleted; a new one begins here")
-    }
-    return try TrainingSession(resuming: search, run, folder: path, output: output)
+    return try TrainingSession(
+      resuming: search, found, folder: path, parent: parent, output: runOptions.output)
   }
 
-  /// Options of a run that goes on must agree with its own.
-  private func requireAgreement(
-    with configuration: RunConfiguration, _ program: LossProgram.Command, _ path: String, done: Int
-  ) throws {
-    let own = configuration.settings
-    try own.requireAgreement(of: search.settings(over: own), done: done)
-    let given = [
-      ("--command", program.line, command),
-      ("--trace", configuration.trace ?? "none", trace.map { tracePath($0, path) }),
+  func requireAgreement(with configuration: RunConfiguration, done: Int?) throws {
+    var given = configuration.settings
+    try search.apply(to: &given)
+    try configuration.settings.requireAgreement(of: given, done: done)
+    let others = [
+      ("--command", configuration.program?.line ?? "none", command),
+      ("--trace", configuration.trace ?? "none", runOptions.tracePath(in: runOptions.folder ?? "")),
     ]
-    for (option, own, found) in given {
+    for (option, own, found) in others {
       guard let found, found != own else { continue }
       throw RSOError(option, "the run has \(own), found \(found)", hint: Train.hint)
     }
@@ -195,18 +179,14 @@ struct Search: ParsableCommand {
     return program
   }
 
-  private func tracePath(_ path: String, _ folder: String) -> String {
-    RunFolder.path(of: URL(fileURLWithPath: path), in: URL(fileURLWithPath: folder))
-  }
-
   /// - Throws: `RSOError` naming the option, if a file to write is one that the run reads, or writes elsewhere.
   private func checkOutputs() throws {
     var files = OutputFiles()
     files.add(start, "the tensors to begin with")
-    if let folder {
+    if let folder = runOptions.folder {
       for file in RunFolder.files(in: folder) { files.add(file, "a file of the run") }
     }
-    try files.write(trace, "--trace")
+    try files.write(runOptions.trace, "--trace")
   }
 
   /// What `--sigma` says of each tensor; nothing for tensors that it does not name.
@@ -215,17 +195,7 @@ struct Search: ParsableCommand {
     if let one = Double(sigma) {
       return Dictionary(tensors.tensors.map { ($0.name, one) }) { first, _ in first }
     }
-    var widths: [String: Double] = [:]
-    for entry in sigma.split(separator: ",", omittingEmptySubsequences: false) {
-      let parts = entry.split(separator: "=", omittingEmptySubsequences: false)
-      guard parts.count == 2, let width = Double(parts[1]) else {
-        throw RSOError(
-          "--sigma", "expected a number, or names and numbers as in w=0.5,b=0.1, found '\(entry)'")
-      }
-      guard widths.updateValue(width, forKey: String(parts[0])) == nil else {
-        throw RSOError("--sigma", "expected each tensor once, found '\(parts[0])' again")
-      }
-    }
-    return widths
+    return try NamedNumbers("--sigma", "each tensor", "a number, or names", "w=0.5,b=0.1")
+      .parsed(sigma) { Double($0) }
   }
 }

@@ -10,11 +10,6 @@ struct SearchOptions: ParsableArguments {
   var preset: Preset?
 
   @Option(
-    name: [.customLong("cycles"), .customLong("epochs")], parsing: .unconditional,
-    help: ArgumentHelp("Passes over all weights (default: 50).", valueName: "n"))
-  var cycles: Int?
-
-  @Option(
     name: [
       .customLong("batch"), .customLong("batch-size"), .customLong("sample-batch"),
       .customLong("sample_batch"),
@@ -26,82 +21,9 @@ struct SearchOptions: ParsableArguments {
       valueName: "n"))
   var batch: BatchArgument?
 
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "Test that many weights in a row, or those of a channel, on the same mini-batch (default: 1).",
-      valueName: "n|channel"))
-  var hold: SearchSettings.Span?
-
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "What becomes of a proposal's losses: best (the paper's), slope, parabola, or margin for discrete weights "
-        + "(default: best). They take parameters, as in slope:c=0.5, parabola:reach=2,settle=1..0.2 or margin:m=0..0.5; "
-        + "reach, settle and m may change over the cycles.",
-      valueName: "rule"))
-  var rule: String?
+  @OptionGroup var proposals: ProposalOptions
 
   @OptionGroup var objective: LossOptions
-
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "Judge that many weights in a row, or those of a channel, before any of them changes (default: 1), or a "
-        + "schedule: 1:2,channel is 1 for two cycles, then a channel.",
-      valueName: "n|channel"))
-  var round: RoundArgument?
-
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "How proposals shrink over the cycles: linear:0.1, to that fraction of σ; cosine:0.1; or constant (default: "
-        + "linear:0.1). A number alone is linear.", valueName: "schedule"))
-  var anneal: String?
-
-  @Option(
-    name: [.customLong("weight-decay"), .customLong("wd")], parsing: .unconditional,
-    help: ArgumentHelp(
-      "What a weight loses, as a fraction of itself, when it is tested (default: 0.0001).",
-      valueName: "x"))
-  var weightDecay: Double?
-
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp("Decides every random draw (default: 0).", valueName: "n"))
-  var seed: UInt64?
-
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp("Multiplies the width σ of every proposal (default: 1).", valueName: "x"))
-  var sigmaScale: Double?
-
-  @Option(help: "The order of tensors in a cycle (default: output-to-input).")
-  var tensorOrder: SearchSettings.TensorOrder?
-
-  @Option(help: "The order of elements in a tensor (default: row-major).")
-  var elementOrder: SearchSettings.ElementOrder?
-
-  @Option(
-    help: "Evaluate after every tensor, or after every cycle, which saves time (default: tensor).")
-  var evaluate: SearchSettings.EvaluationInterval?
-
-  @Option(
-    help: ArgumentHelp(
-      "How often a layer is swept per cycle, 1 where it is not named.", valueName: "conv0=0,fc=2"))
-  var sweeps: String?
-
-  @Option(
-    help: ArgumentHelp(
-      "Search only parameters whose names match, with * and ?; repeat it for more patterns.",
-      valueName: "pattern"))
-  var only: [String] = []
-
-  @Option(
-    help: ArgumentHelp(
-      "Leave the parameters whose names match as they are; repeat it for more patterns.",
-      valueName: "pattern"))
-  var freeze: [String] = []
 
   @Option(
     help: ArgumentHelp(
@@ -119,7 +41,7 @@ struct SearchOptions: ParsableArguments {
   ) throws -> SearchSettings {
     var settings = base
     preset?.apply(to: &settings, network: network)
-    settings.cycles = cycles ?? settings.cycles
+    try proposals.apply(to: &settings)
     if let batch {
       (settings.firstBatches, settings.batchSize) = (batch.first, batch.last)
     } else if let samples, samples < settings.batchSize {
@@ -127,39 +49,10 @@ struct SearchOptions: ParsableArguments {
         "batch \(samples) instead of \(settings.batchSize): there are no more training images")
       settings.capBatches(at: samples)
     }
-    settings.hold = hold ?? settings.hold
-    if let rule { settings.rule = try Rule(rule) }
     settings.loss = try objective.parsed() ?? settings.loss
     settings.metrics = try objective.parsedMetrics() ?? settings.metrics
-    if let round { (settings.firstRounds, settings.round) = (round.first, round.last) }
-    if let anneal { settings.anneal = try Annealing(anneal) }
-    settings.weightDecay = weightDecay ?? settings.weightDecay
-    settings.seed = seed ?? settings.seed
-    settings.deviationScale = sigmaScale ?? settings.deviationScale
-    settings.tensorOrder = tensorOrder ?? settings.tensorOrder
-    settings.elementOrder = elementOrder ?? settings.elementOrder
-    settings.evaluations = evaluate ?? settings.evaluations
-    if let sweeps { settings.sweeps = try Self.counts(sweeps) }
-    if !only.isEmpty { settings.only = only }
-    if !freeze.isEmpty { settings.freeze = freeze }
     settings.statistics = statistics ?? settings.statistics
     return settings
-  }
-
-  /// `conv0=0,fc=2` as a dictionary.
-  static func counts(_ text: String) throws -> [String: Int] {
-    var counts: [String: Int] = [:]
-    for entry in text.split(separator: ",", omittingEmptySubsequences: false) {
-      let parts = entry.split(separator: "=", omittingEmptySubsequences: false)
-      guard parts.count == 2, !parts[0].isEmpty, let count = Int(parts[1]) else {
-        throw RSOError(
-          "--sweeps", "expected layers and numbers as in conv0=0,fc=2, found '\(entry)'")
-      }
-      guard counts.updateValue(count, forKey: String(parts[0])) == nil else {
-        throw RSOError("--sweeps", "expected each layer once, found '\(parts[0])' again")
-      }
-    }
-    return counts
   }
 }
 

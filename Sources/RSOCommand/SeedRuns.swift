@@ -70,6 +70,19 @@ struct SeedList: Codable {
         ]))
   }
 
+  /// The file of what the run of a seed that has begun started with, and all others start with.
+  ///
+  /// - Throws: `RSOError` if none has begun.
+  func initialFile(in folder: String) throws -> String {
+    let begun = seeds.map { Self.folder(of: $0, in: folder) + "/initial.safetensors" }
+    guard let file = begun.first(where: { FileManager.default.fileExists(atPath: $0) }) else {
+      throw RSOError(
+        folder, "expected a run that has begun, whose start the others have, too",
+        hint: "remove the folder and start again")
+    }
+    return file
+  }
+
   func write(_ folder: String) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -77,21 +90,20 @@ struct SeedList: Codable {
   }
 }
 
-extension Train {
+extension RunCommand {
   /// Runs every seed in a folder of its own, one after another, or goes on with those that are not finished.
   ///
   /// - Parameter started: becomes the folder as soon as `--resume` can go on with it.
   func runSeeds(_ started: inout String?) throws {
-    for (option, isGiven) in [
-      ("--seed", search.seed != nil), ("--trace", trace != nil),
-      ("--save-initial", saveInitial != nil),
-    ] where isGiven {
+    for (option, isGiven) in singleRunOptions + [("--trace", runOptions.trace != nil)]
+    where isGiven {
       throw RSOError(option, "expected it for a single run, found it with several seeds")
     }
-    _ = try seeds.map(SeedsArgument.seeds)
-    var beginning = resume ? nil : try self.beginning()
+    let output = runOptions.output
+    _ = try runOptions.seeds.map(SeedsArgument.seeds)
+    var beginning = runOptions.resume ? nil : try self.beginning()
     // Several programs may begin in the same second.
-    let path = try folder ?? RunFolder.makeNew(Self.defaultFolder(beginning?.data.name ?? ""))
+    let path = try runOptions.folder ?? RunFolder.makeNew(Self.defaultFolder(beginning?.name ?? ""))
     let list = try beginning.map { try begunList($0, path) } ?? resumedList(path)
     started = path
     for seed in list.seeds {
@@ -109,7 +121,7 @@ extension Train {
         var start = try beginning ?? self.beginning(list, path)
         beginning = start
         start.configuration.settings.seed = seed
-        session = try begun(start, folder: folder, parent: path)
+        session = try begun(start, folder: folder, isNumbered: false, parent: path)
       }
       if session.isFinished {
         if output == .table { Console.line("\(folder): finished") }
@@ -139,8 +151,8 @@ extension Train {
       throw RSOError(path, "the folder cannot be made: \(error.localizedDescription)")
     }
     let list = SeedList(
-      seeds: try seeds.map(SeedsArgument.seeds) ?? [], configuration: beginning.configuration,
-      startsFromModel: beginning.start != nil)
+      seeds: try runOptions.seeds.map(SeedsArgument.seeds) ?? [],
+      configuration: beginning.configuration, startsFromModel: beginning.hasSameStart)
     try list.write(path)
     return list
   }
@@ -148,7 +160,13 @@ extension Train {
   /// The list in a folder, which the options must agree with.
   private func resumedList(_ path: String) throws -> SeedList {
     var list = try SeedList.read(path)
-    let given = try seeds.map(SeedsArgument.seeds) ?? list.seeds
+    if case .tensors = list.configuration.subject, !Self.isOfTensors {
+      throw RSOError.isSearch(path)
+    }
+    if case .network = list.configuration.subject, Self.isOfTensors {
+      throw RSOError.isTraining(path)
+    }
+    let given = try runOptions.seeds.map(SeedsArgument.seeds) ?? list.seeds
     guard Set(given).isSuperset(of: list.seeds) else {
       func words(_ seeds: [UInt64]) -> String { seeds.map { "\($0)" }.joined(separator: ",") }
       throw RSOError(
@@ -157,46 +175,17 @@ extension Train {
     }
     let added = given.filter { !list.seeds.contains($0) }
     list.seeds += added
-    let isExtended = search.cycles ?? 0 > list.configuration.settings.cycles
-    if let cycles = search.cycles, isExtended { list.configuration.settings.cycles = cycles }
-    try requireAgreement(with: list.configuration)
-    try list.configuration.settings.validate(
-      samples: list.configuration.data.train, network: list.configuration.network)
+    let isExtended = cycles ?? 0 > list.configuration.settings.cycles
+    if let cycles, isExtended { list.configuration.settings.cycles = cycles }
+    try requireAgreement(with: list.configuration, done: nil)
+    if case .network(let network, let data) = list.configuration.subject {
+      try list.configuration.settings.validate(samples: data.train, network: network)
+    }
     if isExtended || !added.isEmpty { try list.write(path) }
     return list
   }
 
-  /// What a run of the list that has not begun begins from.
-  private func beginning(_ list: SeedList, _ path: String) throws -> Beginning {
-    var start: TrainedStart?
-    if list.startsFromModel {
-      let begun = list.seeds.map { SeedList.folder(of: $0, in: path) + "/initial.safetensors" }
-      guard let file = begun.first(where: { FileManager.default.fileExists(atPath: $0) }) else {
-        throw RSOError(
-          path, "expected a run that has begun, whose initial model the others start from",
-          hint: "remove the folder and start again")
-      }
-      start = TrainedStart(try Model(contentsOf: URL(fileURLWithPath: file)))
-    }
-    let data = try data.dataset(of: list.configuration)
-    let method = try list.configuration.data.normalize
-    let used = try start?.adapted(data) ?? data
-    return Beginning(
-      device: try device.resolved(), data: try method.map(used.normalized(by:)) ?? used,
-      configuration: list.configuration, start: start)
-  }
-
   // MARK: What is said
-
-  /// How the runs ended, for programs.
-  private struct Answer: Encodable {
-    var run: String
-    var seeds: [UInt64]
-    /// Of the last models; of the best ones if validation images have chosen them.
-    var testAccuracy: Spread?
-    /// Of the best models, on the images that have chosen them.
-    var bestAccuracy: Spread?
-  }
 
   private func summary(of list: SeedList, _ path: String) throws {
     let records = try list.seeds.map {
@@ -204,12 +193,16 @@ extension Train {
     }
     let isValidated = list.configuration.isValidated
     let best = Spread(records.compactMap { $0.checkpoint.best?.accuracy })
+    let loss =
+      list.configuration.choosesByLoss
+      ? Spread(records.compactMap { $0.checkpoint.best?.loss }) : nil
     let test = Spread(
       records.compactMap {
         isValidated ? $0.checkpoint.best?.test?.accuracy : $0.metrics.last?.accuracy
       })
-    if output == .json {
-      let answer = Answer(run: path, seeds: list.seeds, testAccuracy: test, bestAccuracy: best)
+    if runOptions.output == .json {
+      let answer = SeedAnswer(
+        run: path, seeds: list.seeds, testAccuracy: test, bestAccuracy: best, bestLoss: loss)
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
       Console.line(String(decoding: try encoder.encode(answer), as: UTF8.self))
@@ -218,16 +211,42 @@ extension Train {
     let words = [
       test.map { "test accuracy \(isValidated ? "of the best " : "")\($0.percentages)" },
       best.map { "\(isValidated ? "validation accuracy" : "best") \($0.percentages)" },
-      list.configuration.choosesByLoss
-        ? Spread(records.compactMap { $0.checkpoint.best?.loss }).map {
-          "best loss \(fixed($0.mean, 4))"
-            + ($0.standardDeviation.map { " ± \(fixed($0, 4))" } ?? "")
-        } : nil,
+      loss.map {
+        "best loss \(fixed($0.mean, 4))"
+          + ($0.standardDeviation.map { " ± \(fixed($0, 4))" } ?? "")
+      },
     ].compactMap { $0 }
     let count = list.seeds.count
     Console.line(
       (count == 1 ? "1 seed: " : "\(count) seeds, mean ± standard deviation: ")
         + words.joined(separator: ", "))
     Console.line("show them: rso report \(TrainingSession.quoted(path))")
+  }
+}
+
+/// How the runs of several seeds ended, for programs.
+private struct SeedAnswer: Encodable {
+  var run: String
+  var seeds: [UInt64]
+  /// Of the last models; of the best ones if validation images have chosen them.
+  var testAccuracy: Spread?
+  /// Of the best models, on the images that have chosen them.
+  var bestAccuracy: Spread?
+  /// The same, if the loss has chosen them.
+  var bestLoss: Spread?
+}
+
+extension RSOError {
+  /// A run for the other command.
+  static func isSearch(_ folder: String) -> RSOError {
+    RSOError(
+      folder, "expected the run of a network, found a search without one",
+      hint: "go on with it: rso search --run \(TrainingSession.quoted(folder)) --resume")
+  }
+
+  static func isTraining(_ folder: String) -> RSOError {
+    RSOError(
+      folder, "expected a search without a network, found the run of a network",
+      hint: "go on with it: rso train --run \(TrainingSession.quoted(folder)) --resume")
   }
 }

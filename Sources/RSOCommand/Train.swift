@@ -4,7 +4,7 @@ import RSO
 import RSOFormats
 
 /// `rso train`
-struct Train: ParsableCommand {
+struct Train: RunCommand {
   static let configuration = CommandConfiguration(
     abstract: "Train a network.",
     discussion: """
@@ -43,18 +43,7 @@ struct Train: ParsableCommand {
   @OptionGroup(title: "Search") var search: SearchOptions
   @OptionGroup(title: "Device") var device: DeviceOptions
 
-  @Option(
-    name: .customLong("run"),
-    help: ArgumentHelp(
-      "The run folder, new or empty (default: runs/ and the data's name and the time).",
-      valueName: "dir"), completion: .directory)
-  var folder: String?
-
-  @Flag(
-    help: ArgumentHelp(
-      "Go on with the run in --run, with its own settings, where it was stopped (after a kill, at its last finished "
-        + "tensor); with more --cycles, also after its end."))
-  var resume = false
+  @OptionGroup(title: "Run") var runOptions: RunOptions
 
   @Option(
     help: ArgumentHelp(
@@ -76,13 +65,6 @@ struct Train: ParsableCommand {
     completion: .file())
   var saveInitial: String?
 
-  @OptionGroup var limit: TimeLimit
-
-  @Option(
-    help: ArgumentHelp("Write a line of JSON for every proposal.", valueName: "file"),
-    completion: .file())
-  var trace: String?
-
   @Option(
     help: ArgumentHelp(
       "Judge by the answers of a program of your own, which reads the outputs of all candidates (docs/losses.md).",
@@ -94,84 +76,42 @@ struct Train: ParsableCommand {
       "Seconds to wait for an answer of --loss-command (default: 60).", valueName: "s"))
   var lossTimeout: Double?
 
-  @Flag(name: .shortAndLong, help: "Say only how it ended.")
-  var quiet = false
-
-  @Flag(
-    help: "Print a line of JSON for every finished tensor, as in metrics.jsonl, and one at the end."
-  )
-  var json = false
-
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "Run these seeds one after another, each in a folder of --run: 0..4, or 0,3,7; with --resume, adds seeds.",
-      valueName: "list"))
-  var seeds: String?
-
-  var output: TrainingSession.Output { json ? .json : quiet ? .quiet : .table }
-
   func validate() throws {
-    guard !(json && quiet) else { throw ValidationError("--json: expected it without --quiet") }
     guard lossCommand == nil || search.objective.loss == nil else {
       throw ValidationError("--loss-command: expected it without --loss, whose place it takes")
     }
-    guard lossTimeout == nil || lossCommand != nil || resume else {
+    guard lossTimeout == nil || lossCommand != nil || runOptions.resume else {
       throw ValidationError("--loss-timeout: expected it with --loss-command")
     }
-    guard resume else { return }
-    guard folder != nil else {
-      throw ValidationError("--resume: expected --run DIR, the folder of the run to go on with")
-    }
-    for (option, value) in [("--from", from), ("--save-initial", saveInitial)] {
-      guard value == nil else {
-        throw ValidationError(
-          "\(option): a run that goes on has begun already; leave \(option) out")
-      }
-    }
+    try runOptions.requireBeginning([("--from", from), ("--save-initial", saveInitial)])
   }
 
   func run() throws {
-    Interrupts.install()
-    limit.begin()
-    // The folder to go on with; `nil` until there is one.
-    var path = resume ? folder : nil
-    try Interrupts.stopping {
-      if seeds != nil || resume && SeedList.exists(in: folder ?? "") { return try runSeeds(&path) }
-      var session = try resume ? resumed(at: folder ?? "") : begun()
-      path = session.path
-      try session.run()
-    } stopped: { signal in
-      TrainingSession.sayStopped(by: signal, path)
-    } timeUp: {
-      try limit.sayStopped(path, output: output)
-    }
+    try runToItsEnd()
   }
 
   /// What a new run begins from.
-  struct Beginning {
+  struct Beginning: RunBeginning {
     var device: Device
     var data: Dataset
     var configuration: RunConfiguration
     /// The initial weights; `nil` to draw them from the seed.
     var start: TrainedStart?
+
+    var name: String { data.name }
+    var hasSameStart: Bool { start != nil }
   }
 
-  /// A session of a new run.
-  private func begun() throws -> TrainingSession {
-    var beginning = try beginning()
-    let path = folder ?? Self.defaultFolder(beginning.data.name)
-    beginning.configuration.trace = trace.map { tracePath($0, path) }
-    return try begun(beginning, folder: path, isNumbered: folder == nil)
+  static let isOfTensors = false
+
+  var cycles: Int? { search.proposals.cycles }
+
+  var singleRunOptions: [(option: String, isGiven: Bool)] {
+    [("--seed", search.proposals.seed != nil), ("--save-initial", saveInitial != nil)]
   }
 
-  /// A session of a new run in a folder.
-  ///
-  /// - Parameters:
-  ///   - isNumbered: whether the folder is a new one, with a number after its name if that exists.
-  ///   - parent: the folder to name when it is told how to go on; `nil` for the run's own.
   func begun(
-    _ beginning: Beginning, folder: String, isNumbered: Bool = false, parent: String? = nil
+    _ beginning: Beginning, folder: String, isNumbered: Bool, parent: String?
   ) throws -> TrainingSession {
     let configuration = beginning.configuration
     let search = try RandomSearch(
@@ -187,7 +127,7 @@ struct Train: ParsableCommand {
     }
     return try TrainingSession(
       beginning: search, configuration, folder: folder, isNumbered: isNumbered, parent: parent,
-      initialModel: saveInitial.map { URL(fileURLWithPath: $0) }, output: output)
+      initialModel: saveInitial.map { URL(fileURLWithPath: $0) }, output: runOptions.output)
   }
 
   /// What the options ask for, without a trace.
@@ -208,7 +148,12 @@ struct Train: ParsableCommand {
         "--scales: not those of \(network.normalizedScales.joined(separator: ", ")); the batch norm behind them takes "
           + "any factor out again")
     }
-    if !data.hasLabels, search.objective.loss == nil, lossCommand == nil {
+    if search.objective.loss == nil, lossCommand == nil {
+      takeLoss(of: start, into: &settings)
+    }
+    if !data.hasLabels, settings.loss == .crossEntropy, search.objective.loss == nil,
+      lossCommand == nil
+    {
       settings.loss = Loss(.sample(.squaredError))
       Console.note("loss squared-error: \(data.name) has targets instead of classes")
     }
@@ -231,9 +176,23 @@ struct Train: ParsableCommand {
     description.normalize = used.method
     let configuration = RunConfiguration(
       data: description, network: network, settings: settings,
-      program: lossCommand.map { LossProgram.Command($0, timeout: lossTimeout ?? 60) })
+      program: lossCommand.map { LossProgram.Command($0, timeout: lossTimeout ?? 60) }, from: from,
+      rounding: start?.rounding == nil ? nil : scales ?? .tensor)
     try start?.sayCost(from ?? "", configuration, on: used, device)
     return Beginning(device: device, data: used, configuration: configuration, start: start)
+  }
+
+  /// A run that begins with the model of another goes on with that one's loss, if it is not cross entropy.
+  private func takeLoss(of start: TrainedStart?, into settings: inout SearchSettings) {
+    let file = from ?? ""
+    if let program = start?.program {
+      Console.note(
+        "\(file): a program judged it, '\(program.line)'; this run minimises \(settings.loss.words), unless "
+          + "--loss-command names a program")
+    } else if let loss = start?.loss, loss != settings.loss {
+      settings.loss = loss
+      Console.note("loss \(loss), as in the run of \(file); --loss chooses another")
+    }
   }
 
   /// The data as the network reads them: as `--normalize` says, or else as a trained model that says so was trained.
@@ -251,29 +210,24 @@ struct Train: ParsableCommand {
     files.add(network.network, "the network")
     files.add(from, "the model to start from")
     files.add(folder: data.dataDir, "one of the data's files")
-    if let folder {
+    if let folder = runOptions.folder {
       for file in RunFolder.files(in: folder) + ["\(folder)/\(EventLog.name)"] {
         files.add(file, "a file of the run")
       }
     }
     try files.write(saveInitial, "--save-initial")
-    try files.write(trace, "--trace")
+    try files.write(runOptions.trace, "--trace")
   }
 
-  /// A session that resumes the run in a folder.
-  func resumed(
-    at folder: String, parent: String? = nil, cycles: Int? = nil
-  ) throws -> TrainingSession {
+  func resumed(at folder: String, parent: String?, cycles: Int?) throws -> TrainingSession {
     let device = try device.resolved()
     var search: RandomSearch?
-    let run = try RunFolder(
-      resuming: URL(fileURLWithPath: folder), cycles: cycles ?? self.search.cycles
+    let found = try RunFolder(
+      resuming: URL(fileURLWithPath: folder), cycles: cycles ?? self.cycles
     ) { checkpoint in
       let configuration = checkpoint.configuration
       if case .tensors = configuration.subject {
-        throw RSOError(
-          folder, "expected the run of a network, found a search without one",
-          hint: "go on with it: rso search --run \(TrainingSession.quoted(folder)) --resume")
+        throw RSOError.isSearch(folder)
       }
       try requireAgreement(with: configuration, done: checkpoint.position.cycle)
       // Reporting on a finished run needs no data.
@@ -291,18 +245,7 @@ struct Train: ParsableCommand {
           try LossProgram(.init($0.line, timeout: lossTimeout ?? $0.timeout))
         })
     }
-    if let trace = run.lostTrace {
-      Console.note("\(trace.path): the trace was deleted; a new one begins here")
-    }
     return try TrainingSession(
-      resuming: search, run, folder: folder, parent: parent, output: output)
-  }
-
-  /// `runs/mnist-20260131-235959`
-  static func defaultFolder(_ name: String) -> String {
-    let formatter = DateFormatter()
-    formatter.locale = Locale(identifier: "en_US_POSIX")
-    formatter.dateFormat = "yyyyMMdd-HHmmss"
-    return "runs/\(name)-\(formatter.string(from: Date()))"
+      resuming: search, found, folder: folder, parent: parent, output: runOptions.output)
   }
 }

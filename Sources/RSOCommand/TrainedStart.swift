@@ -10,6 +10,9 @@ struct TrainedStart {
   var normalization: Normalization?
   /// The kind of images it takes; `nil` if that is unknown.
   var images: Model.Images?
+  /// What judged the model in its run; `nil` if it does not say.
+  var loss: Loss?
+  var program: LossProgram.Command?
   /// What rounding has done to the weights, and the floats before it; `nil` if they were not rounded.
   private(set) var rounding: (roundings: [Rounding], network: Network, parameters: Parameters)?
 
@@ -89,6 +92,13 @@ extension Train {
     let from = file.path == URL(fileURLWithPath: given).path ? given : file.path
     let tensors = try StateDict.tensors(at: URL(fileURLWithPath: from), name: from)
     guard Model.isClaimed(by: tensors) else {
+      // Its tensors may be a network's, if one is given.
+      guard network.isGiven || !RandomSearch.Content.isSearch(tensors) else {
+        throw RSOError(
+          from, "expected a trained network, found the tensors of a search without one",
+          hint:
+            "search on from them: rso search --start \(TrainingSession.quoted(from)) --command …")
+      }
       guard network.isGiven else {
         throw RSOError(
           from, "expected a model of rso, found weights without their network",
@@ -100,6 +110,9 @@ extension Train {
       return (network, try start(TrainedStart(weights), network.withFloatWeights, network))
     }
     let model = try Model(tensors, file: from)
+    var trained = TrainedStart(model)
+    trained.loss = try Checkpoint.settings(in: tensors, file: from)?.loss
+    trained.program = try Checkpoint.program(in: tensors, file: from)
     guard network.isGiven else {
       let network = try network.settingWeights(model.network)
       guard network.input == data.train.shape, network.classes >= data.classes else {
@@ -108,7 +121,7 @@ extension Train {
           "expected a network for \(data.classes) classes of images of \(data.train.shape), "
             + "found one for \(network.classes) classes of \(network.input)")
       }
-      return (network, try start(TrainedStart(model), model.network, network))
+      return (network, try start(trained, model.network, network))
     }
     let network = try network.network(for: data, paperLayers: paperLayers)
     if let difference = model.network.withFloatWeights.difference(from: network.withFloatWeights) {
@@ -116,7 +129,7 @@ extension Train {
         from, "expected \(difference.other) as in the network asked for, found \(difference.own)",
         hint: "leave out --network and --layers to use the model's own network")
     }
-    return (network, try start(TrainedStart(model), model.network, network))
+    return (network, try start(trained, model.network, network))
   }
 
   /// Trained weights with the domains of the network asked for, rounded as `--scales` says.

@@ -67,6 +67,9 @@ struct TrainingSession {
     resuming search: RandomSearch?, _ folder: RunFolder, folder path: String, parent: String? = nil,
     output: Output
   ) throws {
+    if let trace = folder.lostTrace {
+      Console.note("\(trace.path): the trace was deleted; a new one begins here")
+    }
     if let search { try folder.record(Session(on: search.device, commit: commit)) }
     let events = try search.map { search in
       let cycle = folder.earlierMetrics.filter {

@@ -3,6 +3,45 @@ import RSO
 import Testing
 
 struct DescribeTests {
+  /// A run's best model, with the data and settings of the run.
+  @Test func describesARun() throws {
+    try Workplace.with { place in
+      let options = ["--cycles", "1", "--weights", "ternary", "--validation", "30", "--run", "r"]
+      #expect(try place.train(options + ["--sweeps", "conv0=0"]).code == 0)
+      try FileManager.default.removeItem(at: place.file("net.json"))
+      let result = try place.run(["describe", "r", "--no-time"])
+      #expect(result.code == 0 && result.errors == "")
+      let lines = result.output.split(separator: "\n")
+      #expect(
+        lines[0].wholeMatch(of: /r: after [a-z0-9.]+ of cycle 1, validation accuracy [0-9.]+ %/)
+          != nil, "\(lines[0])")
+      #expect(lines[1].hasPrefix("digits: 60 training, 30 validation and 30 test images of 1×8×8"))
+      #expect(result.output.contains("conv2d, ternary"))
+      #expect(result.output.contains("on 2 mini-batches of 30"))
+      #expect(!result.output.contains("\nconv0.weight "))
+      let file = try place.run([
+        "describe", "r/checkpoint.safetensors", "--no-time", "--batch", "20",
+      ])
+      #expect(file.code == 0 && file.output.contains("on 3 mini-batches of 20"))
+      let json = try place.run(["describe", "r", "--no-time", "--json"]).output
+      let network = try Network(json: Data(json.utf8), name: "r")
+      #expect(try network == Model(contentsOf: place.file("r/best.safetensors")).network)
+
+      let both = try place.run(["describe", "r", "--weights", "int4"])
+      #expect(
+        both.code == 64
+          && both.errors.contains(
+            "--weights: expected it without a model, which has its own, found r, too")
+      )
+      let other = try place.run(["describe", "r", "--data", "mnist"])
+      #expect(other.errors.contains("r: expects images of 1×8×8, found 1×28×28 in mnist"))
+      try FileManager.default.moveItem(at: place.file("digits"), to: place.file("moved"))
+      let gone = try place.run(["describe", "r"])
+      #expect(gone.errors.contains("digits: the data that the model was trained on are not there"))
+      #expect(try place.run(["describe", "r", "--no-time", "--data-dir", "moved"]).code == 0)
+    }
+  }
+
   private struct Answer: Decodable {
     struct Output: Decodable {
       var name: String

@@ -4,6 +4,33 @@ import Testing
 
 /// `--from` weights of another program, `--only` some tensors.
 struct FineTuneTests {
+  /// A run goes on with the loss of the run whose model it begins with, and says so.
+  @Test func takesTheLossOfTheRun() throws {
+    try Workplace.with { place in
+      let options = ["--cycles", "1", "--only", "fc*", "--run"]
+      #expect(try place.train(options + ["m", "--loss", "macro-f1 + 0.1 cross-entropy"]).code == 0)
+      let taken = try place.train(options + ["n", "--from", "m"])
+      #expect(
+        taken.errors == "rso: note: loss macro-f1 + 0.1 cross-entropy, as in the run of m; --loss "
+          + "chooses another\n")
+      #expect(try place.settings("n").loss == place.settings("m").loss)
+      let other = try place.train(options + ["o", "--from", "m", "--loss", "cross-entropy"])
+      #expect(other.errors == "")
+      #expect(try place.settings("o").loss == .crossEntropy)
+      // One of cross entropy has nothing to say.
+      #expect(try place.train(options + ["p", "--from", "o"]).errors == "")
+      // A program's answers are no loss that a model could name.
+      var tensors = try place.tensors("m/best.safetensors")
+      tensors.metadata["program"] = #"{"line":"./judge","timeout":60}"#
+      try tensors.write(to: place.file("judged.safetensors"))
+      let judged = try place.train(options + ["q", "--from", "judged.safetensors"])
+      #expect(
+        judged.errors.contains(
+          "judged.safetensors: a program judged it, './judge'; this run minimises cross-entropy"),
+        "\(judged.errors)")
+    }
+  }
+
   static let options = ["--from", "w.safetensors", "--only", "bn*", "--only", "fc.weight"]
 
   @Test func someTensorsOfForeignWeightsChangeAndNoOthers() throws {

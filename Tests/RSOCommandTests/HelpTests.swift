@@ -68,7 +68,8 @@ struct HelpTests {
         "--start", "--command", "--timeout", "--sigma", "--cycles, --epochs", "--hold", "--rule",
         "--round", "--anneal", "--weight-decay, --wd", "--seed", "--sigma-scale", "--tensor-order",
         "--element-order", "--evaluate", "--sweeps", "--only", "--freeze", "--run", "--resume",
-        "--trace", "--quiet", "--json", "rso search --start x.safetensors --command './simulator'",
+        "--trace", "--quiet", "--json", "--seeds", "margin:m=0..0.5",
+        "rso search --start x.safetensors --command './simulator'",
         "rso search --run runs/mine --resume", "docs/search.md",
       ]
     ),

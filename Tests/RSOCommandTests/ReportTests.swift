@@ -4,6 +4,37 @@ import Testing
 
 /// The page is looked at in a browser by `.ci/run`; here, what it says and what is refused.
 struct ReportTests {
+  /// What weights may be, what their scales do and what a run began with stand beside the results, and in config.json.
+  @Test func saysDomainsScalesAndStarts() throws {
+    try Workplace.with { place in
+      func train(_ run: String, _ options: [String]) throws {
+        let result = try place.train(["--cycles", "1", "--run", run] + options)
+        #expect(result.code == 0, "\(result.errors)")
+      }
+      try train("f", [])
+      try train("t", ["--from", "f", "--weights", "ternary", "--weights", "fc*=int8"])
+      try train("c", ["--from", "f/best.safetensors", "--weights", "int4", "--scales", "channel"])
+      #expect(try place.text("t/config.json").contains(#""from" : "f""#))
+      #expect(try place.text("t/config.json").contains(#""rounding" : "tensor""#))
+      #expect(try place.text("c/config.json").contains(#""scales" : "channel""#))
+      #expect(try !place.text("f/config.json").contains(#""rounding""#))
+      #expect(try place.run(["report", "f", "t", "c", "-o", "r.html"]).code == 0)
+      let page = try place.text("r.html")
+      for cell in [
+        "<th>weights</th>", "<th>scales</th>", "<th>began with</th>",
+        "<td>conv0.weight ternary, conv1.weight ternary, fc.weight int8</td>", "<td>int4</td>",
+        "<td>searched, one for an output channel</td>", "<td>fixed</td>",
+        "<td>f, rounded with the best scale for each tensor</td>",
+        "<td>f/best.safetensors, rounded with the best scale for each output channel</td>",
+      ] {
+        #expect(page.contains(cell), "\(cell)")
+      }
+      // A cycle of the last run has a proposal for each of the three scales.
+      #expect(try place.metrics("c").last?.totals?.proposals == 164)
+      #expect(page.contains("<td>fc.weight.scale</td>") && page.contains("164 proposals"))
+    }
+  }
+
   @Test func saysWhatTheRunsSay() throws {
     try Workplace.with { place in
       #expect(try place.train(["--cycles", "3", "--run", "one"]).code == 0)
@@ -21,7 +52,8 @@ struct ReportTests {
       for name in ["one", "two"] {
         for line in try place.metrics(name) {
           let cells = [
-            "\(line.cycle + 1)", line.parameter ?? "", "\(line.keptShare ?? 0)",
+            "\(line.cycle + 1)", line.parameter ?? "", "\(line.sigma ?? 0)",
+            "\(line.keptShare ?? 0)",
             "\(line.meanLoss ?? 0)", "\(line.loss ?? 0)", "\(line.accuracy ?? 0)",
             "\(line.bestAccuracy ?? 0)",
             "\(line.seconds)",
@@ -56,6 +88,10 @@ struct ReportTests {
       #expect(!results.output.contains("<th>batch</th>"))
       #expect(settings.output.contains("<td>batch</td><td>30</td>"))
       #expect(settings.output.contains("<td>weight decay</td><td>0.0001</td>"))
+      #expect(settings.output.contains("<td>weights</td><td>float</td>"))
+      #expect(settings.output.contains("<td>scales</td><td>none</td>"))
+      #expect(
+        settings.output.contains("<td>began with</td><td>weights drawn from the seed</td>"))
       // The best comes first.
       let accuracies = results.output.matches(of: /([0-9.]+) %<\/td><td>[a-z0-9.]+ of cycle/).map {
         Double($0.1) ?? 0

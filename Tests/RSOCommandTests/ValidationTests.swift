@@ -225,8 +225,13 @@ struct ValidationTests {
       ])
       #expect(result.code == 64)
       #expect(
-        result.errors.contains("--validation: expected the number of validation images, found none")
-      )
+        result.errors.contains(
+          "--split: expected train or test: the run kept none out, found validation (--validation N "
+            + "takes the last N training images)"))
+      let given = try place.run([
+        "evaluate", "r", "--data-dir", "digits", "--split", "validation", "--validation", "10",
+      ])
+      #expect(given.code == 0 && given.output.contains("digits, validation: 10 images"))
     }
   }
 

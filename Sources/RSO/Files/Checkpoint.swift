@@ -14,22 +14,31 @@ package struct RunConfiguration: Hashable, Sendable {
   package var trace: String?
   /// The program whose answers are the loss, in place of the settings' loss.
   package var program: LossProgram.Command?
+  /// The file that it began with, as it was given; `nil` if the seed drew the weights, and in runs of versions that did
+  /// not write it.
+  package var from: String?
+  /// The scales that the file's weights were rounded with; `nil` if they were not rounded.
+  package var rounding: ScaleChoice?
 
   package init(
     _ subject: Subject, settings: SearchSettings, trace: String? = nil,
-    program: LossProgram.Command? = nil
+    program: LossProgram.Command? = nil, from: String? = nil, rounding: ScaleChoice? = nil
   ) {
     self.subject = subject
     self.settings = settings
     self.trace = trace
     self.program = program
+    self.from = from
+    self.rounding = rounding
   }
 
   package init(
     data: DataDescription, network: Network, settings: SearchSettings, trace: String? = nil,
-    program: LossProgram.Command? = nil
+    program: LossProgram.Command? = nil, from: String? = nil, rounding: ScaleChoice? = nil
   ) {
-    self.init(.network(network, data), settings: settings, trace: trace, program: program)
+    self.init(
+      .network(network, data), settings: settings, trace: trace, program: program, from: from,
+      rounding: rounding)
   }
 
   /// - Throws: `RSOError` if the run has no network.
@@ -61,7 +70,7 @@ package struct RunConfiguration: Hashable, Sendable {
 
 extension RunConfiguration: Codable {
   private enum CodingKeys: String, CodingKey {
-    case data, network, widths, settings, trace, program
+    case data, network, widths, settings, trace, program, from, rounding
   }
 
   package init(from decoder: any Decoder) throws {
@@ -77,6 +86,8 @@ extension RunConfiguration: Codable {
     settings = try container.decode(SearchSettings.self, forKey: .settings)
     trace = try container.decodeIfPresent(String.self, forKey: .trace)
     program = try container.decodeIfPresent(LossProgram.Command.self, forKey: .program)
+    from = try container.decodeIfPresent(String.self, forKey: .from)
+    rounding = try container.decodeIfPresent(ScaleChoice.self, forKey: .rounding)
   }
 
   package func encode(to encoder: any Encoder) throws {
@@ -90,6 +101,8 @@ extension RunConfiguration: Codable {
     try container.encode(settings, forKey: .settings)
     try container.encodeIfPresent(trace, forKey: .trace)
     try container.encodeIfPresent(program, forKey: .program)
+    try container.encodeIfPresent(from, forKey: .from)
+    try container.encodeIfPresent(rounding, forKey: .rounding)
   }
 }
 
@@ -233,6 +246,8 @@ extension Checkpoint {
     static let data = "data"
     static let trace = "trace"
     static let program = "program"
+    static let from = "from"
+    static let rounding = "rounding"
     static let traceBytes = "trace_bytes"
     static let position = "position"
     static let progress = "progress"
@@ -251,6 +266,8 @@ extension Checkpoint {
       tensors.metadata[Key.data] = try compactJSON(data)
     }
     tensors.metadata[Key.program] = try configuration.program.map(compactJSON)
+    tensors.metadata[Key.from] = configuration.from
+    tensors.metadata[Key.rounding] = configuration.rounding?.rawValue
     tensors.metadata[Key.position] = try compactJSON(position)
     if !isBest { tensors.metadata[Key.progress] = try progress.map(compactJSON) }
     var best = best
@@ -273,6 +290,15 @@ extension Checkpoint {
   package static func settings(in tensors: SafeTensors, file: String) throws -> SearchSettings? {
     guard tensors.metadata[Key.program] == nil else { return nil }
     return try tensors.metadata[Key.settings].map { try decodeJSON($0, Key.settings, file) }
+  }
+
+  /// The program that judged a model; `nil` for a model that none judged, or that does not say.
+  ///
+  /// - Throws: `RSOError` naming the file, if what it says cannot be read.
+  package static func program(
+    in tensors: SafeTensors, file: String
+  ) throws -> LossProgram.Command? {
+    try tensors.metadata[Key.program].map { try decodeJSON($0, Key.program, file) }
   }
 
   /// The data that a model was trained on; `nil` for a model that does not say.
@@ -299,7 +325,8 @@ extension Checkpoint {
       }
     configuration = try RunConfiguration(
       subject, settings: decode(Key.settings), trace: metadata[Key.trace],
-      program: metadata[Key.program] == nil ? nil : decode(Key.program))
+      program: metadata[Key.program] == nil ? nil : decode(Key.program),
+      from: metadata[Key.from], rounding: metadata[Key.rounding].flatMap(ScaleChoice.init))
     position = try decode(Key.position)
     progress = metadata[Key.progress] == nil ? nil : try decode(Key.progress)
     best = metadata[Key.best] == nil ? nil : try decode(Key.best)

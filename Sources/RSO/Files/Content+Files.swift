@@ -11,6 +11,11 @@ extension RandomSearch.Content {
   static let format = "rso-tensors"
   private static let version = "1"
 
+  /// Whether tensors are those of a search without a network.
+  package static func isSearch(_ tensors: SafeTensors) -> Bool {
+    tensors.metadata[Key.format] == format
+  }
+
   /// All values.
   public var parameters: Parameters {
     switch self {

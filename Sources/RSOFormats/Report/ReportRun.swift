@@ -42,6 +42,45 @@ package struct ReportRun: Sendable {
       + (content.network == nil ? "values" : "weights")
   }
 
+  /// The domains of a network's weights: one for all, or that of each tensor.
+  var domainWords: String {
+    let weights = parameters.slots.filter { $0.role == .weight }
+    let domains = Set(weights.map(\.domain))
+    if let domain = domains.first, domains.count == 1 { return "\(domain)" }
+    return weights.map { "\($0.name) \($0.domain)" }.joined(separator: ", ")
+  }
+
+  /// Whether the scales of discrete weights are searched.
+  var scaleWords: String {
+    guard content.network?.hasDiscreteWeights == true else { return "none" }
+    return switch settings.scales {
+    case .fixed: "fixed"
+    case .tensor: "searched, one for a tensor"
+    case .channel: "searched, one for an output channel"
+    }
+  }
+
+  /// What the run began with.
+  var startWords: String {
+    let configuration = record.checkpoint.configuration
+    guard let from = configuration.from else {
+      return content.network == nil ? "not recorded" : "weights drawn from the seed"
+    }
+    return switch configuration.rounding {
+    case nil: from
+    case .fixed: "\(from), rounded with the scales of drawn weights"
+    case .tensor: "\(from), rounded with the best scale for each tensor"
+    case .channel: "\(from), rounded with the best scale for each output channel"
+    }
+  }
+
+  /// The widths of the first cycle's proposals, by tensor.
+  var widthWords: String {
+    parameters.slots.map {
+      "\($0.name) \(significant(settings.deviation(of: $0.proposalDeviation, cycle: 0)))"
+    }.joined(separator: ", ")
+  }
+
   var settings: SearchSettings { record.checkpoint.configuration.settings }
   var metrics: [Metrics] { record.metrics }
 

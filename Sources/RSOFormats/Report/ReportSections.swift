@@ -112,15 +112,13 @@ extension Report {
       let rows = run.cycles.map { line in
         let seconds = run.metrics.filter { $0.cycle == line.cycle }
           .reduce(0) { $0 + $1.seconds + $1.evaluationSeconds }
-        return [
-          "\(line.cycle + 1)", line.accuracy.map { percentage($0) } ?? "–",
-          line.bestAccuracy.map { percentage($0) } ?? "–",
-          line.loss.map { decimal($0, 4) } ?? "–", clock(seconds),
-        ]
+        let accuracies = [line.accuracy, line.bestAccuracy].map { $0.map { percentage($0) } ?? "–" }
+        return ["\(line.cycle + 1)"] + (run.hasLabels ? accuracies : [])
+          + [line.loss.map { decimal($0, 4) } ?? "–", clock(seconds)]
       }
       return (runs.count > 1 ? "<h3>\(escaped(run.name))</h3>" : "")
         + table(
-          ["cycle", "\(run.split) accuracy", "best", "\(run.split) loss", "time"], rows,
+          ["cycle"] + accuracyColumns(run) + ["\(evaluatedWord(run)) loss", "time"], rows,
           id: "cycles\(number)")
     }
     return section("Cycles", "After the last tensor of each.", body.joined(separator: "\n"))
@@ -128,22 +126,34 @@ extension Report {
 
   private func text(_ value: Double?) -> String { value.map { "\($0)" } ?? "–" }
 
+  /// Samples without classes have no accuracy.
+  private func accuracyColumns(_ run: ReportRun) -> [String] {
+    run.hasLabels ? ["\(run.split) accuracy", "best"] : []
+  }
+
+  /// What the losses of a run's evaluations are on.
+  private func evaluatedWord(_ run: ReportRun) -> String {
+    run.content.network == nil ? "evaluated" : "\(run.split)"
+  }
+
   /// All figures, as in `metrics.jsonl`.
   var sweepTable: String {
     let body = runs.enumerated().map { number, run in
       let rows = run.metrics.map { line in
         [
-          "\(line.cycle + 1)", line.parameter ?? "–", text(line.keptShare), text(line.meanLoss),
-          text(line.loss), text(line.accuracy), text(line.bestAccuracy), "\(line.seconds)",
-          "\(line.evaluationSeconds)",
-        ]
+          "\(line.cycle + 1)", line.parameter ?? "–", text(line.sigma),
+          text(run.settings.rule.isChoice ? line.keptShare : line.step), text(line.meanLoss),
+          text(line.loss),
+        ] + (run.hasLabels ? [text(line.accuracy), text(line.bestAccuracy)] : [])
+          + ["\(line.seconds)", "\(line.evaluationSeconds)"]
       }
       return "<details><summary>\(escaped(run.name)): \(rows.count) tensors</summary>"
         + table(
           [
-            "cycle", "tensor", "kept share", "mean loss", "\(run.split) loss",
-            "\(run.split) accuracy", "best", "seconds", "evaluation s",
-          ], rows, id: "sweeps\(number)") + "</details>"
+            "cycle", "tensor", "σ", run.settings.rule.isChoice ? "kept share" : "step",
+            "mean loss", "\(evaluatedWord(run)) loss",
+          ] + accuracyColumns(run) + ["seconds", "evaluation s"], rows, id: "sweeps\(number)")
+        + "</details>"
     }
     return section("All tensors", "", body.joined(separator: "\n"))
   }

@@ -66,7 +66,13 @@ struct ReportCurve {
 extension Report {
   private typealias Row = (name: String, value: (ReportRun) -> String)
 
-  private static var settingRows: [Row] {
+  /// The settings; those of mini-batches and networks only if there are any.
+  private var settingRows: [Row] {
+    let rows = (hasNetworks ? Self.networkRows : [("σ in the first cycle", \.widthWords)])
+    return [("size", \.sizeWords), ("began with", \.startWords)] + rows + Self.searchRows
+  }
+
+  private static var networkRows: [Row] {
     [
       (
         "data",
@@ -77,13 +83,20 @@ extension Report {
             "\(data.name), \(data.train.count) to train on, \(validation)\(data.test.count) to test"
         }
       ),
-      ("size", \.sizeWords),
-      ("cycles asked for", { "\($0.settings.cycles)" }),
+      ("weights", \.domainWords),
+      ("scales", \.scaleWords),
       ("batch", { $0.settings.batchWords }),
-      ("weights on a mini-batch", { "\($0.settings.hold)" }),
+      ("statistics it began with", { $0.settings.statistics == .keep ? "kept" : "renewed" }),
+    ]
+  }
+
+  private static var searchRows: [Row] {
+    [
+      ("cycles asked for", { "\($0.settings.cycles)" }),
+      ("elements on a mini-batch or seed", { "\($0.settings.hold)" }),
       ("loss", { $0.lossWords }),
       ("rule", { "\($0.settings.rule)" }),
-      ("weights decided together", { $0.settings.roundWords }),
+      ("elements decided together", { $0.settings.roundWords }),
       ("annealing", { "\($0.settings.anneal)" }),
       ("evaluated after every", { $0.settings.evaluations.rawValue }),
       ("weight decay", { "\($0.settings.weightDecay)" }),
@@ -103,7 +116,6 @@ extension Report {
       ),
       ("only", { $0.settings.only?.joined(separator: ", ") ?? "every parameter" }),
       ("frozen", { $0.settings.freeze?.joined(separator: ", ") ?? "no parameter" }),
-      ("statistics it began with", { $0.settings.statistics == .keep ? "kept" : "renewed" }),
       ("program", { $0.uniqueSessions(\.program) }),
       ("device", { $0.uniqueSessions(\.words) }),
     ]
@@ -174,8 +186,8 @@ extension Report {
   /// The runs' results, best first, each with the settings that are not the same for all; then those that are.
   var summary: String {
     func isShared(_ row: Row) -> Bool { Set(runs.map(row.value)).count == 1 }
-    let shared = Self.settingRows.filter(isShared)
-    let different = Self.settingRows.filter { !isShared($0) }
+    let shared = settingRows.filter(isShared)
+    let different = settingRows.filter { !isShared($0) }
     let isValidated = runs.contains { $0.split == .validation }
     var columns: [Row] = [("run", { $0.name })]
     if runs.contains(where: \.hasLabels) {
@@ -229,7 +241,7 @@ extension Report {
   /// The mean and standard deviation of runs that differ by their seeds alone; empty if there are none.
   private var groups: String {
     func mean(_ curve: ReportCurve) -> Double {
-      Spread(curve.runs.compactMap { $0.record.checkpoint.best?.accuracy })?.mean ?? 0
+      Spread(curve.runs.map(\.merit))?.mean ?? 0
     }
     let lines = curves.indices.filter { curves[$0].runs.count > 1 }
       .sorted { (mean(curves[$1]), $0) < (mean(curves[$0]), $1) }
@@ -238,16 +250,35 @@ extension Report {
     func spread(_ curve: ReportCurve, _ value: (ReportRun) -> Double?) -> String {
       Spread(curve.runs.compactMap(value))?.percentages ?? "–"
     }
-    let isValidated = groups.contains { $0.runs[0].split == .validation }
-    let head =
-      ["runs", "\(evaluated) accuracy", "best"] + (isValidated ? ["test accuracy of the best"] : [])
-    let rows = groups.map { curve in
-      [
-        curve.name, spread(curve) { $0.accuracy },
-        spread(curve) { $0.record.checkpoint.best?.accuracy },
-      ] + (isValidated ? [spread(curve) { $0.record.checkpoint.best?.test?.accuracy }] : [])
+    var columns: [(name: String, value: (ReportCurve) -> String)] = [("runs", \.name)]
+    if groups.contains(where: { $0.runs[0].hasLabels }) {
+      columns += [
+        ("\(evaluated) accuracy", { spread($0) { $0.accuracy } }),
+        ("best", { spread($0) { $0.record.checkpoint.best?.accuracy } }),
+      ]
+      if groups.contains(where: { $0.runs[0].split == .validation }) {
+        columns.append(
+          (
+            "test accuracy of the best",
+            { spread($0) { $0.record.checkpoint.best?.test?.accuracy } }
+          ))
+      }
     }
+    if groups.contains(where: \.runs[0].record.checkpoint.configuration.choosesByLoss) {
+      columns.append(
+        (
+          "best loss",
+          { curve in
+            let losses = curve.runs.compactMap { $0.record.checkpoint.best?.loss }
+            return Spread(losses).map { spread in
+              decimal(spread.mean, 4)
+                + (spread.standardDeviation.map { " ± \(decimal($0, 4))" } ?? "")
+            } ?? "–"
+          }
+        ))
+    }
+    let rows = groups.map { curve in columns.map { $0.value(curve) } }
     return "<h3>Over seeds: mean ± standard deviation</h3>"
-      + table(head, rows, id: "seeds", lines: curves.count == 1 ? nil : lines)
+      + table(columns.map(\.name), rows, id: "seeds", lines: curves.count == 1 ? nil : lines)
   }
 }
