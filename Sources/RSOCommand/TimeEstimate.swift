@@ -27,6 +27,8 @@ struct TimeEstimate {
     var sweep: Int
     var cost: Double
     var start: ContinuousClock.Instant
+    /// Whether none of its proposals was judged before.
+    var isWhole: Bool
     /// After the first proposals, which follow the cache; `last` is after the latest ones.
     var first: (time: ContinuousClock.Instant, done: Int)?
     var last: (time: ContinuousClock.Instant, done: Int)?
@@ -44,8 +46,11 @@ struct TimeEstimate {
     }
   }
 
-  mutating func begin(sweep: Int, cost: Double = 1, at time: ContinuousClock.Instant) {
-    current = Current(sweep: sweep, cost: cost, start: time)
+  /// - Parameter isWhole: whether the sweep begins, and does not go on where it was stopped.
+  mutating func begin(
+    sweep: Int, cost: Double = 1, at time: ContinuousClock.Instant, isWhole: Bool = true
+  ) {
+    current = Current(sweep: sweep, cost: cost, start: time, isWhole: isWhole)
   }
 
   /// Records that `done` proposals of the sweep have been judged.
@@ -63,13 +68,15 @@ struct TimeEstimate {
   /// Records the end of the sweep and of the evaluation after it.
   mutating func end(at time: ContinuousClock.Instant) {
     guard let current else { return }
+    defer { self.current = nil }
+    // The time of a part says nothing about the whole.
+    guard current.isWhole else { return }
     let total = (time - current.start) / .seconds(1) / current.cost
     seconds[current.sweep] = total
     if current.last?.done != current.first?.done, let one = perProposal[current.sweep] {
       rest.seconds += max(total - one * Double(work[current.sweep].proposals), 0)
       rest.work += work[current.sweep].rest
     }
-    self.current = nil
   }
 
   /// Seconds of a whole sweep; `nil` while there is too little to estimate it from.

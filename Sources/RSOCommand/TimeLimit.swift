@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import RSO
 
 /// How long a run may take this time.
@@ -35,9 +36,14 @@ struct TimeLimit: ParsableArguments {
         "--minutes", "expected time to load the data and evaluate the start, found \(time)",
         hint: "no run has begun; give it more")
     }
-    // A program reads it in the last line.
-    guard output != .json else { return }
     let command = TrainingSession.resumeCommand(path, isTensors: isTensors)
+    guard output != .json else {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      Console.line(
+        String(decoding: try encoder.encode(["run": path, "goOn": command]), as: UTF8.self))
+      return
+    }
     Console.line(
       "stopped after \(time) minute\(time == "1" ? "" : "s"); go on with: \(command) --minutes \(time)"
     )

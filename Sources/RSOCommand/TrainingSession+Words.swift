@@ -148,8 +148,6 @@ extension TrainingSession {
     var best: Checkpoint.Best?
     var seconds: Double?
     var memoryBytes: Int?
-    /// The command that goes on with a run that is not finished.
-    var goOn: String?
   }
 
   func summary(isRun: Bool) throws {
@@ -162,8 +160,7 @@ extension TrainingSession {
         testAccuracy: isValidated ? test?.accuracy : last?.accuracy,
         testLoss: isValidated ? test?.loss : last?.loss, best: checkpoint.best,
         seconds: isRun ? (ContinuousClock.now - start) / .seconds(1) : nil,
-        memoryBytes: isRun ? peakMemory : nil,
-        goOn: checkpoint.isFinished ? nil : resumeCommand)
+        memoryBytes: isRun ? peakMemory : nil)
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
       Console.line(String(decoding: try encoder.encode(answer), as: UTF8.self))

@@ -175,7 +175,7 @@ struct TrainingSession {
     let cycle = search.position.cycle
     estimate.begin(
       sweep: search.position.sweep, cost: search.settings.cost(ofCycles: cycle..<cycle + 1),
-      at: .now)
+      at: .now, isWhole: search.progress == nil)
     var report: RandomSearch.SweepReport?
     // One sweep at a time: writing results needs the search, which is busy while it runs.
     self.search = nil

@@ -125,8 +125,7 @@ struct MinutesTests {
         minutes *= 2
         guard result.code == 0 else { continue }
         let last = try #require(result.output.split(separator: "\n").last)
-        let answer = try JSONDecoder().decode(Answer.self, from: Data(last.utf8))
-        #expect(answer.run == "r" && answer.goOn == "rso train --run r --resume")
+        #expect(last == #"{"goOn":"rso train --run r --resume","run":"r"}"#)
       }
       let short = try place.train(["--cycles", "1", "--run", "s", "--json", "--minutes", "10"])
       let last = try #require(short.output.split(separator: "\n").last)

@@ -15,6 +15,20 @@ struct TimeEstimateTests {
     .init(proposals: 100, perProposal: 1900, rest: 50),
   ]
 
+  /// A sweep that went on where it was stopped says how long a proposal takes, and not how long a sweep does.
+  @Test func aPartOfASweep() {
+    var estimate = TimeEstimate(work: [.init(proposals: 100, perProposal: 1, rest: 0)])
+    estimate.begin(sweep: 0, at: at(0), isWhole: false)
+    estimate.judged(60, at: at(1))
+    estimate.judged(80, at: at(3))
+    #expect(isNear(estimate.sweepLeft, 2))
+    estimate.end(at: at(5))
+    estimate.begin(sweep: 0, at: at(5))
+    estimate.judged(0, at: at(5))
+    // 100 proposals of a tenth of a second, here and in another cycle.
+    #expect(isNear(estimate.runLeft(cycles: 1), 20))
+  }
+
   @Test func learnsFromWhatItWatched() {
     var estimate = TimeEstimate(work: work)
     #expect(estimate.sweepLeft == nil)

@@ -55,6 +55,8 @@ import Testing
     var position = RandomSearch.Position()
     var ruleStates: [String: RuleState] = [:]
     var progress: RandomSearch.SweepProgress?
+    /// Whether it was stopped within a run of proposals.
+    var isWithinARun = false
   }
 
   private static func engine(_ kind: Kind, _ network: Network, _ data: Dataset, _ own: Parameters)
@@ -111,6 +113,10 @@ import Testing
         RandomSearch.SweepProgress.self, from: JSONEncoder().encode($0))
     }
     #expect(state.progress == search.progress)
+    if let count = state.progress?.values.count {
+      let slot = search.parameters.slots[search.sweeps[search.position.sweep].parameter]
+      state.isWithinARun = count < slot.count && count % 5 != 0
+    }
     record.weights = search.parameters.values.map(\.bitPattern)
   }
 
@@ -191,7 +197,8 @@ import Testing
           return left < 0
         }
       }) { try Self.goOn(&state, kind, network, settings, &found) { false } }
-      if (state.progress?.values.count ?? 0) % 5 != 0 { within += 1 }
+      if state.isWithinARun { within += 1 }
+      state.isWithinARun = false
       if found.values.count == before { patience += patience / 7 }
       pieces += 1
     }
