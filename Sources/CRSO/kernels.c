@@ -73,20 +73,83 @@ int rso_has_rows(const rso_window *w) {
          (w->out_width - 1) * w->stride - w->padding + 3 <= w->width + 1;
 }
 
+// Pixels that an integer layer computes at once.
+enum { rso_most_pixels = 3 };
+
+// Floats of each part of an integer layer's workspace, and the sizes of its bytes with their padding.
+typedef struct {
+  int groups, rows, columns, terms;
+  int64_t mixed, offsets, moments, bytes;
+} rso_integer_sizes;
+
+int64_t rso_integer_source_workspace(const rso_integer_source *s) {
+  const rso_window *w = &s->mixing.window;
+  if (!w->kernel) return 0;
+  return (int64_t)(w->height + 2 * w->padding) * (w->width + 2 * w->padding) * rso_block;
+}
+
+static rso_integer_sizes rso_sizes_of_integers(const rso_integer_layer *a) {
+  const rso_integer_source *s = &a->source;
+  const int padding = a->window.padding, kernel = a->window.kernel;
+  rso_integer_sizes sizes = {
+      .groups = (s->channels + 3) / 4,
+      .rows = s->height + 2 * padding,
+      .columns = s->width + 2 * padding,
+      .mixed = rso_integer_source_workspace(s),
+      .moments = 2 * (int64_t)a->out_channels * rso_block,
+  };
+  sizes.terms = sizes.groups * kernel * kernel;
+  sizes.offsets = ((int64_t)sizes.terms + rso_block - 1) / rso_block * rso_block;
+  sizes.bytes = (int64_t)sizes.groups * sizes.rows * sizes.columns * rso_block;
+  return sizes;
+}
+
+int64_t rso_integer_workspace(const rso_integer_layer *a) {
+  const rso_integer_sizes sizes = rso_sizes_of_integers(a);
+  return sizes.mixed + sizes.offsets + sizes.moments + sizes.bytes;
+}
+
 typedef double rso_d8 __attribute__((ext_vector_type(8)));
 typedef double rso_d4 __attribute__((ext_vector_type(4)));
 typedef double rso_d2 __attribute__((ext_vector_type(2)));
 
+// The functions of a set that every set has.
+#define KERNELS(NAME) \
+  .convolution = NAME(convolution), .normalize = NAME(normalize), .activate = NAME(activate), \
+  .add = NAME(add), .average_pool = NAME(average_pool), .max_pool = NAME(max_pool), \
+  .global_max = NAME(global_max), .global_average = NAME(global_average), \
+  .extremes = NAME(extremes), .normalize_extremes = NAME(normalize_extremes), \
+  .shift_add = NAME(shift_add), .moments = NAME(moments), .layer = NAME(layer), \
+  .mixed_moments = NAME(mixed_moments), .cross_entropy = NAME(cross_entropy), \
+  .sample_loss = NAME(sample_loss), .peak = NAME(peak)
+
 #if defined(__x86_64__)
 
-#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,fma"))), \
-                             apply_to = function)
+#include <immintrin.h>
+
+// From [4][4] to [4][4] bytes the other way round.
+#define RSO_TRANSPOSED 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15
+
+#define AVX512 "avx512f,avx512dq,avx512bw,avx512vl,fma"
+#pragma clang attribute push(__attribute__((target(AVX512))), apply_to = function)
 #define NAME(f) avx512_##f
 #define WIDTH 16
 #define TILE 8
 #define SET_NAME "avx512"
 #include "kernels.inc"
 #pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target(AVX512 ",avx512vnni"))), apply_to = function)
+#define INTEGER_NAME "avx512vnni"
+#define DOT(sum, u, w) ((VI)_mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(u), (__m512i)(w)))
+#define NEAREST(v) ((VI)_mm512_cvtps_epi32((__m512)(v)))
+#define PACK(i)                                                                              \
+  ((VI)_mm512_shuffle_epi8(                                                                  \
+      _mm512_packus_epi16(_mm512_packus_epi32((__m512i)(i)[0], (__m512i)(i)[1]),             \
+                          _mm512_packus_epi32((__m512i)(i)[2], (__m512i)(i)[3])),            \
+      _mm512_broadcast_i32x4(_mm_setr_epi8(RSO_TRANSPOSED))))
+#include "integers.inc"
+#pragma clang attribute pop
+#include "end.inc"
 
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #define NAME(f) avx2_##f
@@ -95,6 +158,18 @@ typedef double rso_d2 __attribute__((ext_vector_type(2)));
 #define SET_NAME "avx2"
 #include "kernels.inc"
 #pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx2,fma,avxvnni"))), apply_to = function)
+#define INTEGER_NAME "avxvnni"
+#define DOT(sum, u, w) ((VI)_mm256_dpbusd_avx_epi32((__m256i)(sum), (__m256i)(u), (__m256i)(w)))
+#define NEAREST(v) ((VI)_mm256_cvtps_epi32((__m256)(v)))
+#define PACK(i)                                                                              \
+  ((VI)_mm256_shuffle_epi8(                                                                  \
+      _mm256_packus_epi16(_mm256_packus_epi32((__m256i)(i)[0], (__m256i)(i)[1]),             \
+                          _mm256_packus_epi32((__m256i)(i)[2], (__m256i)(i)[3])),            \
+      _mm256_broadcastsi128_si256(_mm_setr_epi8(RSO_TRANSPOSED))))
+#include "integers.inc"
+#pragma clang attribute pop
+#include "end.inc"
 
 #endif
 
@@ -108,16 +183,21 @@ typedef double rso_d2 __attribute__((ext_vector_type(2)));
 #endif
 #define SET_NAME "portable"
 #include "kernels.inc"
+#include "end.inc"
 
 const rso_kernels *rso_kernels_at(int32_t index) {
-  const rso_kernels *found[4] = {NULL};
+  const rso_kernels *found[5] = {NULL};
   int count = 0;
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+    if (__builtin_cpu_supports("avx512vnni")) found[count++] = &avx512_integer_kernels;
     found[count++] = &avx512_kernels;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    if (__builtin_cpu_supports("avxvnni")) found[count++] = &avx2_integer_kernels;
     found[count++] = &avx2_kernels;
+  }
 #endif
   found[count++] = &portable_kernels;
   return index >= 0 && index < count ? found[index] : NULL;

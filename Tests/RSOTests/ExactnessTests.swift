@@ -5,12 +5,22 @@ import Testing
 
 /// Networks of discrete weights and steps: every sum is exact, so all engines give the same bits.
 struct ExactnessTests {
-  /// Keeps the outputs that an evaluation has.
+  /// Keeps the outputs that an evaluation has, and those of candidates, also where they come one by one.
   private final class Recorder: BatchLoss {
     let last = Mutex<[Float]>([])
+    private let all = Mutex<[Float]>([])
+
+    /// The outputs since the last call.
+    func take() -> [Float] {
+      all.withLock { all in
+        defer { all = [] }
+        return all
+      }
+    }
 
     func losses(of outputs: Outputs) -> [Double] {
       last.withLock { $0 = outputs.values }
+      all.withLock { $0 += outputs.values }
       return [Double](repeating: 1, count: outputs.candidates)
     }
   }
@@ -102,6 +112,48 @@ struct ExactnessTests {
     let found = try cuda.evaluate(.test, with: statistics)
     #expect(found.confusion == plain.confusion)
     #expect(abs(found.loss - plain.loss) <= 1e-6 * plain.loss, "\(found.loss) \(plain.loss)")
+  }
+
+  /// With layers of integers, all candidates of a search have the reference engine's outputs, to the bit, on the
+  /// mini-batch's own statistics.
+  @Test(arguments: steps.indices)
+  func candidatesHaveTheSameOutputs(index: Int) throws {
+    let network = try Self.network(index)
+    let data = try Sample.dataset(network.input, classes: 5, train: 34, test: 1)
+      .normalized(by: .integers)
+    let parameters = Self.parameters(network, seed: UInt64(index))
+    let recorder = Recorder()
+    let objective = try Objective(.crossEntropy, own: recorder, data: data, classes: 5)
+    for kernels in Kernels.available where kernels.hasIntegers {
+      var reference = ReferenceEngine(
+        network: network, data: data, parameters: parameters, objective: objective)
+      let engine = try CPUEngine(
+        network: network, data: data, parameters: parameters, threads: 2, objective: objective,
+        kernels: kernels)
+      var (compared, wrong) = (0, 0)
+      for (tensor, slot) in parameters.slots.enumerated() {
+        let order = SampleOrder(
+          Philox(seed: 5).permutation(.sampleOrder, cycle: 0, tensor: tensor, count: 34),
+          batchSize: 17)
+        try reference.beginSweep(of: tensor, order: order)
+        try engine.beginSweep(of: tensor, order: order)
+        let elements = CandidateComparison.elements(of: slot, tensor: tensor, atMost: 4)
+        for (turn, element) in elements.enumerated() {
+          var proposal = CandidateComparison.proposal(
+            element, slot, tensor: tensor, batch: turn % 2, reference.parameters)
+          proposal.endsRound = true
+          let expected = try reference.judge([proposal])[0]
+          let outputs = recorder.take()
+          let found = try engine.judge([proposal])[0]
+          let own = recorder.take()
+          #expect(own.count == outputs.count && outputs.count >= 2 * 17 * 5)
+          compared += outputs.count
+          wrong += zip(outputs, own).count { $0.bitPattern != $1.bitPattern }
+          #expect(found.choice == expected.choice)
+        }
+      }
+      #expect(wrong == 0, "\(kernels.name), of \(compared)")
+    }
   }
 
   /// What the test above is for: otherwise these would be computed by Winograd's algorithm.

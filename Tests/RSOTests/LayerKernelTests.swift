@@ -82,7 +82,7 @@ import Testing
       mixed = try KernelSample(lanes: lanes, size: source.area, key: 6)
       added =
         layer.shortcut ? try KernelSample(lanes: lanes, size: layer.shape.count, key: 7) : nil
-      mixing = try MixingWeights(window, outputs: count)
+      mixing = try MixingWeights(window, outputs: count, reading: nil)
       mixing?.set(outputs: count, column[...])
     }
 

@@ -103,6 +103,53 @@ typedef struct {
   int32_t stride, padding, box, out_channels, out_height, out_width, y_is_far;
 } rso_layer;
 
+// One channel that is mixed into a rest of integers by a 3×3 convolution: unit[c] · (start[c] + the sum of w u) is added to
+// channel c of the rest. u: the byte per_unit · x + zero, which must be an integer from 0 to 255; outside the image, `zero`.
+// x: [window.height, window.width, 16], w: [channels][3] times four signed bytes: the taps of a row, and 0
+// start, unit: [channels]; without a window, nothing is mixed.
+typedef struct {
+  const float *x, *unit;
+  const int32_t *w, *start;
+  ptrdiff_t x_lane;
+  rso_window window;
+  float per_unit;
+  int32_t zero;
+} rso_integer_mixing;
+
+// The input of a layer of integers: a byte for every number v, which is x, or x with a channel mixed in. The byte is the
+// level i of `step` (2 i if its lowest is negative; 0 and 2 of a sign) of scale[c] v + offset[c] or, if the step is the
+// identity, per_unit · v + zero, which must be an integer from 0 to 255.
+// x: [channels, height, width, 16]; scale, offset: [channels] per lane, or NULL; zero: the byte that stands for 0
+// workspace: rso_integer_source_workspace(s) floats, for mixed_integer_moments
+// next: floats to the next x, which mixed_integer_moments prefetches; 0: not known
+typedef struct {
+  const float *x, *scale, *offset;
+  float *workspace;
+  ptrdiff_t x_lane, norm_lane, next;
+  rso_integer_mixing mixing;
+  rso_activation step;
+  float per_unit;
+  int32_t zero, lanes, channels, height, width;
+} rso_integer_source;
+
+// A convolution of integers: y = unit[o] · (start[o] + the sum of w u), where u is a byte of the source or, with `box`, the
+// sum of 2×2 neighbouring bytes. With box, the source is padded by window.padding for these sums, and the convolution has no
+// other padding. Where zero is not 0, `start` makes up for it. Bytes and their sums are at most 255, |start + sum| < 2^24,
+// and units are powers of two, so y has no rounding error.
+// w: [ceil(out_channels / 8)][kernel][ceil(channels / 4)][kernel][8] times four signed bytes, one for each channel
+// start, unit: [out_channels rounded up to 8]
+// sums, valid, origin, next, next_size: as in rso_layer. workspace: rso_integer_workspace(a) floats.
+typedef struct {
+  rso_integer_source source;
+  rso_window window;
+  const int32_t *w, *start, *valid;
+  const float *unit, *origin, *next;
+  double *sums;
+  float *y, *workspace;
+  ptrdiff_t y_lane, sums_lane, next_size;
+  int32_t box, out_channels;
+} rso_integer_layer;
+
 // A loss of samples, and its weight in a sum of losses. parameter: the smoothing of a cross entropy, or the quantile.
 // class_weights: [channels], for cross entropies, or NULL: all 1.
 typedef struct {
@@ -148,6 +195,12 @@ typedef struct {
   void (*mixed_moments)(const rso_source *, const float *origin, const int32_t *valid, double *sums,
                         ptrdiff_t sums_lane, float *extremes, ptrdiff_t extremes_lane);
 
+  // Both NULL where the instruction set has no dot products of bytes.
+  void (*integer_layer)(const rso_integer_layer *);
+  // The moments of a source with a mixed channel, before scale, offset and step.
+  void (*mixed_integer_moments)(const rso_integer_source *, const float *origin, const int32_t *valid,
+                                double *sums, ptrdiff_t sums_lane);
+
   // Softmax cross entropy of logits x: [channels, 16] (area 1) against labels[16] per lane. The sum over the first
   // valid[lane] samples is added to losses[lane * losses_lane]. predicted, if not NULL: [16] per lane, the class of
   // the largest logit, or the first such class.
@@ -174,6 +227,8 @@ const rso_kernels *rso_kernels_at(int32_t index);
 int rso_has_layer(int32_t out_height, int32_t out_width);
 int64_t rso_layer_workspace(const rso_layer *);
 int64_t rso_source_workspace(const rso_source *);
+int64_t rso_integer_source_workspace(const rso_integer_source *);
+int64_t rso_integer_workspace(const rso_integer_layer *);
 // Whether the row-wise convolution supports the window: 3×3, stride 1 or 2, padding 0 or 1, and at most one pixel
 // outside the image on any side.
 int rso_has_rows(const rso_window *);

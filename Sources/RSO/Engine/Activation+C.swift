@@ -29,4 +29,7 @@ extension Activation {
 extension rso_activation {
   /// No activation.
   static var identity: Self { Self() }
+
+  /// Whether it jumps from one level to another.
+  var isStep: Bool { [rso_sign, rso_hard_step, rso_quantize].contains(function) }
 }

@@ -50,7 +50,9 @@ struct CandidateComparison {
   static func engines(
     network: Network, data: Dataset, parameters: Parameters
   ) throws -> [(name: String, engine: any Engine)] {
-    let cpu = try Kernels.available.map {
+    // Without layers of integers, their sets are those of floats by another name.
+    let hasIntegers = network.foldingAveragePools().bytesOfIntegerLayers.contains { $0 != nil }
+    let cpu = try Kernels.available.filter { hasIntegers || !$0.hasIntegers }.map {
       let engine = try CPUEngine(
         network: network, data: data, parameters: parameters, threads: 2, kernels: $0)
       return (name: $0.name, engine: engine as any Engine)

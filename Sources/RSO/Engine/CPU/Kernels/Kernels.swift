@@ -7,6 +7,9 @@ package struct Kernels: @unchecked Sendable {
 
   package var name: String { String(cString: table.pointee.name) }
 
+  /// Whether there are kernels for layers of integers.
+  package var hasIntegers: Bool { table.pointee.integer_layer != nil }
+
   /// The kernels that this machine can run, fastest first.
   package static let available: [Kernels] = {
     var found: [Kernels] = []

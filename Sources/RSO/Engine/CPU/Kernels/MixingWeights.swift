@@ -7,19 +7,28 @@ struct MixingWeights {
   /// The rows of every output's weights at Winograd's points; `nil` where the kernel cannot use them.
   let atPoints: Buffer<Float>?
 
+  /// The weights as integers, if the channel has bytes.
+  let integers: IntegerMixing?
+
   /// `nil` if the row kernel does not support the window.
-  init?(_ window: rso_window, outputs: Int) throws {
+  ///
+  /// - Parameter bytes: the bytes of the channel; then the result is exact, as Winograd's algorithm would not be.
+  init?(_ window: rso_window, outputs: Int, reading bytes: Network.Bytes?) throws {
     var window = window
     guard rso_has_rows(&window) != 0 else { return nil }
     self.window = window
     packed = try PackedWeights(outputs: outputs, inputs: 1, taps: 9)
-    let hasTiles = window.stride == 1 && rso_has_layer(window.out_width, window.out_width) != 0
+    integers = try bytes.map { try IntegerMixing(outputs: outputs, reading: $0) }
+    let hasTiles =
+      bytes == nil && window.stride == 1
+      && rso_has_layer(window.out_width, window.out_width) != 0
     atPoints = hasTiles ? try Buffer(outputs * 33) : nil
   }
 
   /// Sets the weights from `[out][1][3][3]`.
   func set(outputs: Int, _ values: ArraySlice<Float>) {
     packed.set(outputs: outputs, values)
+    integers?.set(outputs: outputs, values)
     guard var place = atPoints?.pointer else { return }
     let matrices = [4, 3].map { WinogradWeights.matrix(outputs: $0, stride: 1) }
     for output in 0..<outputs {

@@ -8,6 +8,8 @@ extension Pass {
     var mixing: MixingWeights?
     var norm: Int?
     var relu = false
+    /// The step that a layer of integers applies after the norm.
+    var step = rso_activation.identity
     /// The padding of the box sums of 2×2 neighbours; `nil`: no box sums.
     var box: Int32?
   }
@@ -27,7 +29,7 @@ extension Pass {
     /// Whether its kernel can sum the moments of its output and does not do so yet.
     var findsMoments: Bool {
       switch operation {
-      case .winograd: moments == nil
+      case .winograd, .integers: moments == nil
       case .shiftAdd: moments == nil && source.norm == nil
       default: false
       }
@@ -38,6 +40,7 @@ extension Pass {
   ///
   /// - A Winograd convolution also does its input's box sums, normalisation, ReLU and mixing, and sums the moments of
   ///   its output.
+  /// - A convolution of integers does the same with a step activation instead of ReLU.
   /// - The kernel that adds a changed weight's shifted input to a channel also adds a shortcut's value, and then
   ///   normalises the channel or sums its moments.
   /// - The moments and extremes of a mixing layer's output are computed without storing it, even if a shortcut is added
@@ -74,6 +77,9 @@ extension Pass {
       }
       return nil
     }
+    func isBoxSum(_ pool: rso_window) -> Bool {
+      pool.kernel == 2 && pool.stride == 1 && pool.padding <= 1
+    }
     func takeMixing(_ fused: inout FusedStep, readBy count: Int = 1) -> Bool {
       guard let found = mixing(fused.x, readBy: count),
         case .mix(let weights) = steps[found.steps[0]].operation,
@@ -98,8 +104,7 @@ extension Pass {
       switch step.operation {
       case .winograd(let window, _, _, _):
         if window.stride == 2, window.padding == 0, let index = producer(joined.x),
-          case .averagePool(let pool) = steps[index].operation, pool.kernel == 2, pool.stride == 1,
-          pool.padding <= 1
+          case .averagePool(let pool) = steps[index].operation, isBoxSum(pool)
         {
           absorbed.insert(index)
           joined.source.box = pool.padding
@@ -121,6 +126,29 @@ extension Pass {
           }
         }
         _ = takeMixing(&joined)
+      case .integers(let weights):
+        if weights.window.padding == 0, let index = producer(joined.x),
+          case .averagePool(let pool) = steps[index].operation, isBoxSum(pool)
+        {
+          absorbed.insert(index)
+          joined.source.box = pool.padding
+          joined.x = steps[index].x
+        }
+        guard let index = producer(joined.x) else { break }
+        switch steps[index].operation {
+        case .normalize(let norm, let activation) where activation.isStep:
+          (joined.source.norm, joined.source.step) = (norm, activation)
+        case .activate(let activation) where activation.isStep: joined.source.step = activation
+        default: break
+        }
+        guard joined.source.step.isStep else { break }
+        absorbed.insert(index)
+        joined.x = steps[index].x
+        if let index = producer(joined.x), case .mix(let mixing) = steps[index].operation,
+          mixing.integers != nil
+        {
+          _ = takeMixing(&joined)
+        }
       case .normalize(let norm, let activation)
       where [rso_relu, rso_identity].contains(activation.function):
         if let maker = producer(step.x), let shift = fused[maker], case .shiftAdd = shift.operation,
@@ -173,6 +201,12 @@ extension Pass.Instruction {
       var layer = layer(window, weights, bias, inputs)
       layer.source.lanes = Int32(lanes)
       return Int(rso_layer_workspace(&layer))
+    case .integers(let weights):
+      var layer = layer(weights)
+      return Int(rso_integer_workspace(&layer))
+    case .moments where source.mixing?.integers != nil:
+      var source = integerSource(shape.channels, nil)
+      return Int(rso_integer_source_workspace(&source))
     case .moments:
       var source = kernelSource
       source.lanes = Int32(lanes)
@@ -199,6 +233,42 @@ extension Pass.Instruction {
     layer.out_height = window.out_height
     layer.out_width = window.out_width
     return layer
+  }
+
+  /// The same for a layer of integers.
+  func layer(_ weights: IntegerWeights) -> rso_integer_layer {
+    var layer = rso_integer_layer()
+    layer.source = integerSource(
+      weights.inputs, source.box == nil ? weights.bytes : weights.bytes.ofFour)
+    layer.window = weights.window
+    if let box = source.box {
+      layer.window.padding = box
+      layer.box = 1
+    }
+    layer.w = UnsafePointer(weights.packed.pointer)
+    layer.start = UnsafePointer(weights.start.pointer)
+    layer.unit = UnsafePointer(weights.unit.pointer)
+    layer.out_channels = Int32(outputs)
+    return layer
+  }
+
+  func integerSource(_ channels: Int, _ bytes: Network.Bytes?) -> rso_integer_source {
+    var result = rso_integer_source()
+    result.step = source.step
+    result.per_unit = bytes?.perUnit ?? 1
+    result.zero = bytes?.zero ?? 0
+    result.channels = Int32(channels)
+    result.height = Int32(shape.height)
+    result.width = Int32(shape.width)
+    if let mixing = source.mixing, let integers = mixing.integers {
+      result.mixing.window = mixing.window
+      result.mixing.w = UnsafePointer(integers.packed.pointer)
+      result.mixing.start = UnsafePointer(integers.start.pointer)
+      result.mixing.unit = UnsafePointer(integers.unit.pointer)
+      result.mixing.per_unit = integers.bytes.perUnit
+      result.mixing.zero = integers.bytes.zero
+    }
+    return result
   }
 
   var kernelSource: rso_source {

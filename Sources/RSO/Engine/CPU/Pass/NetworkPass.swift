@@ -17,6 +17,9 @@ final class NetworkPass {
   var swept: Int?
   /// The nodes that read each value.
   private let readers: [[Int]]
+  /// For each node: the bytes it reads, if it can be computed in integers.
+  private let bytes: [Network.Bytes?]
+  private let grids: [Network.Grid?]
 
   init(
     _ network: Network, lanes: Pass.Lanes, kernels: Kernels, blockCapacity: Int,
@@ -30,6 +33,8 @@ final class NetworkPass {
       for value in Set(inputs) { readers[value].append(node) }
     }
     self.readers = readers
+    grids = network.grids
+    bytes = kernels.hasIntegers ? network.bytesOfIntegerLayers : network.nodes.map { _ in nil }
   }
 
   /// Appends the nodes that are not yet in the pass. Their inputs must be in the pass.
@@ -96,13 +101,8 @@ final class NetworkPass {
   ) throws -> Pass.ValueID {
     let output = network.shapes[node + 1]
     let bias = try Buffer<Float>(output.channels)
-    // Winograd's algorithm would round what is exact, and a step behind it could take another level.
-    let isExact = usesRunningStatistics && network.nodes[node].weights.isDiscrete
-    let inputs = pass.values[x].shape.channels
-    let (operation, set) =
-      try isExact
-      ? directConvolution(window, inputs: inputs, outputs: output.channels, bias: bias)
-      : convolution(window, inputs: inputs, outputs: output.channels, bias: bias)
+    let (operation, set) = try convolution(
+      node, window, inputs: pass.values[x].shape.channels, outputs: output.channels, bias: bias)
     weighted.append((node, set, bias))
     return pass.append(operation, x, shape: output)
   }
@@ -110,11 +110,18 @@ final class NetworkPass {
   /// Sets weights in the parameters' layout, `[out][in][taps]`, given the number of outputs.
   typealias SetWeights = (_ outputs: Int, _ values: ArraySlice<Float>) -> Void
 
-  /// A convolution that starts from a bias, by the fastest algorithm.
+  /// A convolution of a node's inputs, or some of them, that starts from a bias, by the fastest algorithm.
   func convolution(
-    _ window: rso_window, inputs: Int, outputs: Int, bias: Buffer<Float>
+    _ node: Int, _ window: rso_window, inputs: Int, outputs: Int, bias: Buffer<Float>
   ) throws -> (Pass.Operation, SetWeights) {
-    guard WinogradWeights.suits(window, inputs: inputs, outputs: outputs) else {
+    if let bytes = bytes[node], inputs >= 4 {
+      let weights = try IntegerWeights(window, inputs: inputs, outputs: outputs, reading: bytes)
+      return (.integers(weights), weights.set)
+    }
+    // Winograd's algorithm would round what is exact, and a step behind it could take another level.
+    let isExact =
+      bytes[node] != nil || usesRunningStatistics && network.nodes[node].weights.isDiscrete
+    guard !isExact, WinogradWeights.suits(window, inputs: inputs, outputs: outputs) else {
       return try directConvolution(window, inputs: inputs, outputs: outputs, bias: bias)
     }
     let weights = try WinogradWeights(
@@ -135,6 +142,12 @@ final class NetworkPass {
       window, weights: UnsafePointer(pass.own(weights.buffer)),
       bias: UnsafePointer(pass.own(bias)), inputs: inputs)
     return (operation, weights.set)
+  }
+
+  /// The weights that mix one channel of a node's input; `nil` if there is no kernel.
+  func mixing(_ node: Int) throws -> MixingWeights? {
+    try MixingWeights(
+      network.window(of: node), outputs: network.shapes[node + 1].channels, reading: bytes[node])
   }
 
   private func depthwise(
@@ -158,7 +171,8 @@ final class NetworkPass {
     let norm = try Norm(
       node: node, channels: shape.channels, epsilon: epsilon, level: level,
       candidates: pass.candidates,
-      chunkCapacity: pass.chunkCapacity, area: shape.area)
+      chunkCapacity: pass.chunkCapacity, area: shape.area,
+      isExact: grids[network.inputs[node][0]] != nil)
     pass.norms.append(norm)
     if alone { lone.append(norm) } else { whole.append(norm) }
     if !usesRunningStatistics { pass.appendSum(.moments(norm: pass.norms.count - 1), of: x) }
@@ -187,7 +201,7 @@ final class NetworkPass {
       if usesRunningStatistics {
         norm.use(moments)
       } else {
-        norm.origin.set(moments.mean.map(Float.init)[...])
+        norm.setOrigin(mean: moments.mean[...], variance: moments.variance[...])
       }
     }
   }

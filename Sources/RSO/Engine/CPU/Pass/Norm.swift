@@ -14,6 +14,8 @@ final class Norm: ChannelParameters {
   /// γ and β, `[candidates][channels]`.
   let gamma: Buffer<Float>
   let beta: Buffer<Float>
+  /// Whether the inputs are integers times powers of two.
+  let isExact: Bool
   /// `[channels]`, subtracted before squares are summed, so that the variance does not suffer from cancellation.
   let origin: Buffer<Float>
   /// `[candidates][channels]`, y = scale · x + offset.
@@ -29,7 +31,7 @@ final class Norm: ChannelParameters {
 
   init(
     node: Int, channels: Int, epsilon: Double, level: Int, candidates: Int, chunkCapacity: Int,
-    area: Int
+    area: Int, isExact: Bool
   ) throws {
     self.node = node
     self.channels = channels
@@ -37,6 +39,7 @@ final class Norm: ChannelParameters {
     self.level = level
     self.candidates = candidates
     self.area = area
+    self.isExact = isExact
     gamma = try Buffer(candidates * channels)
     beta = try Buffer(candidates * channels)
     origin = try Buffer(channels)
@@ -49,6 +52,18 @@ final class Norm: ChannelParameters {
 
   func set(_ role: Parameters.Role, _ element: Int, _ value: Float, candidate: Int) {
     (role == .scale ? gamma : beta).pointer[candidate * channels + element] = value
+  }
+
+  /// Sets the origin from earlier moments of the pass's channels.
+  ///
+  /// Differences from a mean are no integers, but differences from a nearby multiple of a large power of two are, where
+  /// inputs are. Single precision then adds up the first and most of the second moments without error.
+  func setOrigin(mean: ArraySlice<Double>, variance: ArraySlice<Double>) {
+    for (channel, (mean, variance)) in zip(mean, variance).enumerated() {
+      let step = variance.squareRoot().binade
+      let isRounded = isExact && step > 0 && step.isFinite
+      origin.pointer[channel] = Float(isRounded ? (mean / step).rounded() * step : mean)
+    }
   }
 
   func clear(chunks: Int) {

@@ -169,6 +169,8 @@ extension Pass {
     switch step.operation {
     case .convolution(let window, _, _, let inputs), .winograd(let window, _, _, let inputs):
       Double(inputs) * Double(window.kernel * window.kernel)
+    case .integers(let weights):
+      Double(weights.inputs) * Double(weights.window.kernel * weights.window.kernel)
     case .mix: 9
     case .shiftAdd, .normalize: 2
     case .averagePool(let window), .maxPool(let window), .depthwise(let window, _, _, _):

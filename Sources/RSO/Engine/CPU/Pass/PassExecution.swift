@@ -182,6 +182,23 @@ extension Pass {
           (layer.sums, layer.sums_lane) = sums(n, place)
         }
         kernels.layer(&layer)
+      case .integers(let weights):
+        var layer = i.layer(weights)
+        fill(&layer.source, i, place)
+        layer.y = y
+        layer.y_lane = yLane
+        layer.workspace = place.scratch + workspace
+        if place.next > 0, i.x.value >= 0, let x {
+          layer.next = UnsafePointer(x) + values[i.x.value].blockStride * place.blocks
+          layer.next_size = values[i.x.value].blockStride * place.next
+        }
+        if let moments = i.moments {
+          let n = norms[moments]
+          layer.origin = n.origin
+          layer.valid = valid(place)
+          (layer.sums, layer.sums_lane) = sums(n, place)
+        }
+        kernels.integer_layer(&layer)
       case .shiftAdd(let window, let delta, let tap):
         let (added, addedLane) = find(i.added, place)
         var shift = rso_shift_add()
@@ -248,7 +265,15 @@ extension Pass {
       case .moments(let norm):
         let n = norms[norm]
         let (sums, lane) = sums(n, place)
-        if i.source.mixing == nil {
+        if i.source.mixing?.integers != nil {
+          var source = i.integerSource(i.shape.channels, nil)
+          fill(&source, i, place)
+          source.workspace = place.scratch + workspace
+          if place.next > 0, i.x.value >= 0 {
+            source.next = values[i.x.value].blockStride * place.blocks
+          }
+          kernels.mixed_integer_moments(&source, n.origin, valid(place), sums, lane)
+        } else if i.source.mixing == nil {
           kernels.moments(&map, n.origin, valid(place), sums, lane)
         } else {
           var source = i.kernelSource
@@ -302,6 +327,23 @@ extension Pass {
           source.added = UnsafePointer(added)
           source.added_lane = addedLane
         }
+      }
+      if let norm = i.source.norm {
+        source.scale = norms[norm].scale
+        source.offset = norms[norm].offset
+        source.norm_lane = norms[norm].lane
+      }
+    }
+
+    private func fill(_ source: inout rso_integer_source, _ i: Instruction, _ place: Place) {
+      let (x, xLane) = find(i.x, place)
+      source.x = UnsafePointer(x)
+      source.x_lane = xLane
+      source.lanes = Int32(place.lanes)
+      if i.source.mixing != nil {
+        let (mixed, mixedLane) = find(i.b, place)
+        source.mixing.x = UnsafePointer(mixed)
+        source.mixing.x_lane = mixedLane
       }
       if let norm = i.source.norm {
         source.scale = norms[norm].scale

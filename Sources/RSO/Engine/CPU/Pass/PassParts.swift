@@ -30,6 +30,11 @@ extension Pass {
       case .convolution(let window, _, _, let inputs), .winograd(let window, _, _, let inputs):
         let (area, taps) = (window.out_height * window.out_width, window.kernel * window.kernel)
         return sum + Int(area * taps) * inputs * (step.y.map { values[$0].shape.channels } ?? 0)
+      case .integers(let weights):
+        let window = weights.window
+        let (area, taps) = (window.out_height * window.out_width, window.kernel * window.kernel)
+        return sum + Int(area * taps) * weights.inputs
+          * (step.y.map { values[$0].shape.channels } ?? 0)
       case .depthwise(let window, _, _, _):
         let (area, taps) = (window.out_height * window.out_width, window.kernel * window.kernel)
         return sum + Int(area * taps) * (step.y.map { values[$0].shape.channels } ?? 0)
@@ -47,6 +52,10 @@ extension Pass.Instruction {
     case .convolution(let window, _, _, let inputs), .winograd(let window, _, _, let inputs):
       let (area, taps) = (window.out_height * window.out_width, window.kernel * window.kernel)
       return mixed + Int(area * taps) * inputs * outputs
+    case .integers(let weights):
+      let window = weights.window
+      let (area, taps) = (window.out_height * window.out_width, window.kernel * window.kernel)
+      return mixed + Int(area * taps) * weights.inputs * outputs
     case .depthwise(let window, _, _, _):
       return Int(window.out_height * window.out_width * window.kernel * window.kernel) * outputs
     case .mix(let weights):
@@ -62,6 +71,7 @@ extension Pass.Instruction {
     if source.mixing != nil { words.append("mix") }
     if case .shiftAdd = operation { words.append(operation.word) }
     if source.norm != nil { words.append("normalize") }
+    if source.step.function != rso_identity { words.append("step") }
     if source.box != nil { words.append("box sums") }
     if words.first != operation.word { words.append(operation.word) }
     if moments != nil { words.append("moments") }
@@ -76,6 +86,7 @@ extension Pass.Operation {
     case .convolution(let window, _, _, _): "\(window.kernel)×\(window.kernel)"
     case .depthwise(let window, _, _, _): "depthwise \(window.kernel)×\(window.kernel)"
     case .winograd(let window, _, _, _): window.stride == 1 ? "Winograd" : "Winograd of stride 2"
+    case .integers(let weights): "\(weights.window.kernel)×\(weights.window.kernel) of bytes"
     case .mix: "mix"
     case .shiftAdd: "shift"
     case .offset: "offset"

@@ -16,6 +16,8 @@ extension Pass {
     /// A 3×3 convolution by Winograd's algorithm, with `WinogradWeights`, of the first `inputs` channels.
     case winograd(
       rso_window, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>, inputs: Int)
+    /// A convolution of integers.
+    case integers(IntegerWeights)
     /// `b` plus the convolution of the single channel `x`, row by row.
     case mix(MixingWeights)
     /// `b + δ[lane] · x`, where `x` is shifted by the tap.

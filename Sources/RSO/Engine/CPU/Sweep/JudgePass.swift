@@ -90,7 +90,7 @@ final class JudgePass {
         let unit = lone.width(inputs[0])
         let outputs = network.shapes[node + 1].channels
         let operation: Pass.Operation
-        if unit == 1, let weights = try MixingWeights(window, outputs: outputs) {
+        if unit == 1, let weights = try built.mixing(node) {
           columns.append((node, weights.set))
           operation = .mix(weights)
         } else {
@@ -141,7 +141,7 @@ final class JudgePass {
     for case let norm as Norm in built.lone {
       guard let moments = statistics.moments[norm.node] else { continue }
       let range = channel * norm.channels..<(channel + 1) * norm.channels
-      norm.origin.set(moments.mean[range].map(Float.init)[...])
+      norm.setOrigin(mean: moments.mean[range], variance: moments.variance[range])
     }
   }
 

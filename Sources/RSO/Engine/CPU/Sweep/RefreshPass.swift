@@ -43,7 +43,7 @@ final class RefreshPass {
       let channels = network.shapes[input].channels
       let bias = try Buffer<Float>(count)
       let (operation, set) = try built.convolution(
-        window, inputs: channels, outputs: count, bias: bias)
+        root, window, inputs: channels, outputs: count, bias: bias)
       built.values[root + 1] = pass.append(
         operation, x, shape: lone.shape(root + 1, count: count))
       (setRootWeights, rootBias) = (set, bias)
@@ -74,7 +74,7 @@ final class RefreshPass {
       biases.append((node, bias))
       let (operation, set) =
         fresh
-        ? try built.convolution(window, inputs: inputs, outputs: outputs, bias: bias)
+        ? try built.convolution(node, window, inputs: inputs, outputs: outputs, bias: bias)
         : try built.directConvolution(window, inputs: inputs, outputs: outputs, bias: bias)
       columns.append((node, set))
       pass.append(
@@ -135,10 +135,10 @@ final class RefreshPass {
     for case let norm as Norm in built.lone {
       guard let moments = statistics.moments[norm.node] else { continue }
       let size = norm.channels / count
-      norm.origin.set(
-        units.flatMap { unit in
-          moments.mean[unit.channel * size..<(unit.channel + 1) * size].map(Float.init)
-        }[...])
+      func ofUnits(_ values: [Double]) -> ArraySlice<Double> {
+        units.flatMap { values[$0.channel * size..<($0.channel + 1) * size] }[...]
+      }
+      norm.setOrigin(mean: ofUnits(moments.mean), variance: ofUnits(moments.variance))
     }
     for (node, set) in columns {
       guard let slot = parameters.slot(node: node, .weight) else { continue }

@@ -1,0 +1,166 @@
+import CRSO
+
+/// Integer weights of a convolution or linear layer that reads bytes, as `rso_integer_layer` has them.
+struct IntegerWeights {
+  let window: rso_window
+  let inputs: Int
+  /// The bytes that the layer reads.
+  let bytes: Network.Bytes
+  /// `[⌈out / 8⌉][rows][⌈in / 4⌉][columns][8]`, four signed bytes each.
+  let packed: Buffer<Int32>
+  /// What makes up for the byte that stands for 0; `[out]` rounded up to 8.
+  let start: Buffer<Int32>
+  /// What an integer is worth; `[out]` rounded up to 8.
+  let unit: Buffer<Float>
+
+  init(_ window: rso_window, inputs: Int, outputs: Int, reading bytes: Network.Bytes) throws {
+    self.window = window
+    self.inputs = inputs
+    self.bytes = bytes
+    let rows = (outputs + 7) / 8 * 8
+    packed = try Buffer(rows * ((inputs + 3) / 4) * Int(window.kernel * window.kernel))
+    start = try Buffer(rows)
+    unit = try Buffer(rows)
+  }
+
+  /// Sets whole rows from `values`, `[out][in][tap]`.
+  func set(outputs: Int, _ values: ArraySlice<Float>) {
+    let kernel = Int(window.kernel)
+    let (taps, groups) = (kernel * kernel, (inputs + 3) / 4)
+    for output in 0..<outputs {
+      let first = values.startIndex + output * inputs * taps
+      let row = IntegerRow(values[first..<first + inputs * taps])
+      (start.pointer[output], unit.pointer[output]) = row.start(bytes)
+      for tap in 0..<taps {
+        for group in 0..<groups {
+          let channels = (4 * group..<4 * group + 4).map {
+            $0 < inputs ? row.levels[$0 * taps + tap] : 0
+          }
+          let term = (tap / kernel * groups + group) * kernel + tap % kernel
+          packed.pointer[(output / 8 * groups * taps + term) * 8 + output % 8] = .init(
+            packing: channels)
+        }
+      }
+    }
+  }
+}
+
+/// Integer weights that mix one channel of bytes into all outputs of a 3×3 convolution, as `rso_integer_mixing` has them.
+struct IntegerMixing {
+  let bytes: Network.Bytes
+  /// `[out][3]`, four signed bytes each: a row's taps.
+  let packed: Buffer<Int32>
+  /// `[out]`, both.
+  let start: Buffer<Int32>
+  let unit: Buffer<Float>
+
+  init(outputs: Int, reading bytes: Network.Bytes) throws {
+    self.bytes = bytes
+    packed = try Buffer(outputs * 3)
+    start = try Buffer(outputs)
+    unit = try Buffer(outputs)
+  }
+
+  /// Sets the weights from `[out][1][3][3]`.
+  func set(outputs: Int, _ values: ArraySlice<Float>) {
+    for output in 0..<outputs {
+      let first = values.startIndex + output * 9
+      let row = IntegerRow(values[first..<first + 9])
+      (start.pointer[output], unit.pointer[output]) = row.start(bytes)
+      for y in 0..<3 {
+        packed.pointer[output * 3 + y] = .init(packing: Array(row.levels[3 * y..<3 * y + 3]))
+      }
+    }
+  }
+}
+
+/// Weights as integers times the greatest power of two that divides all of them.
+private struct IntegerRow {
+  let levels: [Int32]
+  let unit: Float
+
+  /// - Parameter weights: levels of a domain times a power of two.
+  init(_ weights: ArraySlice<Float>) {
+    let unit = weights.reduce(Float.infinity) {
+      $1 == 0 ? $0 : min($0, $1.ulp * Float(1 << $1.significandBitPattern.trailingZeros))
+    }
+    self.unit = unit.isFinite ? unit : 1
+    levels = weights.map { [unit = self.unit] in
+      let level = $0 / unit
+      return level > -127 ? Int32(min(level, 127)) : -127
+    }
+  }
+
+  /// What the sum of a byte's products starts from, and what an integer is worth.
+  func start(_ bytes: Network.Bytes) -> (start: Int32, unit: Float) {
+    (-bytes.zero * levels.reduce(0, +), unit / bytes.perUnit)
+  }
+}
+
+extension UInt32 {
+  /// The zero bits at the end, at most 23.
+  fileprivate var trailingZeros: Int { Swift.min(trailingZeroBitCount, 23) }
+}
+
+extension Int32 {
+  /// Four signed bytes, the first in the last bits.
+  fileprivate init(packing levels: [Int32]) {
+    self = levels.enumerated().reduce(0) { $0 | ($1.element & 255) << (8 * $1.offset) }
+  }
+}
+
+extension Network {
+  /// How a value's numbers become bytes: `perUnit · x + zero`.
+  struct Bytes: Hashable {
+    /// A power of two.
+    var perUnit: Float
+    /// The byte that stands for 0; not 0 if numbers may be negative.
+    var zero: Int32
+
+    /// Of the numbers whose sums of four these are.
+    var ofFour: Bytes { Bytes(perUnit: perUnit / 4, zero: zero / 4) }
+  }
+
+  /// For every value, as `shapes` numbers them: how its numbers become bytes; `nil` if they do not fit or do not come from
+  /// steps.
+  ///
+  /// What images are is not known here: tables have floats.
+  var bytes: [Bytes?] {
+    let grids = grids
+    var areSigned: [Bool?] = [nil]
+    for (index, node) in nodes.enumerated() {
+      let reads = inputs[index].map { areSigned[$0] }
+      switch node.layer {
+      case .activation(.sign), .activation(.quantize(_, signed: true)): areSigned.append(true)
+      case .activation(.hardStep), .activation(.quantize(_, signed: false)): areSigned.append(false)
+      case .activation(.relu): areSigned.append(reads[0].map { _ in false })
+      case .maxPool, .globalMaxPool, .averagePool, .globalAveragePool, .flatten:
+        areSigned.append(reads[0])
+      case .add:
+        if let a = reads[0], let b = reads[1] {
+          areSigned.append(a || b)
+        } else {
+          areSigned.append(nil)
+        }
+      case .conv2d, .depthwiseConv2d, .linear, .batchNorm, .activation: areSigned.append(nil)
+      }
+    }
+    return zip(grids, areSigned).map { grid, isSigned in
+      guard let grid, let isSigned, let exponent = grid.exponent,
+        grid.largest <= (isSigned ? 127 : 255)
+      else { return nil }
+      return Bytes(
+        perUnit: Float(sign: .plus, exponent: -exponent, significand: 1),
+        zero: isSigned ? Int32(grid.largest) : 0)
+    }
+  }
+
+  /// For every node: the bytes it reads; `nil` if its sums are not all integers below 2²⁴.
+  var bytesOfIntegerLayers: [Bytes?] {
+    let (grids, bytes) = (grids, bytes)
+    return nodes.indices.map { node in
+      grids[node + 1] != nil && nodes[node].weights.isDiscrete && nodes[node].layer.mixesChannels
+        ? bytes[inputs[node][0]] : nil
+    }
+  }
+}
