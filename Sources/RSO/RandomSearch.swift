@@ -64,11 +64,7 @@ public struct RandomSearch {
     wasFinite = position != Position() || progress != nil
     let slots = engine.parameters.slots
     sweeps = settings.sweeps(of: engine.parameters, in: subject.network)
-    guard engine.judgesScales || !sweeps.contains(where: { $0.part == .scales }) else {
-      throw RSOError(
-        "`scales`", "expected fixed on a card, found \(settings.scales.rawValue)",
-        hint: "search scales on the CPU: --device cpu")
-    }
+    if engine.decidesAlone { try settings.requireCard(for: sweeps) }
     guard position.cycle >= 0, position.sweep == 0 || sweeps.indices.contains(position.sweep) else {
       throw RSOError(
         "position",
@@ -139,9 +135,9 @@ public struct RandomSearch {
       hint: Memory.networkHint)
     let turns = Turns(settings, cycle: cycle, of: slot, batches: order.batches)
     var rule = SweepRule(
-      settings.rule, width: width, cycle: cycle, of: settings.cycles,
+      settings.rule(of: slot), width: width, cycle: cycle, of: settings.cycles,
       state: ruleStates[slot.name] ?? RuleState(),
-      levelWidth: engine.parameters.scales[sweep.parameter]?.max() ?? 0)
+      levelWidth: engine.parameters.scales[sweep.parameter]?.max() ?? 0, of: slot)
     let proposals = proposals(sweep, cycle: cycle, turns)
     let runLength = engine.runLength(of: sweep.parameter)
     if let progress {

@@ -112,6 +112,59 @@ import Testing
     #expect(rule.learnt?.curvatureWeight == 0)
   }
 
+  /// Each element has totals of its own; what a level lost in earlier sweeps counts less.
+  @Test(arguments: [Domain.binary, .ternary], [1, 0.75])
+  func leader(domain: Domain, keep: Double) throws {
+    var generator = Generator(state: 11)
+    let (elements, scale) = (7, Float(0.5))
+    let slot = Parameters.Slot(
+      name: "p", shape: [elements], role: .weight, node: 0, offset: 0, count: elements,
+      initialDeviation: 1, initialMean: 0, proposalDeviation: 1, domain: domain)
+    let levels = domain == .binary ? [-1, 1] : [-1, 0, 1]
+    var values = (0..<elements).map { levels[$0 % levels.count] }
+    var totals = [[Int: Double]](repeating: [:], count: elements)
+    var state = RuleState()
+    var (kept, changed, notBest) = (0, 0, 0)
+    for sweep in 0..<40 {
+      var rule = SweepRule(
+        .leader(keep: keep), width: 1, cycle: sweep, of: 40, state: state, levelWidth: scale,
+        of: slot)
+      for element in (0..<elements).reversed() {
+        let own =
+          [values[element]] + levels.filter { $0 != values[element] }.shuffled(using: &generator)
+        var losses = own.map { _ in Double.random(in: 1...2, using: &generator) }
+        let isUseless = (sweep + element) % 9 == 0
+        if isUseless { losses[1] = [.nan, .infinity][sweep % 2] }
+        let proposal = Proposal(
+          element: element, batch: 0, candidates: ShortList(own.map { Float($0) * scale }),
+          delta: 1)
+        let decision = try Decision(
+          on: proposal, losses: ShortList(losses), by: &rule, parameter: "p")
+        let finite = losses.indices.filter { losses[$0].isFinite }
+        let best = try #require(finite.min { losses[$0] < losses[$1] })
+        var expected = best
+        if !isUseless {
+          let mean = losses.reduce(0, +) / Double(losses.count)
+          for (level, loss) in zip(own, losses) {
+            totals[element][level] = keep * (totals[element][level] ?? 0) + loss - mean
+          }
+          expected = try #require(
+            own.indices.min { totals[element][own[$0]]! < totals[element][own[$1]]! })
+          if expected != best { notBest += 1 }
+        }
+        #expect(decision.choice == expected)
+        #expect(decision.value == Float(own[expected]) * scale)
+        if expected == 0 { kept += 1 } else { changed += 1 }
+        values[element] = own[expected]
+      }
+      // As a file has it.
+      let learnt = try #require(rule.learnt)
+      state = try JSONDecoder().decode(RuleState.self, from: JSONEncoder().encode(learnt))
+      #expect(state == learnt && state.totals.count == elements * levels.count)
+    }
+    #expect(kept > 50 && changed > 20 && notBest > 20)
+  }
+
   /// The running mean: the newest value weighs 0.01, the one before 0.01 · 0.99, and so on.
   private func mean(_ values: [Double]) -> Double {
     let weights = values.indices.map { 0.01 * pow(0.99, Double(values.count - 1 - $0)) }
@@ -218,6 +271,8 @@ import Testing
   static let texts: [(text: String, rule: Rule, description: String)] = [
     ("best", .best, "best"), ("slope", .slope(), "slope:c=0.5"),
     ("margin", .margin(), "margin:m=0..0.5"), ("margin:m=0.5", .margin(.init(0.5)), "margin:m=0.5"),
+    ("leader", .leader(), "leader"), ("leader:keep=0.9", .leader(keep: 0.9), "leader:keep=0.9"),
+    ("leader:keep=0", .leader(keep: 0), "leader:keep=0"),
     ("slope:c=1", .slope(c: 1), "slope:c=1"),
     ("slope:c=0.25", .slope(c: 0.25), "slope:c=0.25"),
     ("parabola", .parabola(), "parabola:reach=2,settle=1..0.2"),
@@ -243,6 +298,7 @@ import Testing
 
   @Test(arguments: [
     "", "worst", "best:", "best:c=1", "margin:m=-1", "margin:c=1", "margin:m=0..101",
+    "leader:keep=1.1", "leader:keep=-0.1", "leader:keep=nan", "leader:keep=1..0.5", "leader:c=1",
     "slope:", "slope:c", "slope:c=", "slope:c=x", "slope:c=0",
     "slope:c=-1", "slope:c=101", "slope:c=nan", "slope:c=inf", "slope:c=1..2", "slope:reach=1",
     "slope:c=1,c=1", "parabola:reach=0", "parabola:reach=inf", "parabola:settle=0",
@@ -254,7 +310,7 @@ import Testing
     #expect(error?.subject == "`rule`")
     #expect(
       error?.problem.hasPrefix(
-        "expected best, margin:m=M with M in [0, 100], slope:c=C with C in (0, 100], or "
+        "expected best, leader:keep=K with K in [0, 1], margin:m=M with M in [0, 100], slope:c=C with C in (0, 100], or "
           + "parabola:reach=R,settle=S with R above 0 and S in (0, 1], found '") == true)
     #expect(throws: DecodingError.self) {
       try JSONDecoder().decode([Rule].self, from: JSONEncoder().encode([text]))

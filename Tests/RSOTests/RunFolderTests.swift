@@ -102,6 +102,11 @@ struct RunFolderTests {
             "sums of squares and weights"
           ),
           (#"{"fc.weight":1}"#, "rule_states"),
+          (
+            #"{"fc.weight":{"squares":0,"weight":0,"totals":"AACAPw=="}}"#,
+            "finite totals, found 1 numbers"
+          ),
+          (#"{"fc.weight":{"squares":0,"weight":0,"totals":"AACA"}}"#, "32-bit floats in base 64"),
         ] {
           tensors.metadata["rule_states"] = text
           try tensors.write(to: file)

@@ -264,7 +264,14 @@ struct ScaleSearchTests {
           .network(network, data), Self.settings(.tensor), engine, on: nil, position: .init(),
           ruleStates: [:])
       } == "`scales`: expected fixed on a card, found tensor "
-        + "(search scales on the CPU: --device cpu)")
+        + "(search on the CPU: --device cpu)")
+    #expect(
+      errorText {
+        _ = try RandomSearch(
+          .network(network, data), Self.settings(.fixed) { $0.rule = .leader() }, engine, on: nil,
+          position: .init(), ruleStates: [:])
+      } == "`rule`: expected best, margin, slope or parabola on a card, found leader "
+        + "(search on the CPU: --device cpu)")
     #expect(
       errorText {
         try engine.beginSweep(of: 6, .scales, order: SampleOrder([0, 1], batchSize: 2))

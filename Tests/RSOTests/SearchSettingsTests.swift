@@ -245,8 +245,13 @@ import Testing
     ),
     (
       { $0.rule = .slope(c: 0) },
-      "`rule`: expected best, margin:m=M with M in [0, 100], slope:c=C with C in (0, 100], or "
+      "`rule`: expected best, leader:keep=K with K in [0, 1], margin:m=M with M in [0, 100], slope:c=C with C in (0, 100], or "
         + "parabola:reach=R,settle=S with R above 0 and S in (0, 1], found 'slope:c=0' (M, R and S may change over the cycles, as in settle=1..0.2)"
+    ),
+    (
+      { $0.rule = .leader() },
+      "`rule`: expected another one: no weights are binary, ternary or int2, found leader "
+        + "(set them: `weights`; floats follow slope, and integers of more levels margin)"
     ),
     ({ $0.anneal = -0.1 }, "`anneal`: expected a fraction from 0 to 1, found -0.1"),
     ({ $0.anneal = 1.5 }, "`anneal`: expected a fraction from 0 to 1, found 1.5"),

@@ -18,7 +18,7 @@ import Testing
       set { engine.parameters = newValue }
     }
     var statistics: BatchNormStatistics { engine.statistics }
-    var judgesScales: Bool { engine.judgesScales }
+    var decidesAlone: Bool { engine.decidesAlone }
     mutating func beginSweep(of parameter: Int, _ part: Sweep.Part, order: SampleOrder) throws {
       try engine.beginSweep(of: parameter, part, order: order)
     }
@@ -143,6 +143,7 @@ import Testing
       { ($0.evaluations, $0.sweeps, $0.rule) = (.cycle, ["fc": 2], .margin()) }
     ),
     ("kept statistics", { ($0.statistics, $0.only) = (.keep, ["bn1*", "fc*"]) }),
+    ("totals", { ($0.rule, $0.cycles) = (.leader(keep: 0.9), 3) }),
     ("scales", { ($0.scales, $0.rule) = (.channel, .margin()) }),
   ]
 
@@ -150,10 +151,10 @@ import Testing
   @Test(arguments: Kind.allCases, settings.indices)
   func stoppedAfterEveryRun(kind: Kind, index: Int) throws {
     let settings = SearchTests.settings(Self.settings[index].change)
-    let hasScales = settings.scales != .fixed
-    // A card judges none.
-    guard !hasScales || kind != .cuda else { return }
-    for weights in hasScales ? [Domain.ternary] : [.float, .binary] {
+    let isForLevels = settings.scales != .fixed || settings.rule == .leader(keep: 0.9)
+    // A card has neither scales nor totals.
+    guard !isForLevels || kind != .cuda else { return }
+    for weights in isForLevels ? [Domain.ternary] : [.float, .binary] {
       guard weights != .binary || index < 3 else { continue }
       let network = try SearchTests.network().settingWeights(to: weights)
       var state = try Self.start(network, settings)

@@ -67,7 +67,7 @@ static __device__ void decideBy(const double *losses, int stride, const rso_gpu_
         for (int candidate = turn->from; candidate < count; ++candidate)
           own[candidate] = losses[(candidate - turn->from) * stride];
         const rso_decision decision =
-            rso_decide(&progress->rule, &progress->state, turn->candidates, turn->step, own, count);
+            rso_decide(&progress->rule, &progress->state, turn->candidates, turn->step, own, count, 0);
         for (int candidate = 0; candidate < count; ++candidate)
           outcome->losses[candidate] = own[candidate];
         progress->last_loss = own[decision.choice];

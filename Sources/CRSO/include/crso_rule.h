@@ -18,6 +18,8 @@ typedef enum {
   rso_parabola,
   // A step against the slope between the two outer losses, shorter where the loss is curved on average.
   rso_slope,
+  // The level with the smallest total of losses over the sweeps so far.
+  rso_leader,
 } rso_rule_kind;
 
 // A rule with its settings in one sweep.
@@ -30,6 +32,8 @@ typedef struct {
   double margin;
   // Parabola: how far the vertex may be, in |Δ|, and the fraction of the way to go.
   double reach, settle;
+  // Leader: what is left of a total in the next sweep, as a fraction.
+  double keep;
   // Slope: the length of a typical step, in σ, and the decay of the running means.
   double c, decay;
   // The distance of the levels that the new value must be one of; 0: it may be any number.
@@ -45,7 +49,8 @@ typedef struct {
 
 typedef struct {
   float value;
-  // The index of the smallest loss, the first one of equal losses; 0 if what it gains is not worth a change.
+  // The index of the smallest loss, the first one of equal losses; 0 if what it gains is not worth a change. Leader: of
+  // the smallest total.
   int choice;
 } rso_decision;
 
@@ -66,14 +71,35 @@ RSO_BOTH int rso_is_worth(const rso_rule *rule, rso_rule_state *state, const dou
   return losses[0] - losses[choice] > rule->margin * sqrt(state->squares / state->weight);
 }
 
-// Returns the new value of an element. candidates, losses: [count]. A NaN loss becomes infinite, except for the first:
+// Adds the losses, less their mean, to an element's totals and returns the index of the smallest total, the first one of
+// equals. totals: [count], in the order of the candidates' values.
+RSO_BOTH int rso_lead(double keep, const float *candidates, const double *losses, int count, float *totals) {
+  double mean = 0, least = RSO_INFINITY;
+  for (int i = 0; i < count; ++i)
+    mean += losses[i] / count;
+  int leader = 0;
+  for (int i = 0; i < count; ++i) {
+    int rank = 0;
+    for (int j = 0; j < count; ++j)
+      rank += candidates[j] < candidates[i];
+    const double total = keep * totals[rank] + (losses[i] - mean);
+    totals[rank] = (float)total;
+    if (total < least) {
+      least = total;
+      leader = i;
+    }
+  }
+  return leader;
+}
+
+// Returns the new value of an element. candidates, losses: [count]; totals: of the element, or 0 without rso_leader. A NaN loss becomes infinite, except for the first:
 // NaN says that it was not computed. If it was, and is NaN, the caller must report an error.
 // All rules except `best` need the losses of w, w + delta and w - delta, and `slope` can do without the first. If delta
 // is 0 or one of the losses is not finite, they take the best candidate, or w if its loss is not known, and leave the
 // state unchanged. So they do with discrete weights: all candidates are levels, and a step would end between them.
 RSO_BOTH rso_decision rso_decide(const rso_rule *rule, rso_rule_state *state, const float *candidates, float delta,
-                                 double *losses, int count) {
-  int choice = 0;
+                                 double *losses, int count, float *totals) {
+  int choice = 0, isFinite = 1;
   for (int i = 1; i < count; ++i) {
     if (losses[i] != losses[i])
       losses[i] = RSO_INFINITY;
@@ -81,11 +107,15 @@ RSO_BOTH rso_decision rso_decide(const rso_rule *rule, rso_rule_state *state, co
     if (!(losses[choice] <= losses[i]))
       choice = i;
   }
+  for (int i = 0; i < count; ++i)
+    isFinite &= rso_is_finite(losses[i]);
   const int isKnown = losses[0] == losses[0];
+  if (totals && isFinite)
+    choice = rso_lead(rule->keep, candidates, losses, count, totals);
   if (rule->margin > 0 && isKnown && !rso_is_worth(rule, state, losses, count, choice))
     choice = 0;
   rso_decision best = {candidates[isKnown ? choice : 0], choice};
-  if (rule->kind == rso_best || rule->level_width > 0 || count != 3 || delta == 0)
+  if (rule->kind == rso_best || rule->kind == rso_leader || rule->level_width > 0 || count != 3 || delta == 0)
     return best;
 
   const double w = candidates[0], d = delta;

@@ -16,8 +16,8 @@ package protocol Engine {
   ///   of a scale, and every proposal is a round of its own whose losses are all computed.
   mutating func beginSweep(of parameter: Int, _ part: Sweep.Part, order: SampleOrder) throws
 
-  /// Whether it judges scales.
-  var judgesScales: Bool { get }
+  /// Whether it decides by itself, many proposals at a time: then it judges no scales, and no rule keeps totals.
+  var decidesAlone: Bool { get }
 
   /// Judges the proposals one after another. Each sees the decisions of all earlier rounds. `rule` turns losses into
   /// values; its state advances in the order of the proposals.
@@ -57,7 +57,7 @@ package protocol Engine {
 
 extension Engine {
   package func runLength(of parameter: Int) -> Int { 32 }
-  package var judgesScales: Bool { true }
+  package var decidesAlone: Bool { false }
 
   /// Begins a sweep of a tensor's elements.
   package mutating func beginSweep(of parameter: Int, order: SampleOrder) throws {

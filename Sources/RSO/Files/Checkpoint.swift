@@ -380,6 +380,16 @@ extension Checkpoint {
         throw RSOError(
           url.path, "\(Key.ruleStates): expected sums of squares and weights, found \(state)")
       }
+      let slot = content.parameters.slots.first { $0.name == name }
+      let totals = slot.map { $0.count * $0.domain.candidates } ?? 0
+      guard state.totals.isEmpty || state.totals.count == totals,
+        state.totals.allSatisfy(\.isFinite)
+      else {
+        throw RSOError(
+          url.path,
+          "\(Key.ruleStates), \(name): expected \(totals) finite totals, found \(state.totals.count) numbers"
+        )
+      }
     }
   }
 }

@@ -15,7 +15,7 @@ extension RSOError {
   ) -> RSOError {
     let step =
       switch settings.rule {
-      case .best, .margin: ""
+      case .best, .margin, .leader: ""
       case .parabola: "a smaller reach in `rule`, or "
       case .slope: "a smaller c in `rule`, or "
       }

@@ -2,6 +2,9 @@ extension Domain {
   /// The candidates of a proposal, the weight itself among them.
   var candidates: Int { self == .binary ? 2 : 3 }
 
+  /// Whether a proposal has all levels for candidates: those of `binary`, `ternary` and `int2`.
+  var areLevelsCandidates: Bool { isDiscrete && levels.upperBound == 1 }
+
   /// The other levels to try for a weight.
   ///
   /// Of `binary`, that is the one there is; of three levels, the two there are. Of more, they are Δ levels above and

@@ -9,6 +9,10 @@ public enum Rule: Hashable, Sendable {
   /// The candidate with the smallest loss, if it gains more than so many times what is typical of the tensor; else the
   /// weight stays. Noise then flips fewer discrete weights, whose steps cannot shrink. Not in the paper.
   case margin(Ramp = Ramp(0, 0.5))
+  /// Of binary and ternary weights, the level with the smallest total of its losses over the cycles so far; each cycle
+  /// first multiplies earlier totals by `keep`. Noise of single mini-batches then averages out. Floats follow `slope`, and
+  /// integers of more levels `margin`. This is Kalai and Vempala's *Follow the Leader*, for every weight. Not in the paper.
+  case leader(keep: Double = 1)
   /// A step `settle` of the way to the vertex of the parabola through the three losses, which is at most `reach` ·
   /// |Δ| away. If the parabola opens downwards, `settle` of the way to the best candidate. Not in the paper.
   case parabola(reach: Ramp = Ramp(2), settle: Ramp = Ramp(1, 0.2))
@@ -19,7 +23,7 @@ public enum Rule: Hashable, Sendable {
   /// Whether a weight takes the value of a candidate, and so may stay as it is; other rules move every weight.
   package var isChoice: Bool {
     switch self {
-    case .best, .margin: true
+    case .best, .margin, .leader: true
     case .parabola, .slope: false
     }
   }
@@ -57,8 +61,25 @@ public struct RuleState: Hashable, Codable, Sendable {
   public var curvatures = 0.0
   /// The sum of the weights in that mean.
   public var curvatureWeight = 0.0
+  /// With `Rule.leader`, the total of every level's losses, `[elements][levels]`, from the lowest level to the highest;
+  /// the mean of each proposal's losses is taken out. Else empty.
+  public var totals: [Float] = []
   /// Nothing yet.
   public init() {}
+
+  private enum CodingKeys: String, CodingKey {
+    case squares, weight, curvatures, curvatureWeight, totals
+  }
+
+  /// Writes totals in base 64, and only if there are any.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(squares, forKey: .squares)
+    try container.encode(weight, forKey: .weight)
+    try container.encode(curvatures, forKey: .curvatures)
+    try container.encode(curvatureWeight, forKey: .curvatureWeight)
+    if !totals.isEmpty { try container.encode(floats: totals, forKey: .totals) }
+  }
 
   /// Reads a state; earlier versions had no curvatures.
   public init(from decoder: any Decoder) throws {
@@ -67,6 +88,7 @@ public struct RuleState: Hashable, Codable, Sendable {
     weight = try container.decode(Double.self, forKey: .weight)
     curvatures = try container.decodeIfPresent(Double.self, forKey: .curvatures) ?? 0
     curvatureWeight = try container.decodeIfPresent(Double.self, forKey: .curvatureWeight) ?? 0
+    if container.contains(.totals) { totals = try container.decodeFloats(forKey: .totals) }
   }
 }
 
@@ -76,6 +98,9 @@ public struct RuleState: Hashable, Codable, Sendable {
 package struct SweepRule {
   let rule: rso_rule
   var state: rso_rule_state
+  /// `[elements][candidates]` with `Rule.leader`, else empty.
+  private var totals: [Float]
+  private let candidates: Int
 
   /// Whether an element takes the value of a candidate.
   var isChoice: Bool { rule.kind == Int32(rso_best.rawValue) || rule.level_width > 0 }
@@ -87,9 +112,10 @@ package struct SweepRule {
   ///   - width: the standard deviation σ of this cycle's proposals.
   ///   - state: the state after the previous sweep.
   ///   - levelWidth: the distance of the tensor's levels; 0 for floats.
+  ///   - slot: the slot of what is swept; only `leader` needs it.
   package init(
     _ rule: Rule, width: Double, cycle: Int, of cycles: Int, state: RuleState = RuleState(),
-    levelWidth: Float = 0
+    levelWidth: Float = 0, of slot: Parameters.Slot? = nil
   ) {
     var parameters = rso_rule()
     parameters.level_width = Double(levelWidth)
@@ -101,6 +127,9 @@ package struct SweepRule {
     case .margin(let margin):
       parameters.kind = Int32(rso_best.rawValue)
       parameters.margin = margin.value(cycle: cycle, of: cycles)
+    case .leader(let keep):
+      parameters.kind = Int32(rso_leader.rawValue)
+      parameters.keep = keep
     case .parabola(let reach, let settle):
       parameters.kind = Int32(rso_parabola.rawValue)
       parameters.reach = reach.value(cycle: cycle, of: cycles)
@@ -110,6 +139,13 @@ package struct SweepRule {
       parameters.c = c
     }
     self.rule = parameters
+    candidates = slot?.domain.candidates ?? 0
+    totals = []
+    if let slot, case .leader = rule {
+      let count = slot.count * candidates
+      totals =
+        state.totals.count == count ? state.totals : [Float](repeating: 0, count: count)
+    }
     self.state = rso_rule_state(
       squares: state.squares, weight: state.weight, curvatures: state.curvatures,
       curvature_weight: state.curvatureWeight)
@@ -117,20 +153,26 @@ package struct SweepRule {
 
   /// The state to pass to the tensor's next sweep; `nil` if the rule has learnt nothing.
   package var learnt: RuleState? {
-    guard state.weight > 0 else { return nil }
+    guard state.weight > 0 || !totals.isEmpty else { return nil }
     var learnt = RuleState()
     (learnt.squares, learnt.weight) = (state.squares, state.weight)
     (learnt.curvatures, learnt.curvatureWeight) = (state.curvatures, state.curvature_weight)
+    learnt.totals = totals
     return learnt
   }
 
   /// Decides on the losses of a proposal's candidates.
   mutating func decide(_ proposal: Proposal, _ losses: ShortList<Double>) -> Decision {
-    var (rule, candidates, losses) = (rule, proposal.candidates, losses)
+    var (rule, values, losses) = (rule, proposal.candidates, losses)
     let count = Int32(losses.count)
-    let decision = candidates.withUnsafeNumbers { candidates in
-      losses.withUnsafeNumbers { losses in
-        rso_decide(&rule, &state, candidates, proposal.delta, losses, count)
+    let place = proposal.element * candidates
+    let decision = totals.withUnsafeMutableBufferPointer { totals in
+      values.withUnsafeNumbers { values in
+        losses.withUnsafeNumbers { losses in
+          rso_decide(
+            &rule, &state, values, proposal.delta, losses, count,
+            totals.isEmpty ? nil : totals.baseAddress?.advanced(by: place))
+        }
       }
     }
     return Decision(losses: losses, choice: Int(decision.choice), value: decision.value)
@@ -140,11 +182,12 @@ package struct SweepRule {
 // MARK: As text
 
 extension Rule: CustomStringConvertible {
-  /// As on the command line: `best`, `margin:m=0..0.5`, `slope:c=0.5`, `parabola:reach=2,settle=1..0.2`.
+  /// As on the command line: `best`, `leader`, `margin:m=0..0.5`, `slope:c=0.5`, `parabola:reach=2,settle=1..0.2`.
   public var description: String {
     switch self {
     case .best: "best"
     case .margin(let margin): "margin:m=\(margin)"
+    case .leader(let keep): keep == 1 ? "leader" : "leader:keep=\(short(keep))"
     case .parabola(let reach, let settle): "parabola:reach=\(reach),settle=\(settle)"
     case .slope(let c): "slope:c=\(short(c))"
     }
@@ -168,13 +211,16 @@ extension Rule: CustomStringConvertible {
     func take(_ name: Substring, _ standard: Ramp) -> Ramp {
       values.removeValue(forKey: name) ?? standard
     }
+    func takeOne(_ name: Substring, _ standard: Double) throws -> Double {
+      let ramp = take(name, Ramp(standard))
+      guard ramp.first == ramp.last else { throw Self.error(text) }
+      return ramp.first
+    }
     switch parts[0] {
     case "best": self = .best
     case "margin": self = .margin(take("m", Ramp(0, 0.5)))
-    case "slope":
-      let c = take("c", Ramp(0.5))
-      guard c.first == c.last else { throw Self.error(text) }
-      self = .slope(c: c.first)
+    case "leader": self = .leader(keep: try takeOne("keep", 1))
+    case "slope": self = .slope(c: try takeOne("c", 0.5))
     case "parabola":
       self = .parabola(reach: take("reach", Ramp(2)), settle: take("settle", Ramp(1, 0.2)))
     default: throw Self.error(text)
@@ -189,6 +235,7 @@ extension Rule: CustomStringConvertible {
       switch self {
       case .best: true
       case .margin(let margin): margin.isWithin { $0 >= 0 && $0 <= 100 }
+      case .leader(let keep): keep >= 0 && keep <= 1
       case .parabola(let reach, let settle):
         reach.isWithin { $0 > 0 && $0.isFinite } && settle.isWithin { $0 > 0 && $0 <= 1 }
       case .slope(let c): c > 0 && c <= 100
@@ -199,8 +246,8 @@ extension Rule: CustomStringConvertible {
   private static func error(_ found: String) -> RSOError {
     RSOError(
       "`rule`",
-      "expected best, margin:m=M with M in [0, 100], slope:c=C with C in (0, 100], or parabola:reach=R,settle=S "
-        + "with R above 0 and S in (0, 1], found '\(found)'",
+      "expected best, leader:keep=K with K in [0, 1], margin:m=M with M in [0, 100], slope:c=C with C in (0, 100], or "
+        + "parabola:reach=R,settle=S with R above 0 and S in (0, 1], found '\(found)'",
       hint: "M, R and S may change over the cycles, as in settle=1..0.2")
   }
 }

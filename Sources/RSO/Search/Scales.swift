@@ -58,7 +58,9 @@ extension Sweep {
     return Parameters.Slot(
       name: slot.scaleName, shape: [scales.count], role: slot.role, node: slot.node, offset: 0,
       count: scales.count, initialDeviation: 0, initialMean: 0,
-      proposalDeviation: Double(scales.max() ?? 1), domain: slot.domain)
+      proposalDeviation: Double(scales.max() ?? 1),
+      // Exponents are the levels of a scale.
+      domain: .integer(bits: 8))
   }
 }
 

@@ -94,6 +94,12 @@ extension SearchSettings {
       scales == .fixed || slots.contains { $0.domain.isDiscrete }, "`scales`",
       "fixed: no weights are discrete", scales.rawValue,
       "binary, ternary and integer weights have scales: `weights`")
+    if case .leader = rule {
+      try require(
+        slots.contains(where: \.domain.areLevelsCandidates), "`rule`",
+        "another one: no weights are binary, ternary or int2", "\(rule)",
+        "set them: `weights`; floats follow slope, and integers of more levels margin")
+    }
     for (name, count) in sweeps {
       try require(
         names.contains(name), "`sweeps`", "the name of \(kind)", "'\(name)'",
@@ -101,6 +107,21 @@ extension SearchSettings {
       try require(
         (0...1000).contains(count), "`sweeps` \(name)", "0 to 1000 times", count,
         "0 leaves it as it is")
+    }
+  }
+}
+
+extension SearchSettings {
+  /// - Throws: `RSOError` naming the setting that asks for what a card does not do.
+  func requireCard(for sweeps: [Sweep]) throws {
+    let hint = "search on the CPU: --device cpu"
+    if sweeps.contains(where: { $0.part == .scales }) {
+      throw RSOError(
+        "`scales`", "expected fixed on a card, found \(scales.rawValue)", hint: hint)
+    }
+    if case .leader = rule {
+      throw RSOError(
+        "`rule`", "expected best, margin, slope or parabola on a card, found \(rule)", hint: hint)
     }
   }
 }

@@ -74,15 +74,7 @@ extension RandomSearch.SweepProgress: Codable {
       }
       return number
     }
-    let bytes = Data(base64Encoded: try container.decode(String.self, forKey: .values))
-    guard let bytes, bytes.count % 4 == 0 else {
-      throw DecodingError.dataCorruptedError(
-        forKey: .values, in: container, debugDescription: "expected 32-bit floats in base 64")
-    }
-    values = stride(from: 0, to: bytes.count, by: 4).map { first in
-      Float(
-        bitPattern: bytes[first..<first + 4].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) })
-    }
+    values = try container.decodeFloats(forKey: .values)
     changed = try container.decode(Int.self, forKey: .changed)
     evaluations = try container.decode(Int.self, forKey: .evaluations)
     loss = try number(.loss) ?? 0
@@ -95,11 +87,7 @@ extension RandomSearch.SweepProgress: Codable {
   /// Writes values in base 64, and sums as text: they may be infinite, which JSON's numbers are not.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
-    var bytes = Data(capacity: 4 * values.count)
-    for value in values {
-      withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes.append(contentsOf: $0) }
-    }
-    try container.encode(bytes.base64EncodedString(), forKey: .values)
+    try container.encode(floats: values, forKey: .values)
     try container.encode(changed, forKey: .changed)
     try container.encode(evaluations, forKey: .evaluations)
     try container.encode("\(loss)", forKey: .loss)

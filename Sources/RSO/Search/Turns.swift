@@ -46,8 +46,12 @@ package struct Turns {
 }
 
 extension SearchSettings {
-  /// The rule for a tensor: discrete weights take the best candidate where others take a step.
+  /// The rule for a tensor: discrete weights take the best candidate where others take a step, and only where all levels
+  /// are candidates is there one that leads.
   func rule(of slot: Parameters.Slot) -> Rule {
-    slot.domain.isDiscrete && !rule.isChoice ? .best : rule
+    guard case .leader = rule else {
+      return slot.domain.isDiscrete && !rule.isChoice ? .best : rule
+    }
+    return slot.domain.areLevelsCandidates ? rule : slot.domain.isDiscrete ? .margin() : .slope()
   }
 }

@@ -113,8 +113,8 @@ final class CUDAEngine: Engine {
     }
   }
 
-  /// A card judges changes of one channel; a scale may change all of them.
-  var judgesScales: Bool { false }
+  /// A card judges changes of one channel, and a scale may change all of them. It has no totals of levels yet.
+  var decidesAlone: Bool { true }
 
   func beginSweep(of parameter: Int, _ part: Sweep.Part, order: SampleOrder) throws {
     guard part == .elements else {
