@@ -121,11 +121,10 @@ typedef struct {
 // identity, per_unit · v + zero, which must be an integer from 0 to 255.
 // x: [channels, height, width, 16]; scale, offset: [channels] per lane, or NULL; zero: the byte that stands for 0
 // workspace: rso_integer_source_workspace(s) floats, for mixed_integer_moments
-// next: floats to the next x, which mixed_integer_moments prefetches; 0: not known
 typedef struct {
   const float *x, *scale, *offset;
   float *workspace;
-  ptrdiff_t x_lane, norm_lane, next;
+  ptrdiff_t x_lane, norm_lane;
   rso_integer_mixing mixing;
   rso_activation step;
   float per_unit;

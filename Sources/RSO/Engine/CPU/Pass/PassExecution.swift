@@ -269,9 +269,6 @@ extension Pass {
           var source = i.integerSource(i.shape.channels, nil)
           fill(&source, i, place)
           source.workspace = place.scratch + workspace
-          if place.next > 0, i.x.value >= 0 {
-            source.next = values[i.x.value].blockStride * place.blocks
-          }
           kernels.mixed_integer_moments(&source, n.origin, valid(place), sums, lane)
         } else if i.source.mixing == nil {
           kernels.moments(&map, n.origin, valid(place), sums, lane)
