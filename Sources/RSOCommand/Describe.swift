@@ -87,15 +87,15 @@ struct Describe: ParsableCommand {
         "expects images of \(model.network.input), found \(images.train.shape) in \(images.name)",
         hint: "name its data: --data or --data-dir")
     }
-    let best = try own == nil ? nil : Checkpoint(contentsOf: file).best
-    let words = best.map { best in
-      "\(path): after \(best.parameter) of cycle \(best.cycle + 1), \(best.split ?? .test) "
+    let run = try own == nil ? nil : Checkpoint(contentsOf: file)
+    let words = run?.best.map { best in
+      "\(path): its run's best came after \(best.parameter) of cycle \(best.cycle + 1), \(best.split ?? .test) "
         + (best.accuracy.map { "accuracy \(percent($0))" }
           ?? "loss \(best.loss.map { fixed($0, 4) } ?? "not finite")")
     }
     return (
       model.network, images.normalized(model.normalization),
-      try Checkpoint.settings(in: tensors, file: file.path) ?? SearchSettings(), words
+      run?.configuration.settings ?? SearchSettings(), words
     )
   }
 }

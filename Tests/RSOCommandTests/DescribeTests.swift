@@ -13,7 +13,8 @@ struct DescribeTests {
       #expect(result.code == 0 && result.errors == "")
       let lines = result.output.split(separator: "\n")
       #expect(
-        lines[0].wholeMatch(of: /r: after [a-z0-9.]+ of cycle 1, validation accuracy [0-9.]+ %/)
+        lines[0].wholeMatch(
+          of: /r: its run's best came after [a-z0-9.]+ of cycle 1, validation accuracy [0-9.]+ %/)
           != nil, "\(lines[0])")
       #expect(lines[1].hasPrefix("digits: 60 training, 30 validation and 30 test images of 1×8×8"))
       #expect(result.output.contains("conv2d, ternary"))
@@ -23,6 +24,12 @@ struct DescribeTests {
         "describe", "r/checkpoint.safetensors", "--no-time", "--batch", "20",
       ])
       #expect(file.code == 0 && file.output.contains("on 3 mini-batches of 20"))
+      // Also if a program judged it.
+      var tensors = try place.tensors("r/best.safetensors")
+      tensors.metadata["program"] = #"{"line":"./judge","timeout":60}"#
+      try tensors.write(to: place.file("judged.safetensors"))
+      let judged = try place.run(["describe", "judged.safetensors", "--no-time"])
+      #expect(judged.code == 0 && judged.output.contains("on 2 mini-batches of 30"))
       let json = try place.run(["describe", "r", "--no-time", "--json"]).output
       let network = try Network(json: Data(json.utf8), name: "r")
       #expect(try network == Model(contentsOf: place.file("r/best.safetensors")).network)
