@@ -323,10 +323,8 @@ struct ResumeTests {
       _ = try running.wait()
       try FileManager.default.removeItem(at: place.file("r/trace.jsonl"))
       let again = try start(place)
-      // Killed once more, when the new trace is there.
-      while again.process.isRunning,
-        !FileManager.default.fileExists(atPath: place.file("r/trace.jsonl").path)
-      {
+      // Killed once more, when the new trace has its first lines: by then the note is out.
+      while again.process.isRunning, ((try? place.text("r/trace.jsonl")) ?? "").isEmpty {
         usleep(200)
       }
       again.send(SIGKILL)
