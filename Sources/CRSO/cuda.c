@@ -21,6 +21,9 @@ static const unsigned char tile[] = {
 static const unsigned char matrix[] = {
 #embed "cuda/matrix.cu"
     , 0};
+static const unsigned char half[] = {
+#embed "cuda/half.cu"
+    , 0};
 static const unsigned char mix[] = {
 #embed "cuda/mix.cu"
     , 0};
@@ -44,6 +47,7 @@ static const rso_gpu_file files[] = {
     {"kernels.cu", (const char *)kernels}, {"crso_cuda.h", (const char *)arguments},
     {"crso_rule.h", (const char *)rule},   {"layers.cu", (const char *)layers},
     {"tile.cu", (const char *)tile},       {"matrix.cu", (const char *)matrix},
+    {"half.cu", (const char *)half},
     {"mix.cu", (const char *)mix},         {"lone.cu", (const char *)lone},
     {"weights.cu", (const char *)weights}, {"decide.cu", (const char *)decide},
     {"losses.cu", (const char *)losses},   {"../losses.inc", (const char *)formulas},

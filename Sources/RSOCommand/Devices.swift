@@ -15,6 +15,7 @@ struct Devices: ParsableCommand {
         rso devices
         rso devices --json
         rso devices --check cuda:0
+        rso devices --check cuda:0 --precision halves
         rso devices --compile-kernels sm_90
       """)
 
@@ -33,6 +34,23 @@ struct Devices: ParsableCommand {
         + "other losses with their definitions.",
       valueName: "device"))
   var check: DeviceOptions.Name?
+
+  @Option(
+    help: ArgumentHelp(
+      "What --check compares: fp32 or halves, which must be as exact (default: fp32).",
+      valueName: "precision"))
+  var precision: CUDAPrecision?
+
+  func validate() throws {
+    guard let precision else { return }
+    guard case .cuda? = check else {
+      throw ValidationError("--precision: expected it with --check cuda:0, found no such device")
+    }
+    guard precision.isExact else {
+      throw ValidationError(
+        "--precision: expected fp32 or halves, found \(precision.rawValue), which rounds factors")
+    }
+  }
 
   func run() throws {
     guard compileKernels.isEmpty else { return try compile() }
@@ -77,7 +95,7 @@ struct Devices: ParsableCommand {
       let network = try Network.paper(
         layers: layers, input: data.train.shape, classes: data.classes)
       let check = try EngineComparison(
-        network: network, data: data, seed: 0, device: name.device(),
+        network: network, data: data, seed: 0, device: name.device(precision: precision),
         threads: min(ProcessInfo.processInfo.activeProcessorCount, 8))
       Console.line(
         "\(layers) layers: \(check.losses) losses are the reference engine's, to "
@@ -91,14 +109,14 @@ struct Devices: ParsableCommand {
     let data = try Dataset.mnist(trainLimit: 100, testLimit: 1)
     let network = try Network.paper(layers: 6, input: data.train.shape, classes: data.classes)
     let outputs = try EngineComparison(
-      network: network, data: data, seed: 0, device: name.device(),
+      network: network, data: data, seed: 0, device: name.device(precision: precision),
       loss: LossComparison.Definition(.crossEntropy),
       threads: min(ProcessInfo.processInfo.activeProcessorCount, 8))
     Console.line(
       "a loss of one's own: \(outputs.losses) losses are the reference engine's, to "
         + "\(String(format: "%.1e", outputs.largest)) of the loss")
     let check = try LossComparison(
-      network: network, data: data, seed: 0, device: name.device())
+      network: network, data: data, seed: 0, device: name.device(precision: precision))
     Console.line(
       "other losses: \(check.losses) are what the definitions say, to "
         + "\(String(format: "%.1e", check.largest))")

@@ -119,11 +119,25 @@ static __device__ void multiplyBoxes(Products<STRIP> &sums, const float *x, cons
       multiply<PASSES>(sums.v[p], taps, b[p], b[p + 1], pass);
 }
 
+#include "half.cu"
+
 #ifndef RSO_CARD
+// The nearest half, ties to even.
+static float halfOf(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  // Below 2^-14, halves are 2^-24 apart, as floats near 0.75 are.
+  if ((bits & 0x7FFFFFFF) < 0x38800000)
+    return (x + 0.75f) - 0.75f;
+  bits = (bits + 0xFFF + (bits >> 13 & 1)) & 0xFFFFE000;
+  memcpy(&x, &bits, 4);
+  return x > 65504 ? RSO_INFINITY : x < -65504 ? -RSO_INFINITY : x;
+}
+
 // Computes a thread's part of the products one by one, since the tests have no tensor cores.
-template <int STRIP, int PASSES, int INPUTS>
+template <int STRIP, int PASSES, int INPUTS, bool HALF>
 static void multiplyOneByOne(Products<STRIP> &sums, const float *x, const float *weights, const Ramp *ramps,
-                             const rso_gpu_slide &w, int between, int betweenWeights, int kernel) {
+                             const rso_gpu_slide &w, int between, int betweenWeights, int kernel, float factor) {
   auto rounded = [](float v) {
     uint32_t bits;
     memcpy(&bits, &v, 4);
@@ -145,14 +159,23 @@ static void multiplyOneByOne(Products<STRIP> &sums, const float *x, const float 
               float v = x[i * between + (ky * w.width + p * stride + kx) * matrix_samples + lane % 4 * 4 + e];
               float weight = weights[i * betweenWeights + (ky * kernel + kx) * tile_outputs + lane / 4 + 8 * half];
               // Column 2 (lane % 4) + e / 2 of matrix e % 2.
-              sums.v[p][e % 2][2 * half + e / 2] += rounded(weight) * rounded(apply(ramps[i], v));
+              float &sum = sums.v[p][e % 2][2 * half + e / 2];
+              if (HALF) {
+                const float a = factor * weight, b = apply(ramps[i], v), la = halfOf(a), lb = halfOf(b);
+                if (PASSES > 1)
+                  sum = sum + halfOf(a - la) * lb + la * halfOf(b - lb);
+                sum += la * lb;
+              } else {
+                sum += rounded(weight) * rounded(apply(ramps[i], v));
+              }
             }
         }
 }
 #endif
 
 // BOX: the input is the mean of 2×2 places and the stride is 2: a 4×4 kernel of summed weights. Padding is 1.
-template <int STRIP, bool BOX, int PASSES, int THREADS>
+// HALF: in half precision (`half.cu`).
+template <int STRIP, bool BOX, int PASSES, int THREADS, bool HALF = false>
 static __device__ void matrix(const rso_gpu_convolve &a) {
   constexpr int kernel = BOX ? 4 : 3, stride = BOX ? 2 : 1, taps = kernel * kernel;
   // Inputs per group.
@@ -203,7 +226,7 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
       fetchInputs(group);
     for (int i = threadIdx.x; i < a.inputs; i += blockDim.x) {
       Map m = map(a.x, candidate, i);
-      maps[i] = make_float2(m.scale, m.offset);
+      maps[i] = HALF ? make_float2(a.x_factor * m.scale, a.x_factor * m.offset) : make_float2(m.scale, m.offset);
     }
   }
   const float floor = a.x.activation.function == rso_relu ? 0 : -RSO_INFINITY;
@@ -221,6 +244,8 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
     for (int e = 0; e < 4; ++e) {
       int output = firstOutput + lane / 4 + e / 2 * 8;
       float bias = a.bias && output < a.outputs ? a.bias[output] : 0;
+      if (HALF)
+        bias *= a.x_factor * a.w_factor;
 #pragma unroll
       for (int p = 0; p < STRIP; ++p)
         sums.v[p][0][e] = sums.v[p][1][e] = bias;
@@ -243,10 +268,13 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
       const Ramp ramps[2] = {rampOf(group * inputs + input), rampOf(group * inputs + input + (BOX ? 0 : 4))};
       at += input * between + sums.at + parity * matrix_samples + lane / 4 * 2;
       weights += input * betweenWeights + parity * tile_outputs + lane / 4;
+      if (HALF)
+        multiplyHalves<STRIP, BOX, PASSES>(sums, at, weights, ramps, w, between, step, a.w_factor);
       // The places of the strip are inside the image.
       const bool isWhole = sums.left + STRIP * stride < w.width;
+      constexpr int lines = HALF ? 0 : kernel;
 #pragma unroll
-      for (int ky = 0; ky < kernel; ++ky, at += w.width * matrix_samples, weights += kernel * tile_outputs) {
+      for (int ky = 0; ky < lines; ++ky, at += w.width * matrix_samples, weights += kernel * tile_outputs) {
         if (sums.row + ky < 0 || sums.row + ky >= w.height)
           continue;
         Split taps[3][4];
@@ -270,7 +298,8 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
       Ramp ramps[inputs];
       for (int i = 0; i < inputs; ++i)
         ramps[i] = rampOf(group * inputs + i);
-      multiplyOneByOne<STRIP, PASSES, inputs>(sums, at + sums.at, weights, ramps, w, between, betweenWeights, kernel);
+      multiplyOneByOne<STRIP, PASSES, inputs, HALF>(sums, at + sums.at, weights, ramps, w, between, betweenWeights, kernel,
+                                                    a.w_factor);
 #endif
     }
   }
@@ -294,6 +323,8 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
 #pragma unroll
             for (int e = 0; e < 4; ++e) {
               float v = sums.v[p][e % 2][2 * half + e / 2];
+              if (HALF)
+                v *= a.y_factor;
               quad.v[e] = v;
               v = n + e < a.count ? v : 0;
               sum += v;
@@ -329,6 +360,10 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
   RSO_KERNEL void __launch_bounds__(threads, blocks) name(rso_gpu_convolve a) {                        \
     matrix<strip, box, passes, threads>(a);                                                        \
   }
+#define HALVES(name, strip, box, passes, threads, blocks)                                          \
+  RSO_KERNEL void __launch_bounds__(threads, blocks) name(rso_gpu_convolve a) {                        \
+    matrix<strip, box, passes, threads, true>(a);                                                  \
+  }
 MATRIX(matrix7, 7, false, 3, 128, 4)
 MATRIX(matrix8, 8, false, 3, 256, 2)
 MATRIX(matrix7_box, 7, true, 3, 128, 4)
@@ -337,3 +372,11 @@ MATRIX(matrix7_tf32, 7, false, 1, 128, 4)
 MATRIX(matrix8_tf32, 8, false, 1, 256, 2)
 MATRIX(matrix7_box_tf32, 7, true, 1, 128, 5)
 MATRIX(matrix8_box_tf32, 8, true, 1, 256, 2)
+HALVES(matrix7_halves, 7, false, 3, 128, 4)
+HALVES(matrix8_halves, 8, false, 3, 256, 2)
+HALVES(matrix7_box_halves, 7, true, 3, 128, 4)
+HALVES(matrix8_box_halves, 8, true, 3, 256, 2)
+HALVES(matrix7_fp16, 7, false, 1, 128, 4)
+HALVES(matrix8_fp16, 8, false, 1, 256, 2)
+HALVES(matrix7_box_fp16, 7, true, 1, 128, 4)
+HALVES(matrix8_box_fp16, 8, true, 1, 256, 2)

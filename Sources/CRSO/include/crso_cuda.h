@@ -167,6 +167,8 @@ typedef struct {
   int samples, inputs, outputs, padded_outputs, width, lone;
   // Only for tiles. `count`: samples that the sums cover; `tile_rows`: rows of the input that a block reads.
   int count, candidates, tile_rows;
+  // Only for half precision: powers of two that bring inputs and weights into its range, and what takes them out again.
+  float x_factor, w_factor, y_factor;
   // As in rso_gpu_moments; NULL: not wanted.
   RSO_ADDRESS(double) partial;
 } rso_gpu_convolve;

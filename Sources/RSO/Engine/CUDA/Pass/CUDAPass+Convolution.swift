@@ -26,7 +26,9 @@ extension CUDAPass {
         slide, box: x.box, inputs: x.shape.channels, outputs: padded, matrix: precision,
         mixed: isMixed ? proposed : nil)
     }
-    let tile = cut(node == nil ? nil : board.precision) ?? cut(nil)
+    let factors = node.flatMap { halfFactors(x, weightsOf: $0) }
+    let precision = factors == nil ? board.precision.fallback : board.precision
+    let tile = cut(node == nil ? nil : precision) ?? cut(nil)
     if tile != nil {
       // These kernels apply at most batch norm and ReLU when they read.
       if ![nil, .relu].contains(x.activation) { x = mapped(x) }
@@ -50,6 +52,11 @@ extension CUDAPass {
     arguments.padded_outputs = Int32(padded)
     arguments.width = Int32(width)
     arguments.lone = isLone ? 1 : 0
+    if let factors {
+      arguments.x_factor = factors.inputs
+      arguments.w_factor = factors.weights
+      arguments.y_factor = factors.product
+    }
     if let tile {
       let blocks = (samples + tile.samples - 1) / tile.samples
       if needsSums {
@@ -84,6 +91,14 @@ extension CUDAPass {
         kernel, samples: samples, area: output.area, planes: padded / outputs * x.candidates,
         arguments))
     return y
+  }
+
+  /// The factors for half precision; `nil` if it is not asked for, or not known to hold the inputs.
+  private func halfFactors(_ x: DeviceValue, weightsOf node: Int) -> HalfFactors? {
+    guard board.precision.isHalf, let bound = x.bound, [nil, .relu].contains(x.activation),
+      let slot = parameters.slot(node: node, .weight)
+    else { return nil }
+    return HalfFactors(bound: bound, weights: parameters.values[slot.range])
   }
 
   /// A convolution of every channel with its own weights.

@@ -313,6 +313,17 @@ extension CUDAPass {
     y.scale = settle.scale
     y.offset = settle.offset
     y.affineStride = candidates > 1 ? count : 0
+    y.bound = nil
+    if case .all = channels, !usesRunningStatistics, swept?.node != node {
+      // n numbers of mean 0 and variance 1 are at most √n.
+      let most = Float(settle.values.squareRoot())
+      let (gammas, betas) = (
+        scale.map { parameters.values[$0.range] }, shift.map { parameters.values[$0.range] }
+      )
+      y.bound = zip(gammas ?? [], betas ?? []).reduce(0) {
+        max($0, $1.0.magnitude * most + $1.1.magnitude)
+      }
+    }
     return y
   }
 }

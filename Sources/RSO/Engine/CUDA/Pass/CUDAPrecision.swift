@@ -5,4 +5,49 @@ public enum CUDAPrecision: String, Hashable, Sendable, CaseIterable {
   case fp32
   /// Factors rounded to 11 bits. This is faster, but a different method, since decisions differ.
   case tf32
+  /// Single precision by halves of 16 bits. No card has run it yet.
+  case halves
+  /// Factors rounded to half precision: 11 bits, as with `tf32`. No card has run it yet.
+  case fp16
+
+  /// The precision of layers whose inputs half precision may not hold.
+  var fallback: CUDAPrecision {
+    switch self {
+    case .fp32, .halves: .fp32
+    case .tf32, .fp16: .tf32
+    }
+  }
+
+  /// Whether its losses are those of single precision, to rounding.
+  package var isExact: Bool { fallback == .fp32 }
+
+  var isHalf: Bool { self != fallback }
+}
+
+/// Powers of two that bring the inputs and weights of a layer into the range of half precision (`half.cu`).
+struct HalfFactors {
+  let inputs: Float
+  let weights: Float
+  /// Takes the product out again.
+  let product: Float
+
+  /// - Parameters:
+  ///   - bound: what no input exceeds in magnitude.
+  ///   - weights: the layer's.
+  /// - Returns: `nil` if a number is not finite or too far from 1.
+  init?(bound: Float, weights: ArraySlice<Float>) {
+    let largest = weights.reduce(0) { max($0, $1.magnitude) }
+    guard let x = Self.exponent(bound, 15), let w = Self.exponent(largest, 14) else { return nil }
+    inputs = Float(sign: .plus, exponent: x, significand: 1)
+    self.weights = Float(sign: .plus, exponent: w, significand: 1)
+    product = Float(sign: .plus, exponent: -x - w, significand: 1)
+  }
+
+  /// The power of two that brings a number to 2^`most` at most.
+  private static func exponent(_ x: Float, _ most: Int) -> Int? {
+    guard x.isFinite else { return nil }
+    guard x > 0 else { return 0 }
+    let found = most - (Int(x.exponent) + 1)
+    return (-40...40).contains(found) ? found : nil
+  }
 }

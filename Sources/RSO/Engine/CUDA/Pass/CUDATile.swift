@@ -75,6 +75,14 @@ struct CUDATile {
         case (true, true, .tf32): .matrix7BoxTF32
         case (false, false, .tf32): .matrix8TF32
         case (false, true, .tf32): .matrix8BoxTF32
+        case (true, false, .halves): .matrix7Halves
+        case (true, true, .halves): .matrix7BoxHalves
+        case (false, false, .halves): .matrix8Halves
+        case (false, true, .halves): .matrix8BoxHalves
+        case (true, false, .fp16): .matrix7FP16
+        case (true, true, .fp16): .matrix7BoxFP16
+        case (false, false, .fp16): .matrix8FP16
+        case (false, true, .fp16): .matrix8BoxFP16
         }
     } else if let candidates {
       samples = 32

@@ -28,6 +28,8 @@ struct DeviceValue {
   var activation: Activation?
   /// If set, readers average places after they apply the map.
   var box: Box?
+  /// What no mapped number exceeds in magnitude, if batch norm on the mini-batch's own statistics says so.
+  var bound: Float?
   /// The sums and sums of squares if they are available, and their number of chunks.
   var sums: (partial: UInt64, chunks: Int)?
   /// Keeps the memory alive.
