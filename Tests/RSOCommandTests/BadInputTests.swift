@@ -37,7 +37,8 @@ struct BadInputTests {
     option(["--hold", "0"], 64, "--hold: expected 1 or more elements, or channel, found 0"),
     option(["--hold", "row"], 64, "The value 'row' is invalid for '--hold <n|channel>'"),
     option(["--rule", "worst"], 64, "--rule: expected best, leader:keep=K", "found 'worst'"),
-    option(["--rule", "slope:c=0"], 64, "--rule: expected best, leader:keep=K", "found 'slope:c=0'"),
+    option(
+      ["--rule", "slope:c=0"], 64, "--rule: expected best, leader:keep=K", "found 'slope:c=0'"),
     option(["--round", "0"], 64, "--round: expected 1 or more elements, or channel, found 0"),
     option(["--round", "channel:1"], 64, "The value 'channel:1' is invalid for '--round"),
     option(

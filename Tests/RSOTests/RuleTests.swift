@@ -271,7 +271,7 @@ import Testing
   static let texts: [(text: String, rule: Rule, description: String)] = [
     ("best", .best, "best"), ("slope", .slope(), "slope:c=0.5"),
     ("margin", .margin(), "margin:m=0..0.5"), ("margin:m=0.5", .margin(.init(0.5)), "margin:m=0.5"),
-    ("leader", .leader(), "leader"), ("leader:keep=0.9", .leader(keep: 0.9), "leader:keep=0.9"),
+    ("leader", .leader(), "leader:keep=0.9"), ("leader:keep=1", .leader(keep: 1), "leader:keep=1"),
     ("leader:keep=0", .leader(keep: 0), "leader:keep=0"),
     ("slope:c=1", .slope(c: 1), "slope:c=1"),
     ("slope:c=0.25", .slope(c: 0.25), "slope:c=0.25"),

@@ -270,7 +270,7 @@ struct ScaleSearchTests {
         _ = try RandomSearch(
           .network(network, data), Self.settings(.fixed) { $0.rule = .leader() }, engine, on: nil,
           position: .init(), ruleStates: [:])
-      } == "`rule`: expected best, margin, slope or parabola on a card, found leader "
+      } == "`rule`: expected best, margin, slope or parabola on a card, found leader:keep=0.9 "
         + "(search on the CPU: --device cpu)")
     #expect(
       errorText {

@@ -250,7 +250,7 @@ import Testing
     ),
     (
       { $0.rule = .leader() },
-      "`rule`: expected another one: no weights are binary, ternary or int2, found leader "
+      "`rule`: expected another one: no weights are binary, ternary or int2, found leader:keep=0.9 "
         + "(set them: `weights`; floats follow slope, and integers of more levels margin)"
     ),
     ({ $0.anneal = -0.1 }, "`anneal`: expected a fraction from 0 to 1, found -0.1"),

@@ -12,7 +12,7 @@ public enum Rule: Hashable, Sendable {
   /// Of binary and ternary weights, the level with the smallest total of its losses over the cycles so far; each cycle
   /// first multiplies earlier totals by `keep`. Noise of single mini-batches then averages out. Floats follow `slope`, and
   /// integers of more levels `margin`. This is Kalai and Vempala's *Follow the Leader*, for every weight. Not in the paper.
-  case leader(keep: Double = 1)
+  case leader(keep: Double = 0.9)
   /// A step `settle` of the way to the vertex of the parabola through the three losses, which is at most `reach` ·
   /// |Δ| away. If the parabola opens downwards, `settle` of the way to the best candidate. Not in the paper.
   case parabola(reach: Ramp = Ramp(2), settle: Ramp = Ramp(1, 0.2))
@@ -182,12 +182,12 @@ package struct SweepRule {
 // MARK: As text
 
 extension Rule: CustomStringConvertible {
-  /// As on the command line: `best`, `leader`, `margin:m=0..0.5`, `slope:c=0.5`, `parabola:reach=2,settle=1..0.2`.
+  /// As on the command line: `best`, `leader:keep=0.9`, `margin:m=0..0.5`, `slope:c=0.5`, `parabola:reach=2,settle=1..0.2`.
   public var description: String {
     switch self {
     case .best: "best"
     case .margin(let margin): "margin:m=\(margin)"
-    case .leader(let keep): keep == 1 ? "leader" : "leader:keep=\(short(keep))"
+    case .leader(let keep): "leader:keep=\(short(keep))"
     case .parabola(let reach, let settle): "parabola:reach=\(reach),settle=\(settle)"
     case .slope(let c): "slope:c=\(short(c))"
     }
@@ -219,7 +219,7 @@ extension Rule: CustomStringConvertible {
     switch parts[0] {
     case "best": self = .best
     case "margin": self = .margin(take("m", Ramp(0, 0.5)))
-    case "leader": self = .leader(keep: try takeOne("keep", 1))
+    case "leader": self = .leader(keep: try takeOne("keep", 0.9))
     case "slope": self = .slope(c: try takeOne("c", 0.5))
     case "parabola":
       self = .parabola(reach: take("reach", Ramp(2)), settle: take("settle", Ramp(1, 0.2)))
