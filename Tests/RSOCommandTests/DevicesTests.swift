@@ -33,4 +33,23 @@ struct DevicesTests {
     let check = try Tool.run(["devices", "--check", "cuda:99"], in: folder)
     #expect(check.code == 1 && check.errors.hasPrefix("rso: error: cuda:99: "))
   }
+
+  /// What is compared with the reference must be as exact, on a card.
+  @Test func precisions() throws {
+    let folder = FileManager.default.temporaryDirectory
+    func errors(_ arguments: String...) throws -> String {
+      let result = try Tool.run(["devices", "--precision"] + arguments, in: folder)
+      #expect(result.code == 64 && result.output == "")
+      return result.errors
+    }
+    let noCard = "--precision: expected it with --check cuda:0, found no such device\n"
+    #expect(try errors("halves").contains(noCard))
+    #expect(try errors("halves", "--check", "cpu").contains(noCard))
+    #expect(
+      try errors("fp16", "--check", "cuda:0").contains(
+        "--precision: expected fp32 or halves, found fp16, which rounds factors\n"))
+    let check = try Tool.run(
+      ["devices", "--check", "cuda:99", "--precision", "halves"], in: folder)
+    #expect(check.code == 1 && check.errors.hasPrefix("rso: error: cuda:99: "))
+  }
 }
