@@ -52,8 +52,11 @@ struct TrainedStart {
     }
     Console.note("\(file): rounded, with an error of \(errors.joined(separator: ", "))")
     func result(_ network: Network, _ parameters: Parameters) throws -> String {
-      var settings = configuration.settings
-      (settings.statistics, settings.scales) = (.renew, .fixed)
+      // How the search goes on has no part in it, and may not suit a network of floats.
+      var settings = SearchSettings()
+      (settings.loss, settings.batchSize) = (
+        configuration.settings.loss, configuration.settings.batchSize
+      )
       var search = try RandomSearch(
         network: network, data: data, settings: settings, device: device, parameters: parameters)
       let found = try search.evaluate(data.evaluatedSplit)
