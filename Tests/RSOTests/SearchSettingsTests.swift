@@ -250,8 +250,8 @@ import Testing
     ),
     (
       { $0.rule = .leader() },
-      "`rule`: expected another one: no weights are binary, ternary or int2, found leader:keep=0.9 "
-        + "(set them: `weights`; floats follow slope, and integers of more levels margin)"
+      "`rule`: expected another one: no weights are discrete, found leader:keep=0.9 "
+        + "(set them: `weights`; floats alone follow slope)"
     ),
     ({ $0.anneal = -0.1 }, "`anneal`: expected a fraction from 0 to 1, found -0.1"),
     ({ $0.anneal = 1.5 }, "`anneal`: expected a fraction from 0 to 1, found 1.5"),

@@ -96,9 +96,9 @@ extension SearchSettings {
       "binary, ternary and integer weights have scales: `weights`")
     if case .leader = rule {
       try require(
-        slots.contains(where: \.domain.areLevelsCandidates), "`rule`",
-        "another one: no weights are binary, ternary or int2", "\(rule)",
-        "set them: `weights`; floats follow slope, and integers of more levels margin")
+        slots.contains(where: \.domain.isDiscrete), "`rule`",
+        "another one: no weights are discrete",
+        "\(rule)", "set them: `weights`; floats alone follow slope")
     }
     for (name, count) in sweeps {
       try require(
