@@ -129,6 +129,8 @@ struct WeightsTests {
         // The mean of the model's input stays.
         #expect(initial.metadata["mean"] == float.metadata["mean"])
       }
+      let described = try place.run(["describe", "k"])
+      #expect(described.code == 0, "\(described.errors)")
       let nothing = try place.train(["--from", "f", "--scales", "channel", "--run", "n"])
       #expect(nothing.code != 0)
       #expect(

@@ -17,11 +17,9 @@ extension SearchSettings {
       ? slot.proposalDeviation : deviation(of: slot.proposalDeviation, cycle: cycle)
   }
 
-  /// The names that patterns may match: those of the tensors and of scales.
+  /// The names that patterns may match: those of the tensors and of scales, whether these are searched or not.
   func tensorNames(of slots: [Parameters.Slot]) -> [String] {
-    slots.flatMap {
-      $0.domain.isDiscrete && scales != .fixed ? [$0.name, $0.scaleName] : [$0.name]
-    }
+    slots.flatMap { $0.domain.isDiscrete ? [$0.name, $0.scaleName] : [$0.name] }
   }
 
   /// Gives every output channel a scale of its own where these are searched.
