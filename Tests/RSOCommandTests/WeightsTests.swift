@@ -123,7 +123,7 @@ struct WeightsTests {
         #expect(result.errors.contains("test loss ") && result.errors.contains(" before; loss "))
         let initial = try place.tensors("\(run).safetensors")
         #expect(initial["conv0.weight"]?.type == .int8)
-        #expect(initial["conv1.weight.scale"]?.shape == ["c", "k"].contains(run) ? [4] : [1])
+        #expect(initial["conv1.weight.scale"]?.shape == (["c", "k"].contains(run) ? [4] : [1]))
         let swept = Set(try place.metrics(run).compactMap(\.parameter))
         #expect(swept.contains("fc.weight.scale") == (run == "c"))
         // The mean of the model's input stays.
