@@ -140,9 +140,7 @@ struct Benchmark: ParsableCommand {
 
     let check = try EngineComparison(
       network: network, data: data, seed: settings.seed, threads: threads)
-    say(
-      "\(check.losses) losses are the reference engine's, to \(scientific(check.largest)) of the loss"
-    )
+    say(check.summary)
     let peak = try CPUEngine.measurePeak(threads: threads)
     say(
       "peak: \(fixed(peak / 1e9, 1)) GFLOP/s (\(kernels), \(threads) "
@@ -284,7 +282,6 @@ struct Benchmark: ParsableCommand {
     name.padded(width) + cells.map { $0.padded(12, right: true) }.joined()
   }
 
-  private func scientific(_ value: Double) -> String { String(format: "%.1e", value) }
 }
 
 /// The peak memory of this process in bytes; `nil` if the system does not say.

@@ -97,9 +97,7 @@ struct Devices: ParsableCommand {
       let check = try EngineComparison(
         network: network, data: data, seed: 0, device: name.device(precision: precision),
         threads: min(ProcessInfo.processInfo.activeProcessorCount, 8))
-      Console.line(
-        "\(layers) layers: \(check.losses) losses are the reference engine's, to "
-          + "\(String(format: "%.1e", check.largest)) of the loss")
+      Console.line("\(layers) layers: \(check.summary)")
     }
     try compareLosses(name)
   }
@@ -112,9 +110,7 @@ struct Devices: ParsableCommand {
       network: network, data: data, seed: 0, device: name.device(precision: precision),
       loss: LossComparison.Definition(.crossEntropy),
       threads: min(ProcessInfo.processInfo.activeProcessorCount, 8))
-    Console.line(
-      "a loss of one's own: \(outputs.losses) losses are the reference engine's, to "
-        + "\(String(format: "%.1e", outputs.largest)) of the loss")
+    Console.line("a loss of one's own: \(outputs.summary)")
     let check = try LossComparison(
       network: network, data: data, seed: 0, device: name.device(precision: precision))
     Console.line(

@@ -192,4 +192,50 @@ import Testing
       #expect(found.place.hasPrefix(slot.name + "["))
     }
   }
+
+  /// Rounding moves few values to another level of a step; an engine with another weight moves many.
+  @Test func stepsMayMoveFewLosses() throws {
+    let network = try Network(input: Shape(channels: 1, height: 8, width: 8)) {
+      Node.conv2d("conv", channels: 4, kernel: 3, padding: 1)
+      Node.batchNorm("bn")
+      Node.activation("step", .quantize(bits: 4))
+      Node.flatten("flat")
+      Node.linear("fc", features: 3)
+    }
+    let data = try Sample.dataset(network.input, classes: 3, train: 34, test: 1)
+    let parameters = Parameters(initialFor: network, seed: 1)
+    for (factor, isRight) in [(1 + 0x1p-20, true), (1.2, false)] as [(Float, Bool)] {
+      var other = parameters
+      // All the same factor would be taken out by batch norm.
+      for element in 0..<9 where element.isMultiple(of: 2) { other.values[element] *= factor }
+      let wrong = other
+      let found = Result {
+        try EngineComparison(
+          network: network, data: data, parameters: parameters, seed: 1, threads: 1
+        ) { ReferenceEngine(network: network, data: data, parameters: wrong) }
+      }
+      switch found {
+      case .success(let found): #expect(isRight && found.losses > 20)
+      case .failure(let error):
+        #expect(!isRight && "\(error)".contains("decides a step"), "\(error)")
+      }
+    }
+  }
+
+  /// The images are read as the data says: whole numbers have exact sums, and no rounding decides a step.
+  @Test func theNormalizationIsTheDatas() throws {
+    let network = try Network(input: Shape(channels: 1, height: 28, width: 28)) {
+      Node.conv2d("conv0", channels: 6, kernel: 3, padding: 1, weights: .binary)
+      Node.batchNorm("bn0")
+      Node.activation("step0", .sign)
+      Node.conv2d("conv1", channels: 6, kernel: 3, padding: 1, weights: .ternary)
+      Node.batchNorm("bn1")
+      Node.activation("step1", .sign)
+      Node.flatten("flat")
+      Node.linear("fc", features: 10, weights: .ternary)
+    }
+    let data = try Dataset.mnist(trainLimit: 34, testLimit: 1).normalized(by: .integers)
+    let found = try EngineComparison(network: network, data: data, seed: 0, threads: 2)
+    #expect(found.moved == 0 && found.losses > 40)
+  }
 }

@@ -1,15 +1,28 @@
 import Dispatch
+import Foundation
 import Synchronization
 
 /// Compares an engine's candidate losses with those of `ReferenceEngine`, before a benchmark trusts the engine.
 package struct EngineComparison: Hashable, Sendable {
   /// Number of losses compared.
   package var losses = 0
-  /// The largest difference, as a fraction of the loss.
+  /// Number of losses that differ because rounding moved a value to another level of a hard step, and the first place.
+  private(set) var moved = 0
+  private var movedPlace = ""
+  /// The largest other difference, as a fraction of the loss.
   package var largest = 0.0
-  /// The largest difference, as a fraction of what rounding allows (`LossBound`), and its element.
+  /// The largest other difference, as a fraction of what rounding allows (`LossBound`), and its element.
   package var largestOfBound = 0.0
   package var place = ""
+
+  private static let hint = "the engine is wrong on this machine; nothing was timed"
+
+  /// What was found, for a line of output.
+  package var summary: String {
+    let precision = String(format: "%.1e", largest)
+    return "\(losses - moved) losses are the reference engine's, to \(precision) of the loss"
+      + (moved == 0 ? "" : "; \(moved) more differ, where rounding decides a step")
+  }
 
   /// Judges a few proposals of every tensor on both engines: the first of a mini-batch, another one of the same
   /// channel, and one of the next channel.
@@ -20,7 +33,8 @@ package struct EngineComparison: Hashable, Sendable {
   ///   - device: the device of the engine to compare.
   ///   - loss: by what the engine to compare computes cross entropy, if not by itself: it then hands out its outputs.
   ///   - threads: number of threads that compare, each with its own engine.
-  /// - Throws: `RSOError` naming the first element whose losses differ by more than rounding allows.
+  /// - Throws: `RSOError` naming the first element whose losses differ by more than rounding allows, or if
+  ///   hard steps move more than a quarter of all losses.
   /// - Complexity: O(tensors · samples) forward passes of the reference engine.
   package init(
     network: Network, data: Dataset, seed: UInt64, samples: Int = 34,
@@ -28,20 +42,34 @@ package struct EngineComparison: Hashable, Sendable {
   ) throws {
     let train = data.train.prefix(samples)
     let part = try Dataset(
-      name: data.name, train: train, test: data.test.prefix(1), classes: data.classes)
+      name: data.name, train: train, test: data.test.prefix(1), classes: data.classes
+    ).normalized(data.normalization)
     let parameters = Parameters(initialFor: network, seed: seed)
     let objective = try Objective(
       .crossEntropy, own: loss, data: part, classes: network.classes)
-    let batch = max(train.count / 2, 1)
+    try self.init(
+      network: network, data: part, parameters: parameters, seed: seed, threads: threads
+    ) {
+      try device.engine(
+        network: network, data: part, parameters: parameters, objective: objective)
+    }
+  }
+
+  /// Compares the engines that a closure makes with the reference engine, one for each tensor.
+  init(
+    network: Network, data: Dataset, parameters: Parameters, seed: UInt64, threads: Int,
+    make: @Sendable () throws -> any Engine
+  ) throws {
+    let count = data.train.count
+    let batch = max(count / 2, 1)
     let results = Mutex<[Int: Result<EngineComparison, any Error>]>([:])
     try Workers(threads: threads).run(parameters.slots.count) { tensor, _ in
       let result = Result {
         var reference = ReferenceEngine(
-          network: network, data: part, parameters: parameters)
-        var engine = try device.engine(
-          network: network, data: part, parameters: parameters, objective: objective)
+          network: network, data: data, parameters: parameters)
+        var engine = try make()
         return try Self(
-          &engine, with: &reference, of: network, tensor: tensor, batch: batch, count: train.count,
+          &engine, with: &reference, of: network, tensor: tensor, batch: batch, count: count,
           seed: seed)
       }
       results.withLock { $0[tensor] = result }
@@ -49,6 +77,8 @@ package struct EngineComparison: Hashable, Sendable {
     for (_, result) in results.withLock({ $0 }).sorted(by: { $0.key < $1.key }) {
       let found = try result.get()
       losses += found.losses
+      moved += found.moved
+      if movedPlace.isEmpty { movedPlace = found.movedPlace }
       largest = max(largest, found.largest)
       if found.largestOfBound > largestOfBound || place.isEmpty {
         (largestOfBound, place) = (found.largestOfBound, found.place)
@@ -59,7 +89,13 @@ package struct EngineComparison: Hashable, Sendable {
         place,
         "expected losses of the reference engine's but for rounding, "
           + "found a difference of \(Float(largestOfBound)) times what rounding explains",
-        hint: "the engine is wrong on this machine; nothing was timed")
+        hint: Self.hint)
+    }
+    guard moved <= losses / 4 else {
+      throw RSOError(
+        movedPlace,
+        "expected losses of the reference engine's, but for a few where rounding decides a step, "
+          + "found \(moved) of \(losses) that differ", hint: Self.hint)
     }
   }
 
@@ -99,6 +135,11 @@ package struct EngineComparison: Hashable, Sendable {
         losses += 1
         // NaN and infinity also count as differences.
         let difference = a == b ? 0 : (a - b).isFinite ? abs(a - b) : .infinity
+        if network.hasSteps, difference > bound, difference.isFinite {
+          moved += 1
+          if movedPlace.isEmpty { movedPlace = "\(slot.name)[\(element)]" }
+          continue
+        }
         largest = max(largest, difference == 0 ? 0 : difference / abs(a))
         if difference > largestOfBound * bound || place.isEmpty {
           largestOfBound = difference / bound

@@ -56,6 +56,14 @@ extension Network {
 }
 
 extension Network {
+  /// Whether it has hard steps. Even before exact sums, rounding of batch norm's statistics may move a value to another
+  /// level.
+  var hasSteps: Bool {
+    nodes.contains {
+      if case .activation(let activation) = $0.layer { activation.isStep } else { false }
+    }
+  }
+
   /// Whether all layers that read a node are activations by steps.
   package func feedsStep(_ node: Int) -> Bool {
     let readers = inputs.indices.filter { inputs[$0].contains(node + 1) }
