@@ -112,9 +112,10 @@ import Testing
     #expect(rule.learnt?.curvatureWeight == 0)
   }
 
-  /// Each element has totals of its own; what a level lost in earlier sweeps counts less.
-  @Test(arguments: [Domain.binary, .ternary], [1, 0.75])
-  func leader(domain: Domain, keep: Double) throws {
+  /// Each element has totals of its own; what a level lost in earlier sweeps counts less. A margin holds totals back.
+  @Test(arguments: [Domain.binary, .ternary], [(1, 0), (0.75, 0), (1, 1), (0.75, 1)])
+  func leader(domain: Domain, settings: (keep: Double, margin: Double)) throws {
+    let (keep, margin) = settings
     var generator = Generator(state: 11)
     let (elements, scale) = (7, Float(0.5))
     let slot = Parameters.Slot(
@@ -124,11 +125,12 @@ import Testing
     var values = (0..<elements).map { levels[$0 % levels.count] }
     var totals = [[Int: Double]](repeating: [:], count: elements)
     var state = RuleState()
-    var (kept, changed, notBest) = (0, 0, 0)
+    var (kept, changed, notBest, held) = (0, 0, 0, 0)
+    var squares: [Double] = []
     for sweep in 0..<40 {
       var rule = SweepRule(
-        .leader(keep: keep), width: 1, cycle: sweep, of: 40, state: state, levelWidth: scale,
-        of: slot)
+        .leader(keep: keep, margin: .init(margin)), width: 1, cycle: sweep, of: 40, state: state,
+        levelWidth: scale, of: slot)
       for element in (0..<elements).reversed() {
         let own =
           [values[element]] + levels.filter { $0 != values[element] }.shuffled(using: &generator)
@@ -151,6 +153,13 @@ import Testing
           expected = try #require(
             own.indices.min { totals[element][own[$0]]! < totals[element][own[$1]]! })
           if expected != best { notBest += 1 }
+          let gains = losses.dropFirst().map { losses[0] - $0 }
+          squares.append(gains.reduce(0) { $0 + $1 * $1 } / Double(gains.count))
+          let gain = totals[element][own[0]]! - totals[element][own[expected]]!
+          if margin > 0, expected != 0, gain <= margin * self.mean(squares).squareRoot() {
+            expected = 0
+            held += 1
+          }
         }
         #expect(decision.choice == expected)
         #expect(decision.value == Float(own[expected]) * scale)
@@ -162,7 +171,9 @@ import Testing
       state = try JSONDecoder().decode(RuleState.self, from: JSONEncoder().encode(learnt))
       #expect(state == learnt && state.totals.count == elements * levels.count)
     }
-    #expect(kept > 50 && changed > 20 && notBest > 20)
+    #expect(kept > 50 && changed > 5 && notBest > 20, "\(kept) \(changed) \(notBest)")
+    #expect((held > 3) == (margin > 0), "\(held)")
+    #expect((state.weight > 0) == (margin > 0))
   }
 
   /// The running mean: the newest value weighs 0.01, the one before 0.01 · 0.99, and so on.
@@ -273,6 +284,7 @@ import Testing
     ("margin", .margin(), "margin:m=0..0.5"), ("margin:m=0.5", .margin(.init(0.5)), "margin:m=0.5"),
     ("leader", .leader(), "leader:keep=0.9"), ("leader:keep=1", .leader(keep: 1), "leader:keep=1"),
     ("leader:keep=0", .leader(keep: 0), "leader:keep=0"),
+    ("leader:m=2..0", .leader(margin: .init(2, 0)), "leader:keep=0.9,m=2..0"),
     ("slope:c=1", .slope(c: 1), "slope:c=1"),
     ("slope:c=0.25", .slope(c: 0.25), "slope:c=0.25"),
     ("parabola", .parabola(), "parabola:reach=2,settle=1..0.2"),
@@ -299,6 +311,7 @@ import Testing
   @Test(arguments: [
     "", "worst", "best:", "best:c=1", "margin:m=-1", "margin:c=1", "margin:m=0..101",
     "leader:keep=1.1", "leader:keep=-0.1", "leader:keep=nan", "leader:keep=1..0.5", "leader:c=1",
+    "leader:m=-1", "leader:m=101",
     "slope:", "slope:c", "slope:c=", "slope:c=x", "slope:c=0",
     "slope:c=-1", "slope:c=101", "slope:c=nan", "slope:c=inf", "slope:c=1..2", "slope:reach=1",
     "slope:c=1,c=1", "parabola:reach=0", "parabola:reach=inf", "parabola:settle=0",
@@ -310,7 +323,7 @@ import Testing
     #expect(error?.subject == "`rule`")
     #expect(
       error?.problem.hasPrefix(
-        "expected best, leader:keep=K with K in [0, 1], margin:m=M with M in [0, 100], slope:c=C with C in (0, 100], or "
+        "expected best, leader:keep=K,m=M with K in [0, 1], margin:m=M with M in [0, 100], slope:c=C with C in (0, 100], or "
           + "parabola:reach=R,settle=S with R above 0 and S in (0, 1], found '") == true)
     #expect(throws: DecodingError.self) {
       try JSONDecoder().decode([Rule].self, from: JSONEncoder().encode([text]))

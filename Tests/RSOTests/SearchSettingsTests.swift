@@ -245,7 +245,7 @@ import Testing
     ),
     (
       { $0.rule = .slope(c: 0) },
-      "`rule`: expected best, leader:keep=K with K in [0, 1], margin:m=M with M in [0, 100], slope:c=C with C in (0, 100], or "
+      "`rule`: expected best, leader:keep=K,m=M with K in [0, 1], margin:m=M with M in [0, 100], slope:c=C with C in (0, 100], or "
         + "parabola:reach=R,settle=S with R above 0 and S in (0, 1], found 'slope:c=0' (M, R and S may change over the cycles, as in settle=1..0.2)"
     ),
     (

@@ -28,7 +28,7 @@ typedef struct {
   int kind;
   // The standard deviation σ that the proposals are drawn with.
   double width;
-  // Best: how many times a tensor's typical gain a change must gain; 0: anything.
+  // Best, leader: how many times a tensor's typical gain a change must gain; 0: anything.
   double margin;
   // Parabola: how far the vertex may be, in |Δ|, and the fraction of the way to go.
   double reach, settle;
@@ -49,8 +49,8 @@ typedef struct {
 
 typedef struct {
   float value;
-  // The index of the smallest loss, the first one of equal losses; 0 if what it gains is not worth a change. Leader: of
-  // the smallest total.
+  // The index of the smallest loss, the first one of equal losses; leader: of the smallest total. 0 if what it gains is
+  // not worth a change.
   int choice;
 } rso_decision;
 
@@ -58,9 +58,9 @@ RSO_BOTH int rso_is_finite(double x) { return x - x == 0; }
 
 RSO_BOTH double rso_clamp(double x, double most) { return x > most ? most : x < -most ? -most : x; }
 
-// Whether the smallest loss gains more than `margin` times what is typical: the root of the mean of squared gains. The
-// gain of a candidate is what it takes off the loss of the current value, losses[0].
-RSO_BOTH int rso_is_worth(const rso_rule *rule, rso_rule_state *state, const double *losses, int count, int choice) {
+// Whether a gain is more than `margin` times what is typical: the root of the mean of squared gains. The gain of a
+// candidate is what it takes off the loss of the current value, losses[0].
+RSO_BOTH int rso_is_worth(const rso_rule *rule, rso_rule_state *state, const double *losses, int count, double gain) {
   double square = 0;
   for (int i = 1; i < count; ++i)
     square += (losses[0] - losses[i]) * (losses[0] - losses[i]) / (count - 1);
@@ -68,13 +68,14 @@ RSO_BOTH int rso_is_worth(const rso_rule *rule, rso_rule_state *state, const dou
     return 1;
   state->squares = rule->decay * state->squares + (1 - rule->decay) * square;
   state->weight = rule->decay * state->weight + (1 - rule->decay);
-  return losses[0] - losses[choice] > rule->margin * sqrt(state->squares / state->weight);
+  return gain > rule->margin * sqrt(state->squares / state->weight);
 }
 
 // Adds the losses, less their mean, to an element's totals and returns the index of the smallest total, the first one of
-// equals. totals: [count], in the order of the candidates' values.
-RSO_BOTH int rso_lead(double keep, const float *candidates, const double *losses, int count, float *totals) {
-  double mean = 0, least = RSO_INFINITY;
+// equals. totals: [count], in the order of the candidates' values; gain: what that takes off the current value's total.
+RSO_BOTH int rso_lead(double keep, const float *candidates, const double *losses, int count, float *totals,
+                      double *gain) {
+  double mean = 0, current = 0, least = RSO_INFINITY;
   for (int i = 0; i < count; ++i)
     mean += losses[i] / count;
   int leader = 0;
@@ -84,16 +85,20 @@ RSO_BOTH int rso_lead(double keep, const float *candidates, const double *losses
       rank += candidates[j] < candidates[i];
     const double total = keep * totals[rank] + (losses[i] - mean);
     totals[rank] = (float)total;
+    if (i == 0)
+      current = total;
     if (total < least) {
       least = total;
       leader = i;
     }
   }
+  *gain = current - least;
   return leader;
 }
 
-// Returns the new value of an element. candidates, losses: [count]; totals: of the element, or 0 without rso_leader. A NaN loss becomes infinite, except for the first:
-// NaN says that it was not computed. If it was, and is NaN, the caller must report an error.
+// Returns the new value of an element. candidates, losses: [count]; totals: of the element, or 0 without rso_leader. A
+// NaN loss becomes infinite, except for the first: NaN says that it was not computed. If it was, and is NaN, the caller
+// must report an error.
 // All rules except `best` need the losses of w, w + delta and w - delta, and `slope` can do without the first. If delta
 // is 0 or one of the losses is not finite, they take the best candidate, or w if its loss is not known, and leave the
 // state unchanged. So they do with discrete weights: all candidates are levels, and a step would end between them.
@@ -110,9 +115,10 @@ RSO_BOTH rso_decision rso_decide(const rso_rule *rule, rso_rule_state *state, co
   for (int i = 0; i < count; ++i)
     isFinite &= rso_is_finite(losses[i]);
   const int isKnown = losses[0] == losses[0];
+  double gain = losses[0] - losses[choice];
   if (totals && isFinite)
-    choice = rso_lead(rule->keep, candidates, losses, count, totals);
-  if (rule->margin > 0 && isKnown && !rso_is_worth(rule, state, losses, count, choice))
+    choice = rso_lead(rule->keep, candidates, losses, count, totals, &gain);
+  if (rule->margin > 0 && isKnown && !rso_is_worth(rule, state, losses, count, gain))
     choice = 0;
   rso_decision best = {candidates[isKnown ? choice : 0], choice};
   if (rule->kind == rso_best || rule->kind == rso_leader || rule->level_width > 0 || count != 3 || delta == 0)

@@ -10,9 +10,10 @@ public enum Rule: Hashable, Sendable {
   /// weight stays. Noise then flips fewer discrete weights, whose steps cannot shrink. Not in the paper.
   case margin(Ramp = Ramp(0, 0.5))
   /// Of binary and ternary weights, the level with the smallest total of its losses over the cycles so far; each cycle
-  /// first multiplies earlier totals by `keep`. Noise of single mini-batches then averages out. Floats follow `slope`, and
-  /// integers of more levels `margin`. This is Kalai and Vempala's *Follow the Leader*, for every weight. Not in the paper.
-  case leader(keep: Double = 0.9)
+  /// first multiplies earlier totals by `keep`. Noise of single mini-batches then averages out. A weight changes only if
+  /// that takes more than `margin` times a typical gain off its total. Floats follow `slope`, and integers of more levels
+  /// the rule `margin`. This is Kalai and Vempala's *Follow the Leader*, for every weight. Not in the paper.
+  case leader(keep: Double = 0.9, margin: Ramp = Ramp(0))
   /// A step `settle` of the way to the vertex of the parabola through the three losses, which is at most `reach` ·
   /// |Δ| away. If the parabola opens downwards, `settle` of the way to the best candidate. Not in the paper.
   case parabola(reach: Ramp = Ramp(2), settle: Ramp = Ramp(1, 0.2))
@@ -127,9 +128,10 @@ package struct SweepRule {
     case .margin(let margin):
       parameters.kind = Int32(rso_best.rawValue)
       parameters.margin = margin.value(cycle: cycle, of: cycles)
-    case .leader(let keep):
+    case .leader(let keep, let margin):
       parameters.kind = Int32(rso_leader.rawValue)
       parameters.keep = keep
+      parameters.margin = margin.value(cycle: cycle, of: cycles)
     case .parabola(let reach, let settle):
       parameters.kind = Int32(rso_parabola.rawValue)
       parameters.reach = reach.value(cycle: cycle, of: cycles)
@@ -187,7 +189,8 @@ extension Rule: CustomStringConvertible {
     switch self {
     case .best: "best"
     case .margin(let margin): "margin:m=\(margin)"
-    case .leader(let keep): "leader:keep=\(short(keep))"
+    case .leader(let keep, let margin):
+      "leader:keep=\(short(keep))" + (margin == Ramp(0) ? "" : ",m=\(margin)")
     case .parabola(let reach, let settle): "parabola:reach=\(reach),settle=\(settle)"
     case .slope(let c): "slope:c=\(short(c))"
     }
@@ -219,7 +222,7 @@ extension Rule: CustomStringConvertible {
     switch parts[0] {
     case "best": self = .best
     case "margin": self = .margin(take("m", Ramp(0, 0.5)))
-    case "leader": self = .leader(keep: try takeOne("keep", 0.9))
+    case "leader": self = .leader(keep: try takeOne("keep", 0.9), margin: take("m", Ramp(0)))
     case "slope": self = .slope(c: try takeOne("c", 0.5))
     case "parabola":
       self = .parabola(reach: take("reach", Ramp(2)), settle: take("settle", Ramp(1, 0.2)))
@@ -235,7 +238,8 @@ extension Rule: CustomStringConvertible {
       switch self {
       case .best: true
       case .margin(let margin): margin.isWithin { $0 >= 0 && $0 <= 100 }
-      case .leader(let keep): keep >= 0 && keep <= 1
+      case .leader(let keep, let margin):
+        keep >= 0 && keep <= 1 && margin.isWithin { $0 >= 0 && $0 <= 100 }
       case .parabola(let reach, let settle):
         reach.isWithin { $0 > 0 && $0.isFinite } && settle.isWithin { $0 > 0 && $0 <= 1 }
       case .slope(let c): c > 0 && c <= 100
@@ -246,7 +250,7 @@ extension Rule: CustomStringConvertible {
   private static func error(_ found: String) -> RSOError {
     RSOError(
       "`rule`",
-      "expected best, leader:keep=K with K in [0, 1], margin:m=M with M in [0, 100], slope:c=C with C in (0, 100], or "
+      "expected best, leader:keep=K,m=M with K in [0, 1], margin:m=M with M in [0, 100], slope:c=C with C in (0, 100], or "
         + "parabola:reach=R,settle=S with R above 0 and S in (0, 1], found '\(found)'",
       hint: "M, R and S may change over the cycles, as in settle=1..0.2")
   }
