@@ -20,9 +20,9 @@ struct ProposalOptions: ParsableArguments {
     parsing: .unconditional,
     help: ArgumentHelp(
       "What becomes of a proposal's losses: best (the paper's), slope, parabola; leader for binary and ternary weights, "
-        + "margin for integers (default: best). They take parameters, as in slope:c=0.5, leader:keep=0.9, "
-        + "parabola:reach=2,settle=1..0.2 or margin:m=0..0.5; reach, settle and m may change over the cycles. In the first cycle, which may be the only one, they have "
-        + "their first value, and margin:m=0..0.5 is best.",
+        + "margin for integers (default: best). They take parameters, as in slope:c=0.5, leader:keep=0.9,m=2..0, "
+        + "parabola:reach=2,settle=1..0.2 or margin:m=0..0.5; reach, settle and m may change over the cycles. In the "
+        + "first cycle, which may be the only one, they have their first value, and margin:m=0..0.5 is best.",
       valueName: "rule"))
   var rule: String?
 
@@ -37,8 +37,8 @@ struct ProposalOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "How proposals shrink over the cycles: linear:0.1, to that fraction of σ; cosine:0.1; or constant (default: "
-        + "linear:0.1). A number alone is linear.", valueName: "schedule"))
+      "How proposals shrink over the cycles: linear:0.1, to that fraction of σ; cosine:0.1; inverse:0.1; or constant "
+        + "(default: linear:0.1). A number alone is linear.", valueName: "schedule"))
   var anneal: String?
 
   @Option(

@@ -11,6 +11,9 @@ struct AnnealingTests {
     #expect(abs(cosine.factor(cycle: 2, of: 8) - (0.2 + 0.8 * (1 + 0.5.squareRoot()) / 2)) < 1e-15)
     #expect(abs(cosine.factor(cycle: 4, of: 8) - 0.6) < 1e-15)
     #expect(abs(cosine.factor(cycle: 6, of: 8) - (0.2 + 0.8 * (1 - 0.5.squareRoot()) / 2)) < 1e-15)
+    // 1, 1/2, 1/3, 1/4 would follow, and 1/5 after the last.
+    let inverse = (0..<4).map { Annealing.inverse(0.2).factor(cycle: $0, of: 4) }
+    #expect(zip(inverse, [1, 0.5, 1 / 3.0, 0.25]).allSatisfy { abs($0 - $1) < 1e-15 })
     #expect((0..<8).map { Annealing.constant.factor(cycle: $0, of: 8) == 1 }.allSatisfy { $0 })
     #expect(Annealing.linear(0.5).factor(cycle: 3, of: 4) == 0.625)
     var settings = SearchSettings()
@@ -22,6 +25,7 @@ struct AnnealingTests {
     ("0.25", Annealing.linear(0.25), "linear:0.25"), ("linear:0", .linear(0), "linear:0.0"),
     ("linear", .linear(0.1), "linear:0.1"), ("cosine:1", .cosine(1), "cosine:1.0"),
     ("cosine", .cosine(0.1), "cosine:0.1"), ("constant", .constant, "constant"),
+    ("inverse", .inverse(0.1), "inverse:0.1"), ("inverse:1", .inverse(1), "inverse:1.0"),
   ])
   func text(text: String, expected: Annealing, description: String) throws {
     let found = try Annealing(text)
@@ -49,14 +53,21 @@ struct AnnealingTests {
   func refuses(text: String) {
     #expect(
       errorText { _ = try Annealing(text) }
-        == "`anneal`: expected 0.1, linear:0.1, cosine:0.1 or constant, found '\(text)' "
+        == "`anneal`: expected 0.1, linear:0.1, cosine:0.1, inverse:0.1 or constant, found '\(text)' "
         + "(the number is the fraction of σ that is left at the end)")
   }
 
-  @Test(arguments: ["1.5", "cosine:-1", "linear:nan"])
+  @Test(arguments: ["1.5", "cosine:-1", "linear:nan", "inverse:2"])
   func refusesFractions(text: String) {
     #expect(
       errorText { _ = try Annealing(text) }?.hasPrefix(
         "`anneal`: expected a fraction from 0 to 1, found ") == true)
+  }
+
+  @Test func inverseNeverEndsAtZero() {
+    #expect(
+      errorText { _ = try Annealing("inverse:0") }
+        == "`anneal`: expected a fraction above 0, found inverse:0.0 "
+        + "(one over the number of cycles never is 0; linear:0 ends there)")
   }
 }

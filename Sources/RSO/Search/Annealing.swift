@@ -6,6 +6,8 @@ public enum Annealing: Hashable, Sendable {
   case linear(Double)
   /// Along half a cosine, to a fraction of σ: slowly at the beginning and the end. Not in the paper.
   case cosine(Double)
+  /// As one over the number of cycles, to a fraction of σ above 0: fast at the beginning. Not in the paper.
+  case inverse(Double)
   /// Not at all. Not in the paper.
   case constant
 
@@ -15,14 +17,19 @@ public enum Annealing: Hashable, Sendable {
     switch self {
     case .linear(let α): return α + (1 - α) * left
     case .cosine(let α): return α + (1 - α) * (1 - cos(.pi * left)) / 2
+    case .inverse(let α): return 1 / (1 + (1 / α - 1) * (1 - left))
     case .constant: return 1
     }
   }
 
-  /// - Throws: `RSOError` unless the fraction is from 0 to 1.
+  /// - Throws: `RSOError` unless the fraction is from 0 to 1, and above 0 if the schedule is `inverse`.
   func validate() throws {
     switch self {
-    case .linear(let α), .cosine(let α):
+    case .inverse(let α) where α == 0:
+      throw RSOError(
+        "`anneal`", "expected a fraction above 0, found \(self)",
+        hint: "one over the number of cycles never is 0; linear:0 ends there")
+    case .linear(let α), .cosine(let α), .inverse(let α):
       guard (0...1).contains(α) else {
         throw RSOError(
           "`anneal`", "expected a fraction from 0 to 1, found \(α)",
@@ -41,16 +48,17 @@ extension Annealing: ExpressibleByFloatLiteral {
 }
 
 extension Annealing: CustomStringConvertible {
-  /// As on the command line: `linear:0.1`, `cosine:0.1`, `constant`.
+  /// As on the command line: `linear:0.1`, `cosine:0.1`, `inverse:0.1`, `constant`.
   public var description: String {
     switch self {
     case .linear(let α): "linear:\(α)"
     case .cosine(let α): "cosine:\(α)"
+    case .inverse(let α): "inverse:\(α)"
     case .constant: "constant"
     }
   }
 
-  /// Reads `0.1`, `linear:0.1`, `cosine:0.1` or `constant`. Without a number, `linear` and `cosine` end at 0.1.
+  /// Reads `0.1`, `linear:0.1`, `cosine:0.1`, `inverse:0.1` or `constant`. A schedule without its number ends at 0.1.
   ///
   /// - Throws: `RSOError` listing the schedules.
   public init(_ text: String) throws {
@@ -59,11 +67,13 @@ extension Annealing: CustomStringConvertible {
     switch (parts[0], number) {
     case ("linear", let number?): self = .linear(number)
     case ("cosine", let number?): self = .cosine(number)
+    case ("inverse", let number?): self = .inverse(number)
     case ("constant", _) where parts.count == 1: self = .constant
     default:
       guard parts.count == 1, let number = Double(text) else {
         throw RSOError(
-          "`anneal`", "expected 0.1, linear:0.1, cosine:0.1 or constant, found '\(text)'",
+          "`anneal`",
+          "expected 0.1, linear:0.1, cosine:0.1, inverse:0.1 or constant, found '\(text)'",
           hint: "the number is the fraction of σ that is left at the end")
       }
       self = .linear(number)
