@@ -61,6 +61,26 @@ struct WeightsTests {
     }
   }
 
+  /// A new network with a step right before a global maximum gives all images the same outputs.
+  @Test func stepsBeforeAMaximumAreNoted() throws {
+    try Workplace.with { place in
+      for (step, pool, isNoted) in [
+        (#""quantize", "bits": 4"#, "globalMaxPool", true), (#""sign""#, "globalMaxPool", true),
+        (#""relu""#, "globalMaxPool", false), (#""sign""#, "globalAveragePool", false),
+      ] {
+        let network = Workplace.network.replacing(
+          #"{"name": "pool", "type": "globalMaxPool"}"#,
+          with: #"{"name": "act", "type": \#(step)}, {"name": "pool", "type": "\#(pool)"}"#)
+        try Data(network.utf8).write(to: place.file("net.json"))
+        let found = try place.train(["--cycles", "1", "--run", pool + step.filter(\.isLetter)])
+        #expect(found.code == 0, "\(found.errors)")
+        let isFound = found.errors.hasPrefix("rso: note: act: the global maximum behind it is ")
+        #expect(isFound == isNoted)
+        #expect(found.errors.isEmpty != isNoted)
+      }
+    }
+  }
+
   @Test func aStoppedRunGoesOn() throws {
     try Workplace.with { place in
       let options =

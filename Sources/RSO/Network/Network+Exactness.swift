@@ -64,6 +64,19 @@ extension Network {
     }
   }
 
+  /// The names of steps that a global maximum reads. Nearly every image reaches their highest level somewhere in each
+  /// channel, so a new network gives all images the same outputs, and a search has nothing to go by.
+  package var stepsBeforeMaximum: [String] {
+    nodes.indices.filter { node in
+      guard case .activation(let activation) = nodes[node].layer, activation.isStep else {
+        return false
+      }
+      return nodes.indices.contains {
+        nodes[$0].layer == .globalMaxPool && inputs[$0].contains(node + 1)
+      }
+    }.map { nodes[$0].name }
+  }
+
   /// Whether all layers that read a node are activations by steps.
   package func feedsStep(_ node: Int) -> Bool {
     let readers = inputs.indices.filter { inputs[$0].contains(node + 1) }
