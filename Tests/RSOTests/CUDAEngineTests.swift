@@ -278,10 +278,10 @@ import Testing
     let before = fake.used
     let all = CUDANeed(
       network: network.foldingAveragePools(), batchSize: 1000, batches: 1, samples: 1000,
-      candidates: 3)
+      candidates: 3, mostTogether: 1)
     let least = CUDANeed(
       network: network.foldingAveragePools(), batchSize: 40, batches: 25, samples: 1000,
-      candidates: 3)
+      candidates: 3, mostTogether: 1)
     #expect(least.total < all.total)
     fake.memory = before + (all.total + least.total) / 2
     do {
@@ -300,10 +300,10 @@ import Testing
       try engine.beginSweep(of: 0, order: order(data, batchSize: batch))
       _ = try engine.judge(
         proposals(parameters.slots[0], parameters, batches: 1000 / batch).prefix(3))
-      // Nothing more was asked for than was said.
+      // Nothing more was asked for than was said. There is no room for groups.
       let need = CUDANeed(
         network: network.foldingAveragePools(), batchSize: batch, batches: 1000 / batch,
-        samples: 1000, candidates: 3)
+        samples: 1000, candidates: 3, mostTogether: 1)
       #expect(fake.used == before + need.total)
     }
     fake.memory = before + 1000

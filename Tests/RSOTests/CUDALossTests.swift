@@ -225,7 +225,8 @@ import Testing
     let wide = try Self.networks[1]()
     func large(_ loss: CUDALoss) -> Int {
       CUDANeed(
-        network: wide, batchSize: 8000, batches: 1, samples: 8000, candidates: 3, loss: loss
+        network: wide, batchSize: 8000, batches: 1, samples: 8000, candidates: 3, loss: loss,
+        mostTogether: 1
       ).work
     }
     #expect(large(CUDALoss(objective)) - large(CUDALoss()) >= 3 * 8000 * wide.classes * 4)

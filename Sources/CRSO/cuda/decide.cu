@@ -1,71 +1,83 @@
 // The loss and the decision.
 
-// Loads the values of the current turn, if one is left. All threads of a block must call.
+// Loads the turns of the next group, if one is left. All threads of a block must call.
 static __device__ void begin(const rso_gpu_choose &a) {
-  const int number = a.progress->turn;
-  if (number >= a.progress->count)
+  if (a.progress->judged >= a.progress->count)
     return;
-  const rso_gpu_turn *next = a.turns + number;
+  const int *members = a.queue + a.progress->judged;
+  const int group = a.turns[members[0]].group;
   // Word by word, spread over the threads.
   RSO_THREADS {
-    for (int i = threadIdx.x; i < (int)(sizeof *next / sizeof(int)); i += blockDim.x)
-      ((int *)a.turn)[i] = ((const int *)next)[i];
+    enum { words = sizeof(rso_gpu_turn) / sizeof(int) };
+    for (int i = threadIdx.x; i < group * words; i += blockDim.x)
+      ((int *)a.turn)[i] = ((const int *)(a.turns + members[i / words]))[i % words];
   }
   __syncthreads();
   RSO_THREADS {
-    const int from = threadIdx.x + next->from;
-    if (from < rso_gpu_candidates) {
-      a.turn->candidates[threadIdx.x] = next->candidates[from];
-      a.turn->delta[threadIdx.x] = next->candidates[from] - ((const volatile float *)a.parameters)[next->element];
+    for (int i = threadIdx.x; i < group * rso_gpu_candidates; i += blockDim.x) {
+      const rso_gpu_turn *next = a.turns + members[i / rso_gpu_candidates];
+      const int own = i % rso_gpu_candidates, from = own + next->from;
+      if (from < rso_gpu_candidates) {
+        rso_gpu_turn *turn = a.turn + i / rso_gpu_candidates;
+        turn->candidates[own] = next->candidates[from];
+        turn->delta[own] = next->candidates[from] - ((const volatile float *)a.parameters)[next->element];
+      }
     }
   }
 }
 
-// Goes to the first turn; the host has set the progress. One block of one warp.
+// Goes to the first group; the host has set the progress. One block of one warp.
 RSO_KERNEL void start(rso_gpu_choose a) { begin(a); }
 
 // Takes the value decided on a turn, in one thread. Returns the number of the round's other decisions to apply.
-static __device__ int finish(const rso_gpu_choose &a, float value) {
-  const rso_gpu_pending decided = {a.turn->element, value};
+static __device__ int finish(const rso_gpu_choose &a, const rso_gpu_turn *turn, float value) {
+  const rso_gpu_pending decided = {turn->element, value};
   int waiting = 0;
-  if (a.turn->applies) {
+  if (turn->applies) {
     a.parameters[decided.element] = decided.value;
-    waiting = a.turn->applies - 1;
+    waiting = turn->applies - 1;
   } else {
-    a.pending[a.turn->place] = decided;
+    a.pending[turn->place] = decided;
   }
-  ++a.progress->turn;
+  ++a.progress->decided;
   return waiting;
 }
 
-// Applies the round's other decisions and goes to the next turn. All threads of the block must call.
+// Applies the round's other decisions and goes to the next group. All threads of the block must call.
 static __device__ void goOn(const rso_gpu_choose &a, int waiting) {
-  // The next element is in none of them.
+  // The next elements are in none of them.
   RSO_THREADS {
     for (int i = threadIdx.x; i < waiting; i += blockDim.x)
       a.parameters[a.pending[i].element] = a.pending[i].value;
   }
   __syncthreads();
-  if (!((const volatile rso_gpu_progress *)a.progress)->failed)
-    begin(a);
+  begin(a);
 }
 
-// Decides by the losses of the candidates that were computed, `stride` apart. All threads of the block must call.
-static __device__ void decideBy(const double *losses, int stride, const rso_gpu_choose &a) {
+// Keeps the losses of a turn of the group, `stride` apart, until it is decided. One thread.
+static __device__ void keepLosses(const rso_gpu_choose &a, int own, const double *losses, int stride) {
+  rso_gpu_outcome *outcome = a.outcomes + a.queue[a.progress->judged + own];
+  for (int candidate = 0; candidate < a.candidates; ++candidate)
+    outcome->losses[a.turn->from + candidate] = losses[candidate * stride];
+}
+
+// Ends a group: decides the turns that wait for it, in their order. All threads of the block must call.
+static __device__ void decideNext(const rso_gpu_choose &a) {
   __shared__ int waiting;
   rso_gpu_progress *progress = a.progress;
   RSO_THREADS {
     if (threadIdx.x == 0) {
       waiting = 0;
-      if (!progress->failed && progress->turn < progress->count) {
-        rso_gpu_outcome *outcome = a.outcomes + progress->turn;
-        const rso_gpu_turn *turn = a.turns + progress->turn;
-        const int count = turn->from + a.candidates;
+      // All turns have as many candidates, computed or not.
+      const int count = a.turn->from + a.candidates;
+      for (int left = a.turn->decides; left > 0 && !progress->failed; --left) {
+        rso_gpu_outcome *outcome = a.outcomes + progress->decided;
+        const rso_gpu_turn *turn = a.turns + progress->decided;
         double own[rso_gpu_candidates];
         // NaN: not computed.
         own[0] = turn->is_known ? progress->last_loss : RSO_INFINITY - RSO_INFINITY;
         for (int candidate = turn->from; candidate < count; ++candidate)
-          own[candidate] = losses[(candidate - turn->from) * stride];
+          own[candidate] = ((const volatile double *)outcome->losses)[candidate];
         const rso_decision decision =
             rso_decide(&progress->rule, &progress->state, turn->candidates, turn->step, own, count, 0);
         for (int candidate = 0; candidate < count; ++candidate)
@@ -77,27 +89,31 @@ static __device__ void decideBy(const double *losses, int stride, const rso_gpu_
         if (own[0] != own[0] && (turn->from == 0 || turn->is_known))
           progress->failed = 1;
         else
-          waiting = finish(a, decision.value);
+          waiting = finish(a, turn, decision.value);
       }
+      progress->judged += a.group;
     }
   }
   __syncthreads();
   goOn(a, waiting);
 }
 
-// The last of all blocks to arrive adds up the partial losses and decides.
+// The last of a turn's blocks to arrive adds up its partial losses; the last of the group's turns ends the group.
 static __device__ void decide(const rso_gpu_choose &a) {
   enum { each = rso_gpu_threads / rso_gpu_candidates };
   __shared__ double sums[rso_gpu_candidates][each];
   __shared__ int isLast;
-  RSO_THREADS {
+  const int own = blockIdx.y / a.candidates;
+  // Whether this is the last of so many; then they are counted anew.
+  auto arrive = [&](int *counter, int all) {
     if (threadIdx.x == 0) {
       __threadfence();
-      isLast = atomicAdd(&a.progress->blocks, 1) == a.candidates * a.blocks - 1;
+      isLast = atomicAdd(counter, 1) == all - 1;
       if (isLast)
-        a.progress->blocks = 0;
+        *counter = 0;
     }
-  }
+  };
+  RSO_THREADS { arrive(&a.progress->blocks[own], a.candidates * a.blocks); }
   __syncthreads();
   if (!isLast)
     return;
@@ -106,7 +122,7 @@ static __device__ void decide(const rso_gpu_choose &a) {
     int candidate = threadIdx.x / each;
     if (candidate < a.candidates)
       sums[candidate][threadIdx.x % each] =
-          branch(a.partial + candidate * a.blocks, 1, a.blocks, threadIdx.x % each, each);
+          branch(a.partial + (own * a.candidates + candidate) * a.blocks, 1, a.blocks, threadIdx.x % each, each);
   }
   __syncthreads();
   RSO_THREADS {
@@ -115,18 +131,36 @@ static __device__ void decide(const rso_gpu_choose &a) {
       sums[candidate][0] = Tree<each, 1>::sum(sums[candidate]);
   }
   __syncthreads();
-  decideBy(sums[0], each, a);
+  RSO_THREADS {
+    if (threadIdx.x == 0)
+      keepLosses(a, own, sums[0], each);
+    arrive(&a.progress->summed, a.group);
+  }
+  __syncthreads();
+  if (!isLast)
+    return;
+  __threadfence();
+  decideNext(a);
 }
 
-// Decides by the host's losses. One block.
-RSO_KERNEL void __launch_bounds__(rso_gpu_threads) decide_given(rso_gpu_given a) { decideBy(a.losses, 1, a.choose); }
+// Ends a turn, which is a group, by the host's losses. One block.
+RSO_KERNEL void __launch_bounds__(rso_gpu_threads) decide_given(rso_gpu_given a) {
+  RSO_THREADS {
+    if (threadIdx.x == 0)
+      keepLosses(a.choose, 0, a.losses, 1);
+  }
+  __syncthreads();
+  decideNext(a.choose);
+}
 
 // Takes the turn's first candidate, which an earlier sweep decided on. One block.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) take(rso_gpu_choose a) {
   __shared__ int waiting;
   RSO_THREADS {
-    if (threadIdx.x == 0)
-      waiting = a.progress->turn < a.progress->count ? finish(a, a.turn->candidates[0]) : 0;
+    if (threadIdx.x == 0) {
+      waiting = finish(a, a.turn, a.turn->candidates[0]);
+      ++a.progress->judged;
+    }
   }
   __syncthreads();
   goOn(a, waiting);

@@ -106,17 +106,19 @@ RSO_KERNEL void depthwise(rso_gpu_depthwise a) {
   const float *x = data(a.x, turn, candidate) + (long long)c * w.height * w.width * a.samples + n;
   const float *weights = a.weights + ((long long)a.width * turn->channel + c) * taps;
   float start = a.bias ? a.bias[a.width * turn->channel + c] : 0;
-  if (a.swept == 2 && c == turn->row)
-    start = turn->candidates[candidate];
+  const rso_gpu_turn &own = turn[a.swept ? candidate / a.each : 0];
+  const float value = a.swept ? own.candidates[candidate % a.each] : 0;
+  if (a.swept == 2 && c == own.row)
+    start = value;
   // The swept tap; negative: none in this channel.
-  int swept = a.swept == 1 && c == turn->row / taps ? turn->row % taps : -1;
+  int swept = a.swept == 1 && c == own.row / taps ? own.row % taps : -1;
   Quad y = {{start, start, start, start}};
   for (int tap = 0; tap < taps; ++tap) {
     int q = under(w, p, tap);
     if (q < 0)
       continue;
     Quad v = load(m, x + (long long)q * a.samples);
-    float weight = tap == swept ? turn->candidates[candidate] : weights[tap];
+    float weight = tap == swept ? value : weights[tap];
     for (int k = 0; k < rso_gpu_quad; ++k)
       y.v[k] += weight * v.v[k];
   }
@@ -270,11 +272,10 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) settle(rso_gpu_settle a) {
   }
   int index = a.width * a.turn->channel + c;
   float gamma = a.gamma[index], beta = a.beta[index];
-  if (c == a.turn->row) {
-    if (a.swept == 1)
-      gamma = a.turn->candidates[candidate];
-    if (a.swept == 2)
-      beta = a.turn->candidates[candidate];
+  if (a.swept) {
+    const rso_gpu_turn &own = a.turn[candidate / a.each];
+    if (c == own.row)
+      (a.swept == 1 ? gamma : beta) = own.candidates[candidate % a.each];
   }
   double factor = gamma / sqrt(variance + a.epsilon);
   a.scale[candidate * a.channels + c] = (float)factor;

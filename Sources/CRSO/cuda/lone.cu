@@ -7,7 +7,8 @@ struct Change {
   long long channel;
 };
 
-// Brings the kept channel up to date and computes every candidate's channel from it. A thread: four samples of a place.
+// Brings the kept channel up to date and computes from it every candidate's channel, turn by turn. A thread: four samples
+// of a place.
 // A block: one chunk of the channel, including its sums. Grid: x chunks.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) shift_add(rso_gpu_shift_add a) {
   __shared__ double sums[2 * rso_gpu_candidates][rso_gpu_threads];
@@ -73,44 +74,49 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) shift_add(rso_gpu_shift_add a
     }
   }
 
-  RSO_THREADS {
-    int group = first + threadIdx.x, place = group / groups, n = group % groups * rso_gpu_quad;
-    Quad &y = kept[RSO_SELF];
-    Quad v = {{1, 1, 1, 1}};
-    if (group < all) {
-      if (count > 0)
-        store(data(a.z, turn, 0) + (long long)group * rso_gpu_quad, y);
-      if (a.x.data) {
-        int q = under(w, place, turn->tap);
-        v = {{0, 0, 0, 0}};
-        if (q >= 0)
-          v = load(map(a.x, 0, turn->input),
-                   data(a.x, turn, 0) + turn->input * area + (long long)q * a.samples + n);
-      }
-    }
-    for (int candidate = 0; candidate < a.candidates; ++candidate) {
-      double sum = 0, square = 0;
+  for (int begin = 0; begin < a.candidates; begin += a.each) {
+    const rso_gpu_turn &own = turn[begin / a.each];
+    RSO_THREADS {
+      int group = first + threadIdx.x, place = group / groups, n = group % groups * rso_gpu_quad;
+      Quad &y = kept[RSO_SELF];
+      Quad v = {{1, 1, 1, 1}};
       if (group < all) {
-        Quad shifted = y;
-        for (int k = 0; k < rso_gpu_quad; ++k) {
-          shifted.v[k] += turn->delta[candidate] * v.v[k];
-          if (n + k < a.count) {
-            sum += shifted.v[k];
-            square += (double)shifted.v[k] * shifted.v[k];
-          }
+        if (begin == 0 && count > 0)
+          store(data(a.z, turn, 0) + (long long)group * rso_gpu_quad, y);
+        if (a.x.data) {
+          int q = under(w, place, own.tap);
+          v = {{0, 0, 0, 0}};
+          if (q >= 0)
+            v = load(map(a.x, 0, own.input),
+                     data(a.x, turn, 0) + own.input * area + (long long)q * a.samples + n);
         }
-        store(data(a.y, turn, candidate) + (long long)group * rso_gpu_quad, shifted);
       }
-      sums[2 * candidate][threadIdx.x] = sum;
-      sums[2 * candidate + 1][threadIdx.x] = square;
+      for (int candidate = 0; candidate < a.each; ++candidate) {
+        double sum = 0, square = 0;
+        if (group < all) {
+          Quad shifted = y;
+          for (int k = 0; k < rso_gpu_quad; ++k) {
+            shifted.v[k] += own.delta[candidate] * v.v[k];
+            if (n + k < a.count) {
+              sum += shifted.v[k];
+              square += (double)shifted.v[k] * shifted.v[k];
+            }
+          }
+          store(data(a.y, turn, begin + candidate) + (long long)group * rso_gpu_quad, shifted);
+        }
+        sums[2 * candidate][threadIdx.x] = sum;
+        sums[2 * candidate + 1][threadIdx.x] = square;
+      }
     }
-  }
-  if (!a.partial)
-    return;
-  addUp(sums, 2 * a.candidates);
-  RSO_THREADS {
-    int i = threadIdx.x;
-    if (i < 2 * a.candidates)
-      a.partial[((long long)(i / 2) * a.chunks + blockIdx.x) * 2 + i % 2] = sums[i][0];
+    if (!a.partial)
+      continue;
+    addUp(sums, 2 * a.each);
+    RSO_THREADS {
+      int i = threadIdx.x;
+      if (i < 2 * a.each)
+        a.partial[((long long)(begin + i / 2) * a.chunks + blockIdx.x) * 2 + i % 2] = sums[i][0];
+    }
+    // The next turn's sums take this one's place.
+    __syncthreads();
   }
 }

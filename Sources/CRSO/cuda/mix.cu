@@ -2,7 +2,8 @@
 // test.
 //
 // As in `tile.cu` a warp computes a strip of places for 32 samples, but for only 4 outputs, so that a thread has room
-// for the rest, which is read once for all candidates.
+// for the rest, which is read once for all candidates. These come turn by turn, so that a block needs no more memory for
+// a group of turns than for one.
 
 enum { mix_outputs = 4, mix_parts = tile_outputs / mix_outputs };
 
@@ -21,22 +22,26 @@ template <int STRIP, int THREADS> static __device__ void mix(const rso_gpu_convo
   const int end = top + a.tile_rows < w.height ? top + a.tile_rows : w.height;
   const int image = a.tile_rows * w.width * tile_samples;
   RSO_SHARED(shared);
-  float *weights = shared, *images = shared + tile_taps * tile_outputs, *statistics = images + a.candidates * image;
+  float *weights = shared, *images = shared + tile_taps * tile_outputs, *statistics = images + a.each * image;
   Mixed<STRIP> kept[RSO_KEPT(THREADS)];
 
-  RSO_THREADS {
+  // Fetches the images of the turn whose first candidate this is.
+  auto fetchImages = [&](int first) {
     const int quad = threadIdx.x % 8 * 4, count = (end - begin) * w.width;
-    for (int q = threadIdx.x; q < tile_taps * tile_outputs / 4; q += blockDim.x)
-      fetch(weights + 4 * q, a.weights + ((long long)turn->channel * tile_taps + q / 4) * a.padded_outputs +
-                                 firstOutput + q % 4 * 4);
     if (firstSample + quad < a.samples)
-      for (int candidate = 0; candidate < a.candidates; ++candidate) {
-        const float *x = data(a.x, turn, candidate) + firstSample + quad;
+      for (int candidate = 0; candidate < a.each; ++candidate) {
+        const float *x = data(a.x, turn, first + candidate) + firstSample + quad;
         for (int place = threadIdx.x / 8; place < count; place += blockDim.x / 8)
           fetch(images + candidate * image + place * tile_samples + quad,
                 x + (long long)(begin * w.width + place) * a.samples);
       }
     fetched();
+  };
+  RSO_THREADS {
+    for (int q = threadIdx.x; q < tile_taps * tile_outputs / 4; q += blockDim.x)
+      fetch(weights + 4 * q, a.weights + ((long long)turn->channel * tile_taps + q / 4) * a.padded_outputs +
+                                 firstOutput + q % 4 * 4);
+    fetchImages(0);
     Mixed<STRIP> &mixed = kept[RSO_SELF];
     int n = firstSample + threadIdx.x % 32, warp = threadIdx.x / 32, strip = firstStrip + warp / mix_parts;
     int row = strip / perRow, column = strip % perRow * STRIP, first = firstOutput + warp % mix_parts * mix_outputs;
@@ -53,75 +58,85 @@ template <int STRIP, int THREADS> static __device__ void mix(const rso_gpu_convo
   }
   __syncthreads();
 
-  // [statistic][thread] for every candidate.
+  // [statistic][thread] for every candidate of a turn.
   constexpr int perStatistic = THREADS + 1, perResult = 2 * mix_outputs * perStatistic;
-  for (int candidate = 0; candidate < a.candidates; ++candidate) {
-    float *sums = statistics + candidate * perResult;
-    RSO_THREADS {
-      const Mixed<STRIP> &mixed = kept[RSO_SELF];
-      int n = firstSample + threadIdx.x % 32, warp = threadIdx.x / 32, strip = firstStrip + warp / mix_parts;
-      int row = strip / perRow, column = strip % perRow * STRIP, part = warp % mix_parts * mix_outputs;
-      const Ramp r = ramp(a.x, candidate, 0);
-      const float *at = images + candidate * image + ((row - 1 - begin) * w.width + column - 1) * tile_samples +
-                        threadIdx.x % 32;
-      float y[mix_outputs][STRIP];
+  for (int firstOfTurn = 0; firstOfTurn < a.candidates; firstOfTurn += a.each) {
+    for (int own = 0; own < a.each; ++own) {
+      const int candidate = firstOfTurn + own;
+      float *sums = statistics + own * perResult;
+      RSO_THREADS {
+        const Mixed<STRIP> &mixed = kept[RSO_SELF];
+        int n = firstSample + threadIdx.x % 32, warp = threadIdx.x / 32, strip = firstStrip + warp / mix_parts;
+        int row = strip / perRow, column = strip % perRow * STRIP, part = warp % mix_parts * mix_outputs;
+        const Ramp r = ramp(a.x, candidate, 0);
+        const float *at = images + own * image + ((row - 1 - begin) * w.width + column - 1) * tile_samples +
+                          threadIdx.x % 32;
+        float y[mix_outputs][STRIP];
 #pragma unroll
-      for (int o = 0; o < mix_outputs; ++o)
+        for (int o = 0; o < mix_outputs; ++o)
 #pragma unroll
-        for (int p = 0; p < STRIP; ++p)
-          y[o][p] = mixed.rest[o][p];
+          for (int p = 0; p < STRIP; ++p)
+            y[o][p] = mixed.rest[o][p];
 #pragma unroll
-      for (int ky = 0; ky < 3; ++ky) {
-        if (row + ky - 1 < 0 || row + ky - 1 >= w.height)
-          continue;
-        float v[columns];
-        line(v, at + ky * w.width * tile_samples, r, column - 1, w.width);
+        for (int ky = 0; ky < 3; ++ky) {
+          if (row + ky - 1 < 0 || row + ky - 1 >= w.height)
+            continue;
+          float v[columns];
+          line(v, at + ky * w.width * tile_samples, r, column - 1, w.width);
 #pragma unroll
-        for (int kx = 0; kx < 3; ++kx) {
-          Quad four = load(weights + (ky * 3 + kx) * tile_outputs + part);
+          for (int kx = 0; kx < 3; ++kx) {
+            Quad four = load(weights + (ky * 3 + kx) * tile_outputs + part);
 #pragma unroll
-          for (int o = 0; o < mix_outputs; ++o)
+            for (int o = 0; o < mix_outputs; ++o)
 #pragma unroll
-            for (int p = 0; p < STRIP; ++p)
-              y[o][p] += four.v[o] * v[p + kx];
+              for (int p = 0; p < STRIP; ++p)
+                y[o][p] += four.v[o] * v[p + kx];
+          }
+        }
+        bool isInside = n < a.samples && row < w.out_height;
+        float *to = data(a.y, turn, candidate) +
+                    ((long long)(firstOutput + part) * plane + row * w.out_width + column) * a.samples + n;
+#pragma unroll
+        for (int o = 0; o < mix_outputs; ++o, to += (long long)plane * a.samples) {
+          float sum = 0, square = 0;
+#pragma unroll
+          for (int p = 0; p < STRIP; ++p)
+            if (isInside && firstOutput + part + o < a.outputs && column + p < w.out_width) {
+              to[p * a.samples] = y[o][p];
+              sum += y[o][p];
+              square += y[o][p] * y[o][p];
+            }
+          sums[2 * o * perStatistic + threadIdx.x] = n < a.count ? sum : 0;
+          sums[(2 * o + 1) * perStatistic + threadIdx.x] = n < a.count ? square : 0;
         }
       }
-      bool isInside = n < a.samples && row < w.out_height;
-      float *to = data(a.y, turn, candidate) +
-                  ((long long)(firstOutput + part) * plane + row * w.out_width + column) * a.samples + n;
-#pragma unroll
-      for (int o = 0; o < mix_outputs; ++o, to += (long long)plane * a.samples) {
-        float sum = 0, square = 0;
-#pragma unroll
-        for (int p = 0; p < STRIP; ++p)
-          if (isInside && firstOutput + part + o < a.outputs && column + p < w.out_width) {
-            to[p * a.samples] = y[o][p];
-            sum += y[o][p];
-            square += y[o][p] * y[o][p];
-          }
-        sums[2 * o * perStatistic + threadIdx.x] = n < a.count ? sum : 0;
-        sums[(2 * o + 1) * perStatistic + threadIdx.x] = n < a.count ? square : 0;
-      }
     }
-  }
-  if (!a.partial)
-    return;
-  __syncthreads();
-  RSO_THREADS {
-    // A thread sums one statistic of one output.
-    for (int i = threadIdx.x; i < a.candidates * 2 * tile_outputs; i += blockDim.x) {
-      int candidate = i / (2 * tile_outputs), o = i / 2 % tile_outputs, statistic = i % 2;
-      if (firstOutput + o >= a.outputs)
-        continue;
-      const float *of = statistics + candidate * perResult + (o % mix_outputs * 2 + statistic) * perStatistic + o / mix_outputs * 32;
-      double sum = 0;
-      for (int strip = 0; strip < blockDim.x / 32 / mix_parts; ++strip)
+    const bool isLast = firstOfTurn + a.each >= a.candidates;
+    if (isLast && !a.partial)
+      return;
+    __syncthreads();
+    RSO_THREADS {
+      if (!isLast)
+        fetchImages(firstOfTurn + a.each);
+      // A thread sums one statistic of one output.
+      for (int i = threadIdx.x; a.partial && i < a.each * 2 * tile_outputs; i += blockDim.x) {
+        int own = i / (2 * tile_outputs), o = i / 2 % tile_outputs, statistic = i % 2;
+        if (firstOutput + o >= a.outputs)
+          continue;
+        const float *of =
+            statistics + own * perResult + (o % mix_outputs * 2 + statistic) * perStatistic + o / mix_outputs * 32;
+        double sum = 0;
+        for (int strip = 0; strip < blockDim.x / 32 / mix_parts; ++strip)
 #pragma unroll 8
-        for (int k = 0; k < 32; ++k)
-          sum += of[strip * mix_parts * 32 + (k + threadIdx.x) % 32];
-      int chunk = blockIdx.x * gridDim.y + blockIdx.y, chunks = gridDim.x * gridDim.y;
-      a.partial[(((long long)candidate * a.outputs + firstOutput + o) * chunks + chunk) * 2 + statistic] = sum;
+          for (int k = 0; k < 32; ++k)
+            sum += of[strip * mix_parts * 32 + (k + threadIdx.x) % 32];
+        int chunk = blockIdx.x * gridDim.y + blockIdx.y, chunks = gridDim.x * gridDim.y;
+        a.partial[(((long long)(firstOfTurn + own) * a.outputs + firstOutput + o) * chunks + chunk) * 2 + statistic] =
+            sum;
+      }
+      await<0>();
     }
+    __syncthreads();
   }
 }
 

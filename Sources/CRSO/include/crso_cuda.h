@@ -54,6 +54,8 @@ typedef enum {
 enum {
   // The most values that one proposal may choose from.
   rso_gpu_candidates = 8,
+  // The most turns that are judged together.
+  rso_gpu_group = 32,
   // Samples per thread.
   rso_gpu_quad = 4,
   // Threads per block in kernels that add up.
@@ -68,7 +70,8 @@ enum {
   rso_gpu_shared = 101376,
 };
 
-// One proposal.
+// One proposal. Turns of a round with the same mini-batch and lone channel are judged together, as a group: the
+// candidates of all of them follow one another. What they have in common is that of the first.
 typedef struct {
   // Its mini-batch, and the index in the order of the mini-batch's first sample.
   int batch, first;
@@ -82,12 +85,15 @@ typedef struct {
   int first_change, changes, first_unit;
   // Its number within its round, and how many decisions to apply after it: none, or all of the round's.
   int place, applies;
+  // Of the first of a group: how many turns are judged together, and how many to decide after them: none, or all that
+  // were judged and not decided.
+  int group, decides;
   // Number of candidates, the first ones, whose losses are not computed: 0 or 1; and whether the loss is then that of the
   // decision before. Otherwise the rule does without it.
   int from, is_known;
   // The Δ that was drawn.
   float step;
-  // All of them in the list of turns. The current turn has those that are computed.
+  // All of them in the list of turns. The current turns have those that are computed.
   float candidates[rso_gpu_candidates];
   // The same minus the element's current value.
   float delta[rso_gpu_candidates];
@@ -95,18 +101,19 @@ typedef struct {
 
 // The progress of a run of proposals.
 typedef struct {
-  int turn, count;
+  // Turns that were judged, in the order of the queue; that were decided, in their own order; and that there are.
+  int judged, decided, count;
   // Whether a current value's loss was NaN: no decisions are made after that.
   int failed;
-  // Blocks of the turn's last kernel that are done.
-  int blocks;
+  // Blocks of the last kernel that are done, for each turn of the group; and turns whose losses are there.
+  int blocks[rso_gpu_group], summed;
   rso_rule rule;
   rso_rule_state state;
   // That of the candidate which the last decision chose.
   double last_loss;
 } rso_gpu_progress;
 
-// The result of a proposal.
+// The result of a proposal. The losses come first, and wait there for the decision.
 typedef struct {
   double losses[rso_gpu_candidates];
   // The rule's state after the proposal.
@@ -165,8 +172,9 @@ typedef struct {
   rso_gpu_slide window;
   // `lone`: the inputs belong to the turn's channel.
   int samples, inputs, outputs, padded_outputs, width, lone;
-  // Only for tiles. `count`: samples that the sums cover; `tile_rows`: rows of the input that a block reads.
-  int count, candidates, tile_rows;
+  // Only for tiles. `count`: samples that the sums cover; `each`: candidates of a turn; `tile_rows`: rows of the input
+  // that a block reads.
+  int count, candidates, each, tile_rows;
   // Only for half precision: powers of two that bring inputs and weights into its range, and what takes them out again.
   float x_factor, w_factor, y_factor;
   // As in rso_gpu_moments; NULL: not wanted.
@@ -183,8 +191,8 @@ typedef struct {
   RSO_ADDRESS(const float) bias;
   rso_gpu_target y;
   rso_gpu_slide window;
-  // `swept`: 1: the candidates replace a weight in the turn's row, 2: they replace a bias, 0: neither.
-  int samples, channels, width, swept;
+  // `swept`: 1: the candidates, `each` for a turn, replace a weight in the turn's row, 2: a bias, 0: neither.
+  int samples, channels, width, swept, each;
 } rso_gpu_depthwise;
 
 // y = a window's mean or maximum, for every channel.
@@ -219,12 +227,12 @@ typedef struct {
   RSO_ADDRESS(float) scale;
   RSO_ADDRESS(float) offset;
   double values, epsilon;
-  // `swept`: 1: the candidates replace gamma of the turn's row, 2: they replace beta, 0: neither.
-  int channels, chunks, partial_candidates, width, swept;
+  // `swept`: 1: the candidates, `each` for a turn, replace gamma of the turn's row, 2: beta, 0: neither.
+  int channels, chunks, partial_candidates, width, swept, each;
 } rso_gpu_settle;
 
-// z += sum over the turn's changes of (parameter - start) * shifted x
-// y[candidate] = z + delta[candidate] * (shifted x, or 1 without x)
+// z += sum over the first turn's changes of (parameter - start) * shifted x
+// y[candidate] = z + delta[candidate] * (shifted x, or 1 without x), for `each` candidates of every turn
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
   // Elements of the swept tensor.
@@ -238,7 +246,7 @@ typedef struct {
   rso_gpu_slide window;
   // As in rso_gpu_moments, for one channel; NULL: not wanted.
   RSO_ADDRESS(double) partial;
-  int samples, count, candidates, per_channel, chunks;
+  int samples, count, candidates, each, per_channel, chunks;
 } rso_gpu_shift_add;
 
 // y = a + b
@@ -300,10 +308,13 @@ typedef struct {
   int samples, count, channels, area;
 } rso_gpu_load;
 
-// Sums the losses, decides by the rule, changes the parameters at the end of a round, and goes on to the next turn.
+// Sums the losses, decides by the rule, changes the parameters at the end of a round, and goes on to the next group.
 typedef struct {
+  // The current turns, a group; and all turns.
   RSO_ADDRESS(rso_gpu_turn) turn;
   RSO_ADDRESS(const rso_gpu_turn) turns;
+  // The numbers of the turns, group by group.
+  RSO_ADDRESS(const int) queue;
   RSO_ADDRESS(rso_gpu_progress) progress;
   RSO_ADDRESS(float) parameters;
   RSO_ADDRESS(const double) partial;
@@ -311,8 +322,8 @@ typedef struct {
   RSO_ADDRESS(rso_gpu_outcome) outcomes;
   // [elements of the swept tensor]
   RSO_ADDRESS(rso_gpu_pending) pending;
-  // `candidates`: those that the launches compute; a turn has `from` more.
-  int candidates, blocks;
+  // `candidates`: those that the launches compute for each turn; a turn has `from` more. `group`: turns.
+  int candidates, blocks, group;
 } rso_gpu_choose;
 
 // A loss of samples, and its weight in a sum of losses: `rso_loss` of the CPU.
@@ -324,7 +335,7 @@ typedef struct {
 } rso_gpu_term;
 
 // partial[candidate][block] = the sum of the samples' losses: softmax cross entropies, or `factor` times those of the terms.
-// With `decides`, the last block to finish decides.
+// With `decides`, the last block to finish ends the group.
 typedef struct {
   RSO_ADDRESS(const rso_gpu_turn) turn;
   // [classes]. With weights, the inputs that they multiply: the mean or maximum over the places of [inputs][area].
@@ -349,7 +360,7 @@ typedef struct {
   double factor;
 } rso_gpu_loss;
 
-// A decision by losses that the host computed, of the candidates whose losses are computed.
+// A turn's end by losses that the host computed, of the candidates whose losses are computed.
 typedef struct {
   rso_gpu_choose choose;
   double losses[rso_gpu_candidates];

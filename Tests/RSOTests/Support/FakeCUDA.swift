@@ -1,3 +1,4 @@
+import CRSO
 import CUDAHost
 import Foundation
 
@@ -187,10 +188,11 @@ extension FakeCUDA {
   /// The engine on this card.
   func engine(
     network: Network, data: Dataset, parameters: Parameters, precision: CUDAPrecision = .fp32,
-    objective: Objective = .crossEntropy
+    objective: Objective = .crossEntropy, mostTogether: Int = rso_gpu_group
   ) throws -> CUDAEngine {
     try CUDAEngine(
       network: network, data: data, parameters: parameters, precision: precision,
-      objective: objective, context: CUDAContext(driver: driver(), card: 0), image: [0])
+      objective: objective, context: CUDAContext(driver: driver(), card: 0), image: [0],
+      mostTogether: mostTogether)
   }
 }

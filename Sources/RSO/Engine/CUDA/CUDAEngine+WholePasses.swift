@@ -102,15 +102,20 @@ extension CUDAEngine {
   func makeRoom(_ order: SampleOrder, candidates: Int) throws {
     let wanted = [order.batchSize, order.batches, candidates]
     if roomFor == wanted, storage != nil, work != nil { return }
-    let need = CUDANeed(
-      network: network, batchSize: order.batchSize, batches: order.batches,
-      samples: data.train.count, candidates: candidates, loss: memory.board.loss)
+    func needed(_ mostTogether: Int) -> CUDANeed {
+      CUDANeed(
+        network: network, batchSize: order.batchSize, batches: order.batches,
+        samples: data.train.count, candidates: candidates, loss: memory.board.loss,
+        mostTogether: mostTogether)
+    }
+    var need = needed(mostTogether)
     roomFor = wanted
     if let storage, let work, storage.count >= need.storage, work.count >= need.work { return }
     storage = nil
     work = nil
     cache = nil
     let free = try context.memory().free
+    if need.total > free { need = needed(1) }
     guard need.total <= free else {
       let fitting = CUDANeed.largestBatch(
         network: network, below: order.batchSize, samples: data.train.count, candidates: candidates,

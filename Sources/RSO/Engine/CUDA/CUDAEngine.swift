@@ -1,4 +1,5 @@
 import CRSO
+import Foundation
 
 /// Executes a `SweepPlan` on a card in single precision. Sums over samples use double precision and a fixed tree.
 ///
@@ -33,6 +34,8 @@ final class CUDAEngine: Engine {
   var roomFor: [Int] = []
   var sweep: Active?
   var cache: Cache?
+  /// The most turns of a round that are judged together.
+  let mostTogether: Int
 
   /// The contents of the card's cache.
   struct Cache: Equatable {
@@ -47,19 +50,25 @@ final class CUDAEngine: Engine {
     var schedule: SweepSchedule
     var order: SampleOrder
     var parameter: Int
-    /// By the number of candidates that they compute.
-    var turns: [Int: CUDATurnGraphs] = [:]
+    var turns: [CUDASweep.Judge.Shape: CUDATurnGraphs] = [:]
+    /// The most turns that are judged together in the memory that there is; `nil`: not known yet.
+    var mostTogether: Int?
     /// The decisions of the current round.
     var pending: [(element: Int, value: Float)] = []
     /// The loss of the last decision's value, if a round of its own chose a candidate.
     var lastLoss: Double?
   }
 
-  /// - Parameter image: the kernels, compiled for the card.
+  /// - Parameters:
+  ///   - context: the card.
+  ///   - image: the kernels, compiled for it.
+  ///   - mostTogether: the most turns of a round that are judged together, a power of two.
   init(
     network: Network, data: Dataset, parameters: Parameters, precision: CUDAPrecision = .fp32,
-    objective: Objective = .crossEntropy, context: CUDAContext, image: [UInt8]
+    objective: Objective = .crossEntropy, context: CUDAContext, image: [UInt8],
+    mostTogether: Int = rso_gpu_group
   ) throws {
+    self.mostTogether = mostTogether
     self.network = network.foldingAveragePools()
     try CUDALaunch.check(self.network, context.name)
     self.data = data
@@ -83,9 +92,12 @@ final class CUDAEngine: Engine {
   ) throws -> CUDAEngine {
     do {
       let context = try CUDAContext(driver: .load(), card: number)
+      // If a card judges groups wrongly, it can still judge turns one by one.
+      let isAlone = ProcessInfo.processInfo.environment["RSO_CUDA_GROUPS"] == "0"
       return try CUDAEngine(
         network: network, data: data, parameters: parameters, precision: precision,
-        objective: objective, context: context, image: KernelCache.user.kernels(for: context.card))
+        objective: objective, context: context, image: KernelCache.user.kernels(for: context.card),
+        mostTogether: isAlone ? 1 : rso_gpu_group)
     } catch let error as RSOError where !error.subject.hasPrefix("cuda:") {
       throw RSOError("cuda:\(number)", "\(error.subject): \(error.problem)", hint: error.hint)
     }
@@ -94,9 +106,11 @@ final class CUDAEngine: Engine {
   // The last reference may go away on another thread than the one that used the engine.
   deinit { try? context.enter() }
 
-  /// One output channel or more, so that waiting for losses costs nothing, but still a fraction of a second.
+  /// Output channels, so that waiting for losses costs nothing and rounds of channels are whole, but still a fraction of a
+  /// second.
   func runLength(of parameter: Int) -> Int {
-    min(max(256, current.slots[parameter].elementsPerChannel), memory.turnCapacity)
+    let channel = current.slots[parameter].elementsPerChannel
+    return min((255 / channel + 1) * channel, memory.turnCapacity)
   }
 
   var parameters: Parameters {
@@ -148,7 +162,7 @@ final class CUDAEngine: Engine {
     try memory.start.set(Array(current.values[slot.range]))
     try module.launch(sweep.weightLaunches)
     var active = Active(sweep: sweep, schedule: schedule, order: order, parameter: parameter)
-    _ = try graphs(of: sweep.judge(candidates), &active)
+    _ = try graphs(of: sweep.judge(.init(candidates: candidates)), &active)
     self.sweep = active
     results = objective.needsOutputs ? try CUDAResults(context, sweep, order) : nil
   }
@@ -197,9 +211,11 @@ final class CUDAEngine: Engine {
 
   /// Plans as many of the first proposals as fit into the lists on the card.
   private func plan(
-    _ proposals: some Sequence<Proposal>, _ active: inout Active, _ rule: SweepRule
+    _ proposals: some Sequence<Proposal>, _ active: inout Active, _ rule: SweepRule,
+    mostTogether: Int = 1
   ) throws -> CUDARun {
-    var plan = CUDARun(knowsLoss: active.lastLoss != nil && rule.isChoice)
+    var plan = CUDARun(
+      knowsLoss: active.lastLoss != nil && rule.isChoice, mostTogether: mostTogether)
     for proposal in proposals
     where plan.turns.count < memory.turnCapacity
       && plan.units.count + active.sweep.lone.channels <= memory.unitCapacity
@@ -210,7 +226,16 @@ final class CUDAEngine: Engine {
         proposal, &active.schedule, of: active.sweep.slot, order: active.order,
         isChoice: rule.isChoice)
     }
+    plan.endRound()
     return plan
+  }
+
+  /// The most turns of the sweep that are judged together.
+  private func mostTogether(_ active: inout Active) -> Int {
+    if let known = active.mostTogether { return known }
+    let most = active.sweep.largestGroup(in: work?.count ?? 0, atMost: mostTogether)
+    active.mostTogether = most
+    return most
   }
 
   /// Judges as many proposals as fit into the lists on the card and returns their number.
@@ -218,7 +243,9 @@ final class CUDAEngine: Engine {
     _ proposals: ArraySlice<Proposal>, _ active: inout Active, _ rule: inout SweepRule,
     _ decisions: inout [Decision]
   ) throws -> Int {
-    let plan = try plan(proposals, &active, rule)
+    let hasRounds = proposals.contains { !$0.endsRound }
+    let plan = try plan(
+      proposals, &active, rule, mostTogether: hasRounds ? mostTogether(&active) : 1)
     let count = plan.turns.count
     try memory.upload(
       plan, decided: active.schedule.judgedAt, rule: rule, lastLoss: active.lastLoss)
@@ -229,9 +256,12 @@ final class CUDAEngine: Engine {
     while let visit = visits.first, failure == nil {
       try prepare(visit, active)
       // The following visits that need no work of their own go with this one.
-      let next = visits.dropFirst().prefix { $0.isPlain && $0.from == visit.from }.count
+      let next = visits.dropFirst().prefix {
+        $0.isPlain && $0.from == visit.from && $0.group == visit.group
+      }.count
       let turns = results == nil ? 1 + next : 1
-      let judge = active.sweep.judge(active.sweep.candidates - visit.from)
+      let judge = active.sweep.judge(
+        .init(candidates: active.sweep.candidates - visit.from, group: visit.group))
       try graphs(of: judge, &active).launch(turns)
       if let results {
         let proposal = proposals[proposals.startIndex + count - visits.count]
@@ -252,7 +282,9 @@ final class CUDAEngine: Engine {
       }
       visits = visits.dropFirst(turns)
     }
-    for (proposal, outcome) in zip(proposals, try memory.outcomes.values(count - visits.count)) {
+    // What a host judges comes turn by turn, and ends where it fails.
+    let judged = results == nil ? count : count - visits.count
+    for (proposal, outcome) in zip(proposals, try memory.outcomes.values(judged)) {
       let decision = Decision(outcome, candidates: active.sweep.candidates)
       try decision.check(active.sweep.slot.name, proposal)
       rule.state = outcome.state
@@ -266,17 +298,20 @@ final class CUDAEngine: Engine {
     return count
   }
 
-  /// The graphs of turns that compute so many candidates, captured when they are needed first.
+  /// The graphs of turns of a shape, captured when they are needed first.
   private func graphs(
     of judge: CUDASweep.Judge, _ active: inout Active
   ) throws -> CUDATurnGraphs {
-    if let made = active.turns[judge.candidates] { return made }
-    let isWhole = judge.candidates == active.sweep.candidates
+    if let made = active.turns[judge.shape] { return made }
+    let isWhole = judge.shape.candidates == active.sweep.candidates
     // What a host judges comes turn by turn.
     let rows =
-      objective.needsOutputs ? [1] : isWhole ? CUDATurnGraphs.rows : CUDATurnGraphs.shortRows
+      objective.needsOutputs
+      ? [1]
+      : judge.shape.group > 1
+        ? CUDATurnGraphs.groupRows : isWhole ? CUDATurnGraphs.rows : CUDATurnGraphs.shortRows
     let made = try CUDATurnGraphs(module, judge.launches, rows: rows)
-    active.turns[judge.candidates] = made
+    active.turns[judge.shape] = made
     return made
   }
 

@@ -1,3 +1,5 @@
+import CRSO
+
 /// Bytes of card memory for sweeping any tensor of a network: the maximum over the tensors, known without a card.
 struct CUDANeed: Hashable {
   /// The cached value, rests, placed and fixed values of all mini-batches, and packed weights.
@@ -7,13 +9,19 @@ struct CUDANeed: Hashable {
 
   var total: Int { storage + work }
 
+  /// What groups of turns may work in where no single turn needs as much. More would hardly help: then the kernels fill a
+  /// card for long enough.
+  private static let roomForGroups = 1 << 28
+
   /// - Parameters:
   ///   - samples: number of training samples.
   ///   - loss: what is minimised.
+  ///   - mostTogether: the most turns that are judged together. With 1, groups have only what single turns of other
+  ///     tensors need.
   /// - Complexity: O(tensors · layers), without data.
   init(
     network: Network, batchSize: Int, batches: Int, samples: Int, candidates: Int,
-    loss: CUDALoss = CUDALoss()
+    loss: CUDALoss = CUDALoss(), mostTogether: Int = rso_gpu_group
   ) {
     let parameters = Parameters(zerosFor: network)
     var board = CUDABoard()
@@ -24,17 +32,24 @@ struct CUDANeed: Hashable {
     work = max(
       pass(.statistics, min(statisticsSamples, samples)), pass(.loss(.test), statisticsSamples))
     var cached: Set<Int> = []
+    var sweeps: [CUDASweep] = []
     for slot in parameters.slots {
       let sweep = CUDASweep(
         network: network, parameters: parameters, slot: slot, board: board, batchSize: batchSize,
         batches: batches, candidates: candidates, storage: 0, work: 0)
       sweep.foresee()
-      storage = max(storage, sweep.storageBytes)
+      sweeps.append(sweep)
       work = max(work, sweep.workBytes)
       let value = sweep.lone.plan.cachedValue
       if cached.insert(value).inserted {
         work = max(work, pass(.value(value, into: sweep.cachedValue), batchSize))
       }
+    }
+    let room = max(work, Self.roomForGroups)
+    for sweep in sweeps {
+      _ = sweep.largestGroup(in: room, atMost: mostTogether)
+      storage = max(storage, sweep.storageBytes)
+      work = max(work, sweep.workBytes)
     }
   }
 
@@ -51,7 +66,7 @@ struct CUDANeed: Hashable {
     while batch > 0 {
       let need = CUDANeed(
         network: network, batchSize: batch, batches: samples / batch, samples: samples,
-        candidates: candidates, loss: loss)
+        candidates: candidates, loss: loss, mostTogether: 1)
       if need.total <= free { return batch }
       if step > 1, batch == 10 * step { step /= 10 }
       batch -= step

@@ -1,8 +1,9 @@
 /// Addresses that all passes of an engine share.
 struct CUDABoard {
-  /// The current turn, and the turns of a run.
+  /// The current turns, the turns of a run, and their numbers in the order in which they are judged.
   var turn: UInt64 = 0
   var turns: UInt64 = 0
+  var queue: UInt64 = 0
   var progress: UInt64 = 0
   var outcomes: UInt64 = 0
   /// Values that wait for the end of their round.

@@ -28,7 +28,7 @@ final class CUDAGraph {
 
   deinit { _ = module.context.driver.cuGraphExecDestroy(graph) }
 
-  /// Queues a turn's launches. A branch starts after the launches before its first one, and runs beside the later ones.
+  /// Queues the launches of a turn, or of turns that are judged together. A branch starts after the launches before its first one, and runs beside the later ones.
   private static func launch(_ launches: [CUDALaunch], _ module: CUDAModule) throws {
     let context = module.context
     var branches: Set<Int> = []
@@ -52,8 +52,11 @@ final class CUDAGraph {
   }
 }
 
-/// Turns with the same launches: one turn, and some in a row as one graph.
+/// Turns with the same launches: one turn, and some in a row as one graph. A group of turns that are judged together
+/// counts as one.
 struct CUDATurnGraphs {
+  /// A group has work enough for the time that it takes the host to launch the next one.
+  static let groupRows = [1]
   /// Of all candidates. With `slope`, one turn in sixteen has all of them, and the fifteen after it are a graph, too.
   static let rows = [16, 1]
   /// Of all but the first. A mini-batch that is held has such turns after its first one.

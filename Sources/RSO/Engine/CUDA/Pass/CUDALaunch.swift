@@ -77,10 +77,15 @@ struct CUDALaunch {
       block: (32, height), arguments)
   }
 
+  /// The most blocks that a card starts in the second and third direction of a grid.
+  private static let most = 65_535
+
+  /// Whether kernels of `overPlaces` can have so many candidates and channels.
+  static func fits(planes: Int) -> Bool { planes <= most }
+
   /// - Throws: `RSOError` naming the card, and the layer whose channels or places are too many for the kernels of
-  ///   `overPlaces`: a card starts at most 65,535 blocks in the second and third direction of a grid.
+  ///   `overPlaces`.
   static func check(_ network: Network, _ card: String) throws {
-    let most = 65_535
     let names = ["input"] + network.nodes.map(\.name)
     for (index, shape) in network.shapes.enumerated() {
       // Three candidates of a proposal are computed together.

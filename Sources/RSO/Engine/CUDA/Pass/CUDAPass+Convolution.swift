@@ -67,6 +67,7 @@ extension CUDAPass {
       }
       arguments.count = Int32(count)
       arguments.candidates = Int32(x.candidates)
+      arguments.each = Int32(each)
       arguments.tile_rows = Int32(tile.rows)
       append(
         CUDALaunch(
@@ -117,6 +118,7 @@ extension CUDAPass {
     arguments.window = slide
     arguments.samples = Int32(samples)
     arguments.channels = Int32(count)
+    arguments.each = Int32(each)
     switch channels {
     case .all: break
     case .lone:

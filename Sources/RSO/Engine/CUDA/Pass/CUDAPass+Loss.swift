@@ -26,7 +26,7 @@ extension CUDAPass {
   ///   - predicted: where to write the predicted classes; 0: nowhere. Only for the paper's loss.
   ///   - outputs: where to copy the outputs `[candidates][count][classes]`; 0: nowhere. Not for the paper's loss.
   ///   - isMean: divides the sums by the number of samples. Not for the paper's loss.
-  ///   - decision: the last block of all candidates ends the turn.
+  ///   - decision: the last block of all candidates ends the group.
   /// - Returns: the number of blocks.
   @discardableResult
   func loss(
@@ -95,8 +95,8 @@ extension CUDAPass {
   /// The arguments of the decision.
   func choose(partial: UInt64 = 0, blocks: Int = 0) -> rso_gpu_choose {
     rso_gpu_choose(
-      turn: board.turn, turns: board.turns, progress: board.progress,
+      turn: board.turn, turns: board.turns, queue: board.queue, progress: board.progress,
       parameters: board.parameters, partial: partial, outcomes: board.outcomes,
-      pending: board.pending, candidates: Int32(candidates), blocks: Int32(blocks))
+      pending: board.pending, candidates: Int32(each), blocks: Int32(blocks), group: Int32(group))
   }
 }

@@ -20,9 +20,12 @@ final class CUDAPass {
   private let space: AddressSpace
   /// Number of samples in the mini-batch.
   let count: Int
-  /// The swept tensor, and the number of candidates for each of its elements.
+  /// The swept tensor.
   let swept: Parameters.Slot?
-  let candidates: Int
+  /// The number of turns that are judged together, and of candidates to compute for each and for all of them.
+  let group: Int
+  let each: Int
+  var candidates: Int { group * each }
   /// The number of a proposal's candidates, of which the pass may compute fewer. Blocks are cut for these, so that no
   /// sum depends on how many are computed.
   let proposed: Int
@@ -41,8 +44,8 @@ final class CUDAPass {
 
   init(
     network: Network, parameters: Parameters, board: CUDABoard, weights: CUDAWeights,
-    space: AddressSpace, count: Int, swept: Parameters.Slot? = nil, candidates: Int = 1,
-    proposed: Int? = nil, usesRunningStatistics: Bool = false
+    space: AddressSpace, count: Int, swept: Parameters.Slot? = nil, each: Int = 1,
+    group: Int = 1, proposed: Int? = nil, usesRunningStatistics: Bool = false
   ) {
     self.network = network
     self.parameters = parameters
@@ -51,8 +54,9 @@ final class CUDAPass {
     self.space = space
     self.count = count
     self.swept = swept
-    self.candidates = candidates
-    self.proposed = proposed ?? candidates
+    self.each = each
+    self.group = group
+    self.proposed = proposed ?? each
     self.usesRunningStatistics = usesRunningStatistics
   }
 
@@ -284,6 +288,7 @@ extension CUDAPass {
     settle.partial_candidates = Int32(x.candidates)
     settle.width = Int32(width)
     settle.swept = sweptRole
+    settle.each = Int32(each)
     if usesRunningStatistics || keepsStatistics {
       settle.mean = statistics
       settle.variance = statistics + UInt64(count * 8)

@@ -13,6 +13,7 @@ final class CUDABoardMemory {
   /// `[samples][classes]`, of an evaluation with another loss than the paper's.
   let outputs: DeviceMemory<Float>
   private let turns: DeviceMemory<rso_gpu_turn>
+  private let queue: DeviceMemory<Int32>
   private let progress: DeviceMemory<rso_gpu_progress>
   private let pending: DeviceMemory<rso_gpu_pending>
   private let changes: DeviceMemory<Int32>
@@ -33,11 +34,12 @@ final class CUDABoardMemory {
   ) throws {
     let largest = parameters.slots.map(\.count).max() ?? 1
     let channels = network.shapes.map(\.channels).max() ?? 1
-    turnCapacity = min(max(256, parameters.slots.map(\.elementsPerChannel).max() ?? 1), 4096)
+    turnCapacity = min(max(512, parameters.slots.map(\.elementsPerChannel).max() ?? 1), 4096)
     unitCapacity = 256 * channels
     changeCapacity = max(1 << 16, largest)
-    turn = try DeviceMemory(context, count: 1)
+    turn = try DeviceMemory(context, count: rso_gpu_group)
     turns = try DeviceMemory(context, count: turnCapacity)
+    queue = try DeviceMemory(context, count: turnCapacity)
     progress = try DeviceMemory(context, count: 1)
     outcomes = try DeviceMemory(context, count: turnCapacity)
     pending = try DeviceMemory(context, count: largest)
@@ -84,7 +86,7 @@ final class CUDABoardMemory {
       return images
     }
     var board = CUDABoard(
-      turn: turn.address, turns: turns.address, progress: progress.address,
+      turn: turn.address, turns: turns.address, queue: queue.address, progress: progress.address,
       outcomes: outcomes.address, pending: pending.address, changes: changes.address,
       units: units.address, parameters: self.parameters.address,
       start: start.address, decided: decided.address, statistics: moments.address,
@@ -116,14 +118,16 @@ final class CUDABoardMemory {
   /// - Parameter lastLoss: of the value that was decided before it, if that is known.
   func upload(_ run: CUDARun, decided: [Int32], rule: SweepRule, lastLoss: Double? = nil) throws {
     try turns.set(run.turns)
+    try queue.set(run.queue)
     try changes.set(run.changes)
     try units.set(run.units)
     try self.decided.set(decided)
-    try progress.set([
-      rso_gpu_progress(
-        turn: 0, count: Int32(run.turns.count), failed: 0, blocks: 0, rule: rule.rule,
-        state: rule.state, last_loss: lastLoss ?? .nan)
-    ])
+    var progress = rso_gpu_progress()
+    progress.count = Int32(run.turns.count)
+    progress.rule = rule.rule
+    progress.state = rule.state
+    progress.last_loss = lastLoss ?? .nan
+    try self.progress.set([progress])
   }
 
   /// Copies running statistics to the card.

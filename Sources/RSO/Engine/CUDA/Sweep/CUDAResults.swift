@@ -12,7 +12,9 @@ final class CUDAResults {
     width = sweep.outputCount
     outputs = try HostMemory(context, count: sweep.candidates * order.batchSize * width)
     sums = try HostMemory(
-      context, count: sweep.candidates * sweep.judge(sweep.candidates).results.blocks)
+      context,
+      count: sweep.candidates
+        * sweep.judge(.init(candidates: sweep.candidates)).results.blocks)
   }
 
   /// The losses of the candidates that the turn which was queued last computes, after it is done.
@@ -20,7 +22,7 @@ final class CUDAResults {
     of proposal: Proposal, by judge: CUDASweep.Judge, _ order: SampleOrder, _ objective: Objective,
     _ train: Split
   ) throws -> ShortList<Double> {
-    let (candidates, blocks) = (judge.candidates, judge.results.blocks)
+    let (candidates, blocks) = (judge.shape.candidates, judge.results.blocks)
     let count = candidates * order.batchSize * width
     try outputs.fetch(judge.results.outputs, count: count)
     if !objective.sampleTerms.isEmpty {

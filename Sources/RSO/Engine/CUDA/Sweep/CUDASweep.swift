@@ -7,6 +7,7 @@ import CRSO
 final class CUDASweep {
   let lone: LoneChannel
   let slot: Parameters.Slot
+  /// The number of candidates of a proposal.
   let candidates: Int
   private let network: Network
   private let parameters: Parameters
@@ -22,18 +23,25 @@ final class CUDASweep {
   private(set) var workBytes = 0
   /// Launches that compute the fixed values, on a mini-batch's first turn.
   private(set) var fixedLaunches: [CUDALaunch] = []
-  /// By the number of candidates whose losses they compute.
-  private var judges: [Int: Judge] = [:]
+  private var judges: [Judge.Shape: Judge] = [:]
   private var refreshes: [SweepSchedule.Refresh.Shape: [CUDALaunch]] = [:]
   /// The passes keep the memory that the launches write to.
   private var passes: [CUDAPass] = []
 
-  /// A turn's launches.
+  /// A group's launches.
   struct Judge {
-    /// The number of candidates whose losses they compute.
-    let candidates: Int
+    struct Shape: Hashable {
+      /// The number of candidates of a turn whose losses are computed.
+      var candidates: Int
+      /// The number of turns that are judged together.
+      var group = 1
+    }
+
+    let shape: Shape
     /// They replay changes, judge and decide.
     fileprivate(set) var launches: [CUDALaunch] = []
+    /// The bytes that they work in.
+    fileprivate(set) var bytes = 0
     /// What they leave for a host that judges: addresses of `[candidates][blocks]` partial sums and of
     /// `[candidates][samples][classes]` outputs.
     fileprivate(set) var results: (partial: UInt64, blocks: Int, outputs: UInt64) = (0, 0, 0)
@@ -73,7 +81,7 @@ final class CUDASweep {
     let values = KeptValues(lone)
     for (value, shape) in values.shapes { kept[value] = room(shape) }
     makeFixed(values.fixed)
-    _ = judge(candidates)
+    _ = judge(.init(candidates: candidates))
   }
 
   /// The cached value of all mini-batches.
@@ -82,11 +90,11 @@ final class CUDASweep {
   /// Launches to run once, before the first turn.
   var weightLaunches: [CUDALaunch] { weights.launches }
 
-  private func newPass(work: UInt64? = nil, candidates: Int? = nil) -> CUDAPass {
+  private func newPass(work: UInt64? = nil, _ shape: Judge.Shape? = nil) -> CUDAPass {
     let pass = CUDAPass(
       network: network, parameters: parameters, board: board, weights: weights,
       space: AddressSpace(base: work ?? workBase), count: batchSize, swept: slot,
-      candidates: candidates ?? self.candidates, proposed: self.candidates)
+      each: shape?.candidates ?? candidates, group: shape?.group ?? 1, proposed: candidates)
     passes.append(pass)
     return pass
   }
@@ -111,17 +119,43 @@ final class CUDASweep {
 // MARK: Judging
 
 extension CUDASweep {
-  /// The launches of a turn that computes the losses of so many candidates: of all, or of all but the first.
-  func judge(_ candidates: Int) -> Judge {
-    if let made = judges[candidates] { return made }
-    let made = makeJudge(candidates)
-    judges[candidates] = made
+  /// The launches of a group that computes the losses of all candidates, or of all but the first.
+  func judge(_ shape: Judge.Shape) -> Judge {
+    if let made = judges[shape] { return made }
+    let made = makeJudge(shape)
+    keep(made)
     return made
   }
 
-  private func makeJudge(_ candidates: Int) -> Judge {
-    var judge = Judge(candidates: candidates)
-    let pass = newPass(candidates: candidates)
+  private func keep(_ judge: Judge) {
+    judges[judge.shape] = judge
+    workBytes = max(workBytes, judge.bytes)
+  }
+
+  /// The most turns that can be judged together: a power of two, and so can all below it.
+  ///
+  /// - Parameters:
+  ///   - room: the bytes to work in.
+  ///   - most: what it does not exceed.
+  func largestGroup(in room: Int, atMost most: Int) -> Int {
+    guard !board.loss.needsOutputs else { return 1 }
+    let channels = network.shapes.map(\.channels).max() ?? 1
+    var group = 1
+    while 2 * group <= most, CUDALaunch.fits(planes: channels * candidates * 2 * group) {
+      let larger = [candidates, candidates - 1].filter { $0 > 0 }.map {
+        makeJudge(.init(candidates: $0, group: 2 * group))
+      }
+      guard larger.allSatisfy({ $0.bytes <= room }) else { break }
+      larger.forEach(keep)
+      group *= 2
+    }
+    return group
+  }
+
+  private func makeJudge(_ shape: Judge.Shape) -> Judge {
+    var judge = Judge(shape: shape)
+    let pass = newPass(shape)
+    let candidates = pass.candidates
     if let root = lone.root, let z = kept[.tested], let x = external(network.inputs[root][0]) {
       pass.values[root + 1] = rootValue(root, z, x, pass)
     }
@@ -165,20 +199,20 @@ extension CUDASweep {
         outputs: outputs == 0 ? 0 : outputs + UInt64(result * batchSize * width * 4),
         isMean: board.loss.isMean && !board.loss.needsOutputs, decision: decision)
     }
-    guard
-      whole.contains(where: {
-        network.nodes[$0].layer.mixesChannels && network.shapes[$0 + 1].area > 1
-      })
-    else {
+    let isDeep = whole.contains {
+      network.nodes[$0].layer.mixesChannels && network.shapes[$0 + 1].area > 1
+    }
+    // A group fills the card as it is.
+    guard isDeep, shape.group == 1 else {
       lose(pass, from: 0)
       judge.launches = pass.launches
-      workBytes = max(workBytes, pass.workBytes)
+      judge.bytes = pass.workBytes
       return judge
     }
     // From here on, candidates share only the values computed so far. Each becomes a branch with its own memory, so
     // that one candidate fills the card while another's kernel finishes.
     func branch(_ result: Int, room base: UInt64) -> CUDAPass {
-      let branch = newPass(work: base, candidates: candidates)
+      let branch = newPass(work: base, shape)
       branch.branch = result
       branch.values = pass.values.mapValues { $0.result(result) }
       lose(branch, from: result)
@@ -189,7 +223,7 @@ extension CUDASweep {
     judge.launches =
       pass.launches
       + (0..<candidates).flatMap { branch($0, room: first + UInt64($0 * each)).launches }
-    workBytes = max(workBytes, pass.workBytes + candidates * each)
+    judge.bytes = pass.workBytes + candidates * each
     return judge
   }
 
@@ -213,6 +247,7 @@ extension CUDASweep {
     arguments.samples = Int32(pass.samples)
     arguments.count = Int32(pass.count)
     arguments.candidates = Int32(candidates)
+    arguments.each = Int32(pass.each)
     arguments.per_channel = Int32(slot.elementsPerChannel)
     let chunk = rso_gpu_threads * rso_gpu_quad
     let chunks = (z.shape.area * pass.samples + chunk - 1) / chunk
@@ -241,14 +276,14 @@ extension CUDASweep {
 
   /// Launches of a turn whose value was decided before: they replay changes and take the value.
   var takeLaunches: [CUDALaunch] {
-    judge(candidates).launches.filter { $0.kernel == .shiftAdd }
+    judge(.init(candidates: candidates)).launches.filter { $0.kernel == .shiftAdd }
       + [CUDALaunch(.take, grid: (1, 1, 1), block: (rso_gpu_threads, 1), newPass().choose())]
   }
 
   /// The launch that ends a turn by the losses that the host computed.
   func decision(_ losses: ShortList<Double>) -> CUDALaunch {
     var given = rso_gpu_given()
-    given.choose = newPass(candidates: losses.count).choose()
+    given.choose = newPass(.init(candidates: losses.count)).choose()
     withUnsafeMutableBytes(of: &given.losses) { bytes in
       for (index, loss) in losses.enumerated() {
         bytes.storeBytes(of: loss, toByteOffset: 8 * index, as: Double.self)
@@ -317,7 +352,7 @@ extension CUDASweep {
   /// Builds the largest possible passes, so that `workBytes` is known.
   func foresee() {
     let channels = lone.channels
-    if candidates > 1 { _ = judge(candidates - 1) }
+    if candidates > 1 { _ = judge(.init(candidates: candidates - 1)) }
     _ = refresh(.init(units: channels, mixed: channels - 1, isFresh: true))
     _ = refresh(.init(units: max(channels - 1, 1), mixed: max(channels - 1, 1), isFresh: false))
   }
