@@ -32,12 +32,13 @@ import Testing
     var round: SearchSettings.Span
     var hold = 1
     var loss = "cross-entropy"
+    var precision = CUDAPrecision.fp32
   }
 
   /// Mini-batches that take turns, or are held; rounds of a channel, of more than one, of a part of one, and of a number
   /// that no group divides.
   static let ways = [
-    Way(round: .channel, hold: 1000),
+    Way(round: .channel, hold: 1000, precision: .fp16),
     Way(rule: .slope(), round: .channel),
     Way(rule: .slope(), round: .elements(13), hold: 3),
     Way(rule: .parabola(), round: .elements(5), hold: 2, loss: "0.5 hinge + errors"),
@@ -75,7 +76,7 @@ import Testing
 
     func engine(_ fake: FakeCUDA, _ way: Way, mostTogether: Int) throws -> CUDAEngine {
       try fake.engine(
-        network: network, data: data, parameters: parameters,
+        network: network, data: data, parameters: parameters, precision: way.precision,
         objective: Objective(Loss(way.loss), data: data, classes: network.classes),
         mostTogether: mostTogether)
     }
