@@ -42,9 +42,12 @@ final class CUDAPass {
   /// Memory that lives as long as the pass.
   private var kept: [AddressSpace.Piece] = []
 
+  /// - Parameters:
+  ///   - candidates: of each turn.
+  ///   - group: turns.
   init(
     network: Network, parameters: Parameters, board: CUDABoard, weights: CUDAWeights,
-    space: AddressSpace, count: Int, swept: Parameters.Slot? = nil, each: Int = 1,
+    space: AddressSpace, count: Int, swept: Parameters.Slot? = nil, candidates: Int = 1,
     group: Int = 1, proposed: Int? = nil, usesRunningStatistics: Bool = false
   ) {
     self.network = network
@@ -54,9 +57,9 @@ final class CUDAPass {
     self.space = space
     self.count = count
     self.swept = swept
-    self.each = each
+    each = candidates
     self.group = group
-    self.proposed = proposed ?? each
+    self.proposed = proposed ?? candidates
     self.usesRunningStatistics = usesRunningStatistics
   }
 

@@ -94,7 +94,7 @@ final class CUDASweep {
     let pass = CUDAPass(
       network: network, parameters: parameters, board: board, weights: weights,
       space: AddressSpace(base: work ?? workBase), count: batchSize, swept: slot,
-      each: shape?.candidates ?? candidates, group: shape?.group ?? 1, proposed: candidates)
+      candidates: shape?.candidates ?? candidates, group: shape?.group ?? 1, proposed: candidates)
     passes.append(pass)
     return pass
   }
