@@ -15,7 +15,7 @@ struct Devices: ParsableCommand {
         rso devices
         rso devices --json
         rso devices --check cuda:0
-        rso devices --check cuda:0 --precision halves
+        rso devices --check cuda:0 --precision fp16
         rso devices --compile-kernels sm_90
       """)
 
@@ -37,18 +37,15 @@ struct Devices: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "What --check compares: fp32 or halves, which must be as exact (default: fp32).",
+      "What --check compares (default: fp32): fp32 or halves, which are exact to rounding; or tf32 or fp16, where factors "
+        + "of 11 bits allow larger differences.",
       valueName: "precision"))
   var precision: CUDAPrecision?
 
   func validate() throws {
-    guard let precision else { return }
+    guard precision != nil else { return }
     guard case .cuda? = check else {
       throw ValidationError("--precision: expected it with --check cuda:0, found no such device")
-    }
-    guard precision.isExact else {
-      throw ValidationError(
-        "--precision: expected fp32 or halves, found \(precision.rawValue), which rounds factors")
     }
   }
 
@@ -97,9 +94,16 @@ struct Devices: ParsableCommand {
       let check = try EngineComparison(
         network: network, data: data, seed: 0, device: name.device(precision: precision),
         threads: min(ProcessInfo.processInfo.activeProcessorCount, 8))
-      Console.line("\(layers) layers: \(check.summary)")
+      Console.line("\(layers) layers: \(found(check))")
     }
     try compareLosses(name)
+  }
+
+  /// What a comparison found. Numbers of 11 bits are worth comparing with what their rounding allows.
+  private func found(_ check: EngineComparison) -> String {
+    guard let precision, !precision.isExact else { return check.summary }
+    return check.summary
+      + ", \(String(format: "%.2g", check.largestOfBound)) of what \(precision.rawValue) allows"
   }
 
   /// Compares losses of one's own, of samples and of mini-batches.
@@ -110,7 +114,7 @@ struct Devices: ParsableCommand {
       network: network, data: data, seed: 0, device: name.device(precision: precision),
       loss: LossComparison.Definition(.crossEntropy),
       threads: min(ProcessInfo.processInfo.activeProcessorCount, 8))
-    Console.line("a loss of one's own: \(outputs.summary)")
+    Console.line("a loss of one's own: \(found(outputs))")
     let check = try LossComparison(
       network: network, data: data, seed: 0, device: name.device(precision: precision))
     Console.line(

@@ -92,6 +92,9 @@ import Testing
     }
     let (halves, one, single) = (error(found), error(rounded), error(exact))
     #expect(halves <= bound, "\(change): \(halves), \(bound)")
+    // Factors and values of 11 bits, whose scales are powers of two.
+    let logits = try reference.logits(ofBatch: 0)
+    #expect(one <= bound + LossBound.rounded(network, logits: logits), "\(change): \(one)")
     guard change == .nothing else { return }
     // The bound is wide: halves are about as exact as single precision, and one product is not.
     #expect(halves < 4 * single + 1e-7 * expected.losses[0], "\(halves), \(single), \(one)")

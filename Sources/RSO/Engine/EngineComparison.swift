@@ -11,7 +11,8 @@ package struct EngineComparison: Hashable, Sendable {
   private var movedPlace = ""
   /// The largest other difference, as a fraction of the loss.
   package var largest = 0.0
-  /// The largest other difference, as a fraction of what rounding allows (`LossBound`), and its element.
+  /// The largest other difference, as a fraction of what rounding allows (`LossBound`), and its element. A card's precision
+  /// says how numbers are rounded.
   package var largestOfBound = 0.0
   package var place = ""
 
@@ -47,8 +48,10 @@ package struct EngineComparison: Hashable, Sendable {
     let parameters = Parameters(initialFor: network, seed: seed)
     let objective = try Objective(
       .crossEntropy, own: loss, data: part, classes: network.classes)
+    let isRounded = if case .cuda(_, let precision) = device { !precision.isExact } else { false }
     try self.init(
-      network: network, data: part, parameters: parameters, seed: seed, threads: threads
+      network: network, data: part, parameters: parameters, seed: seed, isRounded: isRounded,
+      threads: threads
     ) {
       try device.engine(
         network: network, data: part, parameters: parameters, objective: objective)
@@ -56,9 +59,11 @@ package struct EngineComparison: Hashable, Sendable {
   }
 
   /// Compares the engines that a closure makes with the reference engine, one for each tensor.
+  ///
+  /// - Parameter isRounded: they round numbers to 11 bits.
   init(
-    network: Network, data: Dataset, parameters: Parameters, seed: UInt64, threads: Int,
-    make: @Sendable () throws -> any Engine
+    network: Network, data: Dataset, parameters: Parameters, seed: UInt64, isRounded: Bool = false,
+    threads: Int, make: @Sendable () throws -> any Engine
   ) throws {
     let count = data.train.count
     let batch = max(count / 2, 1)
@@ -70,7 +75,7 @@ package struct EngineComparison: Hashable, Sendable {
         var engine = try make()
         return try Self(
           &engine, with: &reference, of: network, tensor: tensor, batch: batch, count: count,
-          seed: seed)
+          seed: seed, isRounded: isRounded)
       }
       results.withLock { $0[tensor] = result }
     }
@@ -100,9 +105,11 @@ package struct EngineComparison: Hashable, Sendable {
   }
 
   /// Compares one tensor. The elements are judged in turn while both engines make the same decisions.
+  ///
+  /// - Parameter isRounded: the engine rounds numbers to 11 bits.
   init(
     _ engine: inout any Engine, with reference: inout ReferenceEngine, of network: Network,
-    tensor: Int, batch: Int, count: Int, seed: UInt64
+    tensor: Int, batch: Int, count: Int, seed: UInt64, isRounded: Bool = false
   ) throws {
     let philox = Philox(seed: seed)
     let slot = reference.parameters.slots[tensor]
@@ -127,8 +134,10 @@ package struct EngineComparison: Hashable, Sendable {
               of: element, in: tensor, delta: Double(delta))
             : [w, w + delta, w - delta], delta: delta, endsRound: element == elements.last)
       }
-      let bound = LossBound.absolute(
-        network, logits: try reference.logits(ofBatch: 0), updates: turn)
+      let logits = try reference.logits(ofBatch: 0)
+      let bound =
+        LossBound.absolute(network, logits: logits, updates: turn)
+        + (isRounded ? LossBound.rounded(network, logits: logits) : 0)
       let expected = try reference.judge(proposals[...])
       let found = try engine.judge(proposals[...])
       for (element, (expected, found)) in zip(elements, zip(expected, found)) {

@@ -69,4 +69,22 @@ enum LossBound {
     let length = Double(network.classes).squareRoot() * largest
     return λ * roundoff * 2.0.squareRoot() * length * (own + shared).squareRoot()
   }
+
+  /// How much more a loss summed over samples may err with numbers of 11 bits (`CUDAPrecision.tf32`, `fp16`), whose unit
+  /// roundoff is 2⁻¹¹.
+  ///
+  /// A layer rounds each input, weight and output once. If these errors are independent, an output's is that of one rounding
+  /// each, relative to the terms it consists of: by the argument above, squares sum to u² · 3 per layer that mixes channels,
+  /// and to u² for any other that writes its output. An error of inputs and outputs is one sample's own; one of a weight is
+  /// the same for all samples, and so is what batch norm's statistics take over from all of them.
+  static func rounded(_ network: Network, logits: [[Double]]) -> Double {
+    let mixing = Double(network.nodes.count { $0.layer.mixesChannels })
+    let others = Double(network.nodes.count) - mixing
+    let samples = Double(logits.count)
+    let own = samples * (2 * mixing + others)
+    let shared = samples * samples * (mixing + (2 * mixing + others) / samples)
+    let largest = logits.joined().reduce(1) { max($0, abs($1)) }
+    let length = Double(network.classes).squareRoot() * largest
+    return λ * 0x1p-11 * 2.0.squareRoot() * length * (own + shared).squareRoot()
+  }
 }
