@@ -12,6 +12,9 @@ static const unsigned char rule[] = {
 static const unsigned char kernels[] = {
 #embed "cuda/kernels.cu"
     , 0};
+static const unsigned char numbers[] = {
+#embed "cuda/numbers.cu"
+    , 0};
 static const unsigned char layers[] = {
 #embed "cuda/layers.cu"
     , 0};
@@ -20,6 +23,9 @@ static const unsigned char tile[] = {
     , 0};
 static const unsigned char matrix[] = {
 #embed "cuda/matrix.cu"
+    , 0};
+static const unsigned char tf32[] = {
+#embed "cuda/tf32.cu"
     , 0};
 static const unsigned char half[] = {
 #embed "cuda/half.cu"
@@ -45,12 +51,13 @@ static const unsigned char formulas[] = {
 
 static const rso_gpu_file files[] = {
     {"kernels.cu", (const char *)kernels}, {"crso_cuda.h", (const char *)arguments},
-    {"crso_rule.h", (const char *)rule},   {"layers.cu", (const char *)layers},
-    {"tile.cu", (const char *)tile},       {"matrix.cu", (const char *)matrix},
-    {"half.cu", (const char *)half},
-    {"mix.cu", (const char *)mix},         {"lone.cu", (const char *)lone},
-    {"weights.cu", (const char *)weights}, {"decide.cu", (const char *)decide},
-    {"losses.cu", (const char *)losses},   {"../losses.inc", (const char *)formulas},
+    {"crso_rule.h", (const char *)rule},   {"numbers.cu", (const char *)numbers},
+    {"layers.cu", (const char *)layers},   {"tile.cu", (const char *)tile},
+    {"matrix.cu", (const char *)matrix},   {"tf32.cu", (const char *)tf32},
+    {"half.cu", (const char *)half},       {"mix.cu", (const char *)mix},
+    {"lone.cu", (const char *)lone},       {"weights.cu", (const char *)weights},
+    {"decide.cu", (const char *)decide},   {"losses.cu", (const char *)losses},
+    {"../losses.inc", (const char *)formulas},
 };
 
 int32_t rso_cuda_file_count(void) { return sizeof files / sizeof *files; }

@@ -185,7 +185,8 @@ static __device__ void classes(const rso_gpu_loss &a, LossTable &logits) {
     RSO_THREADS {
       const int k = threadIdx.x / rso_gpu_loss_samples, s = threadIdx.x % rso_gpu_loss_samples;
       if (begin + k < a.inputs && first + s < a.count) {
-        const float *x = data(a.x, a.turn, candidate) + (long long)(begin + k) * a.area * a.samples + first + s;
+        const Numbers x =
+            numbers(a.x, a.turn, candidate) + ((long long)(begin + k) * a.area * a.samples + first + s);
         float y = poolPlaces(map(a.x, candidate, begin + k), x, a.area, 1, a.samples, a.maximum);
         inputs[k][s] = a.maximum ? y : y / a.area;
       }
@@ -221,7 +222,8 @@ template <bool LINEAR> static __device__ void loss(const rso_gpu_loss &a) {
     classes(a, logits);
   auto logit = [&](int c, int s) {
     return LINEAR ? logits[c][s]
-                  : apply(map(a.x, candidate, c), data(a.x, a.turn, candidate)[(long long)c * a.samples + first + s]);
+                  : apply(map(a.x, candidate, c),
+                          number(numbers(a.x, a.turn, candidate) + ((long long)c * a.samples + first + s)));
   };
   RSO_THREADS {
     const int k = threadIdx.x / rso_gpu_loss_samples, s = threadIdx.x % rso_gpu_loss_samples;

@@ -10,18 +10,11 @@
 
 // Two factors as a register of two halves: the first is the lower one.
 template <int PASSES> static __device__ Split halves(float a, float b) {
-#ifdef RSO_CARD
-  unsigned large, small = 0;
-  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(large) : "f"(b), "f"(a));
-  if (PASSES > 1) {
-    float x, y;
-    asm("{ .reg .f16 l, h; mov.b32 {l, h}, %2; cvt.f32.f16 %0, l; cvt.f32.f16 %1, h; }" : "=f"(x), "=f"(y) : "r"(large));
-    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(small) : "f"(b - y), "f"(a - x));
-  }
-  return {large, small};
-#else
-  return {0, 0};
-#endif
+  const unsigned large = halvesOf(a, b);
+  if (PASSES == 1)
+    return {large, 0};
+  const float2 two = floatsOf(large);
+  return {large, halvesOf(a - two.x, b - two.y)};
 }
 
 // sums += a b over sixteen inputs and taps, for one part of each factor.
@@ -47,8 +40,8 @@ static __device__ void multiplyHalf(float (&sums)[2][4], const Split (&a)[2], co
 }
 
 // As `multiplyLine`: eight inputs by two taps at a time, the first two of the line, then the third and nothing.
-template <int STRIP, int PASSES, bool WHOLE>
-static __device__ void multiplyLineHalf(Products<STRIP> &sums, const float *x, int between, const Ramp (&ramps)[2],
+template <int STRIP, int PASSES, bool WHOLE, class In>
+static __device__ void multiplyLineHalf(Products<STRIP> &sums, const In *x, int between, const Ramp (&ramps)[2],
                                         const Split (&taps)[3][2], int width) {
   const Split none[2] = {{0, 0}, {0, 0}};
   Split before[2] = {{0, 0}, {0, 0}};
@@ -57,8 +50,7 @@ static __device__ void multiplyLineHalf(Products<STRIP> &sums, const float *x, i
     const int column = sums.left + c;
     Split now[2] = {{0, 0}, {0, 0}};
     if ((WHOLE && c > 0 && c < STRIP + 1) || (column >= 0 && column < width)) {
-      const float2 near = *(const float2 *)(x + c * matrix_samples);
-      const float2 far = *(const float2 *)(x + c * matrix_samples + between);
+      const float2 near = pair(x + c * matrix_samples), far = pair(x + c * matrix_samples + between);
       now[0] = halves<PASSES>(apply(ramps[0], near.x), apply(ramps[1], far.x));
       now[1] = halves<PASSES>(apply(ramps[0], near.y), apply(ramps[1], far.y));
     }
@@ -75,8 +67,8 @@ static __device__ void multiplyLineHalf(Products<STRIP> &sums, const float *x, i
 }
 
 // As `multiplyBoxes`: two inputs by four taps by two lines at a time. x: the lines; NULL: outside the image.
-template <int STRIP, int PASSES>
-static __device__ void multiplyBoxesHalf(Products<STRIP> &sums, const float *const (&x)[2], const Ramp &ramp,
+template <int STRIP, int PASSES, class In>
+static __device__ void multiplyBoxesHalf(Products<STRIP> &sums, const In *const (&x)[2], const Ramp &ramp,
                                          const Split (&taps)[2][2], int width) {
   const int left = sums.left + threadIdx.x / 2 % 2;
   float2 v[2][STRIP + 1];
@@ -86,7 +78,7 @@ static __device__ void multiplyBoxesHalf(Products<STRIP> &sums, const float *con
     for (int c = 0; c < STRIP + 1; ++c) {
       v[line][c] = make_float2(0, 0);
       if (x[line] && left + 2 * c >= 0 && left + 2 * c < width) {
-        const float2 two = *(const float2 *)(x[line] + 2 * c * matrix_samples);
+        const float2 two = pair(x[line] + 2 * c * matrix_samples);
         v[line][c] = make_float2(apply(ramp, two.x), apply(ramp, two.y));
       }
     }
@@ -104,39 +96,30 @@ static __device__ void multiplyBoxesHalf(Products<STRIP> &sums, const float *con
   }
 }
 
-// All lines of the window, for one group of inputs. A thread's inputs begin at x, its weights at `weights`, as in `matrix`.
-template <int STRIP, bool BOX, int PASSES>
-static __device__ void multiplyHalves(Products<STRIP> &sums, const float *x, const float *weights, const Ramp (&ramps)[2],
+// As `multiplyWindow`. factor: that of the weights.
+template <int STRIP, bool BOX, int PASSES, class In>
+static __device__ void multiplyHalves(Products<STRIP> &sums, const In *x, const float *weights, const Ramp (&ramps)[2],
                                       const rso_gpu_slide &w, int between, int step, float factor) {
-  constexpr int kernel = BOX ? 4 : 3;
+  constexpr int kernel = BOX ? 4 : 3, lines = BOX ? 2 : 1;
   const int line = w.width * matrix_samples;
-  auto isInside = [&](int ky) { return sums.row + ky >= 0 && sums.row + ky < w.height; };
   // A tap's weights for both inputs (BOX: for both columns), of output lane / 4 + 8 * row.
   auto tap = [&](int ky, int kx, int row) {
     const float *at = weights + (ky * kernel + kx) * tile_outputs + row * 8;
     return halves<PASSES>(factor * at[0], factor * at[step]);
   };
-  if (BOX) {
 #pragma unroll
-    for (int ky = 0; ky < kernel; ky += 2) {
-      const float *const lines[2] = {isInside(ky) ? x + ky * line : 0, isInside(ky + 1) ? x + (ky + 1) * line : 0};
-      if (!lines[0] && !lines[1])
-        continue;
+  for (int ky = 0; ky < kernel; ky += lines) {
+    if constexpr (BOX) {
+      const In *const two[2] = {isInside(sums, w, ky) ? x + ky * line : 0, isInside(sums, w, ky + 1) ? x + (ky + 1) * line : 0};
       const Split taps[2][2] = {{tap(ky, 0, 0), tap(ky, 0, 1)}, {tap(ky + 1, 0, 0), tap(ky + 1, 0, 1)}};
-      multiplyBoxesHalf<STRIP, PASSES>(sums, lines, ramps[0], taps, w.width);
-    }
-  } else {
-#pragma unroll
-    for (int ky = 0; ky < kernel; ++ky) {
-      if (!isInside(ky))
-        continue;
+      if (two[0] || two[1])
+        multiplyBoxesHalf<STRIP, PASSES>(sums, two, ramps[0], taps, w.width);
+    } else if (isInside(sums, w, ky)) {
       const Split taps[3][2] = {
           {tap(ky, 0, 0), tap(ky, 0, 1)}, {tap(ky, 1, 0), tap(ky, 1, 1)}, {tap(ky, 2, 0), tap(ky, 2, 1)}};
-      // The places of the strip are inside the image.
-      if (sums.left + STRIP < w.width)
-        multiplyLineHalf<STRIP, PASSES, true>(sums, x + ky * line, 4 * between, ramps, taps, w.width);
-      else
-        multiplyLineHalf<STRIP, PASSES, false>(sums, x + ky * line, 4 * between, ramps, taps, w.width);
+      whether(isWhole(sums, w, 1), [&](auto whole) {
+        multiplyLineHalf<STRIP, PASSES, decltype(whole)::value>(sums, x + ky * line, 4 * between, ramps, taps, w.width);
+      });
     }
   }
 }

@@ -73,6 +73,10 @@ static __device__ Map map(const rso_gpu_operand &x, int candidate, int channel) 
     m.scale = x.scale[candidate * x.affine_stride + channel];
     m.offset = x.offset[candidate * x.affine_stride + channel];
   }
+  if (x.unit != 0) {
+    m.scale *= x.unit;
+    m.affine = true;
+  }
   return m;
 }
 
@@ -108,29 +112,13 @@ static __device__ float apply(const Ramp &ramp, float x) {
 #endif
 }
 
-static __device__ const float *data(const rso_gpu_operand &x, const rso_gpu_turn *turn, int candidate) {
-  return x.data + x.batch_stride * turn->batch + x.channel_stride * turn->channel +
-         x.candidate_stride * candidate;
-}
+#include "numbers.cu"
 
-static __device__ float *data(const rso_gpu_target &y, const rso_gpu_turn *turn, int candidate) {
-  return y.data + y.batch_stride * turn->batch + y.candidate_stride * candidate;
-}
-
-static __device__ Quad load(const float *x) {
-  float4 four = *(const float4 *)x;
-  return {{four.x, four.y, four.z, four.w}};
-}
-
-static __device__ Quad load(const Map &m, const float *x) {
+template <class Pointer> static __device__ Quad load(const Map &m, const Pointer &x) {
   Quad quad = load(x);
   for (int k = 0; k < rso_gpu_quad; ++k)
     quad.v[k] = apply(m, quad.v[k]);
   return quad;
-}
-
-static __device__ void store(float *y, const Quad &quad) {
-  *(float4 *)y = make_float4(quad.v[0], quad.v[1], quad.v[2], quad.v[3]);
 }
 
 // A thread's first sample, and its place, which comes from `y` of the grid.

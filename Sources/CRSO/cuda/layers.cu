@@ -33,55 +33,57 @@ template <int OUTPUTS, int KERNEL> static __device__ void convolve(const rso_gpu
   const int kernel = KERNEL ? KERNEL : w.kernel_width;
   const int top = p / w.out_width * w.stride - w.padding;
   const int left = p % w.out_width * w.stride - w.padding;
-  const float *x = data(a.x, turn, candidate) + n;
   const long long area = (long long)w.height * w.width * a.samples;
-  for (int i = 0; i < a.inputs; ++i, x += area) {
-    Map m = map(a.x, candidate, i);
-    int row = i;
-    float sign = 1;
-    if (units) {
-      rso_gpu_unit unit = units[i / a.width];
-      row = unit.channel * a.width + i % a.width;
-      sign = unit.sign;
-    } else if (a.lone) {
-      row = turn->channel * a.width + i;
-    }
-    const float *rows = a.weights + (long long)row * kernel * kernel * a.padded_outputs + first;
+  reading(numbers(a.x, turn, candidate) + n, [&](auto *x) {
+    for (int i = 0; i < a.inputs; ++i, x += area) {
+      Map m = map(a.x, candidate, i);
+      int row = i;
+      float sign = 1;
+      if (units) {
+        rso_gpu_unit unit = units[i / a.width];
+        row = unit.channel * a.width + i % a.width;
+        sign = unit.sign;
+      } else if (a.lone) {
+        row = turn->channel * a.width + i;
+      }
+      const float *rows = a.weights + (long long)row * kernel * kernel * a.padded_outputs + first;
 #pragma unroll
-    for (int ky = 0; ky < kernel; ++ky) {
-      if (top + ky < 0 || top + ky >= w.height)
-        continue;
-#pragma unroll
-      for (int kx = 0; kx < kernel; ++kx) {
-        if (left + kx < 0 || left + kx >= w.width)
+      for (int ky = 0; ky < kernel; ++ky) {
+        if (top + ky < 0 || top + ky >= w.height)
           continue;
-        Quad v = load(m, x + ((long long)(top + ky) * w.width + left + kx) * a.samples);
-        if (units)
-          for (int k = 0; k < rso_gpu_quad; ++k)
-            v.v[k] *= sign;
-        const float *weight = rows + (ky * kernel + kx) * a.padded_outputs;
 #pragma unroll
-        for (int o = 0; o < OUTPUTS; o += 4) {
-          Quad four = load(weight + o);
-#pragma unroll
-          for (int j = 0; j < 4; ++j)
-#pragma unroll
+        for (int kx = 0; kx < kernel; ++kx) {
+          if (left + kx < 0 || left + kx >= w.width)
+            continue;
+          Quad v = load(m, x + ((long long)(top + ky) * w.width + left + kx) * a.samples);
+          if (units)
             for (int k = 0; k < rso_gpu_quad; ++k)
-              sum[o + j][k] += four.v[j] * v.v[k];
+              v.v[k] *= sign;
+          const float *weight = rows + (ky * kernel + kx) * a.padded_outputs;
+#pragma unroll
+          for (int o = 0; o < OUTPUTS; o += 4) {
+            Quad four = load(weight + o);
+#pragma unroll
+            for (int j = 0; j < 4; ++j)
+#pragma unroll
+              for (int k = 0; k < rso_gpu_quad; ++k)
+                sum[o + j][k] += four.v[j] * v.v[k];
+          }
         }
       }
     }
-  }
-  float *y = data(a.y, turn, candidate) + (long long)p * a.samples + n;
+  });
+  writing(a.y, turn, candidate, [&](auto y) {
 #pragma unroll
-  for (int o = 0; o < OUTPUTS; ++o)
-    if (first + o < a.outputs) {
-      Quad quad;
+    for (int o = 0; o < OUTPUTS; ++o)
+      if (first + o < a.outputs) {
+        Quad quad;
 #pragma unroll
-      for (int k = 0; k < rso_gpu_quad; ++k)
-        quad.v[k] = sum[o][k];
-      store(y + (first + o) * plane, quad);
-    }
+        for (int k = 0; k < rso_gpu_quad; ++k)
+          quad.v[k] = sum[o][k];
+        store(y + ((first + o) * plane + (long long)p * a.samples + n), quad);
+      }
+  });
 }
 
 #define CONVOLVE(name, outputs, kernel)                                                            \
@@ -103,7 +105,7 @@ RSO_KERNEL void depthwise(rso_gpu_depthwise a) {
   int candidate = blockIdx.z / a.channels, c = blockIdx.z % a.channels;
   int taps = w.kernel_height * w.kernel_width;
   Map m = map(a.x, candidate, c);
-  const float *x = data(a.x, turn, candidate) + (long long)c * w.height * w.width * a.samples + n;
+  const Numbers x = numbers(a.x, turn, candidate) + ((long long)c * w.height * w.width * a.samples + n);
   const float *weights = a.weights + ((long long)a.width * turn->channel + c) * taps;
   float start = a.bias ? a.bias[a.width * turn->channel + c] : 0;
   const rso_gpu_turn &own = turn[a.swept ? candidate / a.each : 0];
@@ -122,9 +124,7 @@ RSO_KERNEL void depthwise(rso_gpu_depthwise a) {
     for (int k = 0; k < rso_gpu_quad; ++k)
       y.v[k] += weight * v.v[k];
   }
-  store(data(a.y, turn, candidate) +
-            ((long long)c * w.out_height * w.out_width + p) * a.samples + n,
-        y);
+  writing(a.y, turn, candidate, [&](auto to) { store(to + (((long long)c * w.out_height * w.out_width + p) * a.samples + n), y); });
 }
 
 static __device__ float poolStart(int maximum) { return maximum ? -RSO_INFINITY : 0; }
@@ -133,8 +133,8 @@ static __device__ float pooled(int maximum, float y, float x) {
 }
 
 // Pools every `step`th place of one sample's image, from x on; `count`: places from x to the image's end.
-template <typename AnyMap>
-static __device__ float poolPlaces(const AnyMap &m, const float *x, int count, int step, int samples, int maximum) {
+template <class AnyMap, class Number>
+static __device__ float poolPlaces(const AnyMap &m, const Number *x, int count, int step, int samples, int maximum) {
   // Keep many loads in flight.
   enum { many = 16 };
   float y = poolStart(maximum);
@@ -142,7 +142,7 @@ static __device__ float poolPlaces(const AnyMap &m, const float *x, int count, i
     float v[many];
 #pragma unroll
     for (int k = 0; k < many; ++k)
-      v[k] = x[(long long)(p + k * step < count ? p + k * step : p) * samples];
+      v[k] = number(x + (long long)(p + k * step < count ? p + k * step : p) * samples);
 #pragma unroll
     for (int k = 0; k < many; ++k)
       if (p + k * step < count)
@@ -151,10 +151,13 @@ static __device__ float poolPlaces(const AnyMap &m, const float *x, int count, i
   return y;
 }
 
-static __device__ float poolPlaces(const Map &m, const float *x, int count, int step, int samples, int maximum) {
-  return m.activation.function > rso_relu
-             ? poolPlaces<Map>(m, x, count, step, samples, maximum)
-             : poolPlaces<Ramp>(ramp(m), x, count, step, samples, maximum);
+static __device__ float poolPlaces(const Map &m, const Numbers &x, int count, int step, int samples, int maximum) {
+  float y = 0;
+  reading(x, [&](auto *from) {
+    y = m.activation.function > rso_relu ? poolPlaces(m, from, count, step, samples, maximum)
+                                         : poolPlaces(ramp(m), from, count, step, samples, maximum);
+  });
+  return y;
 }
 
 // Pools whole images. A block has 32 samples, each with several threads. Grid: x samples, y channels, z candidates.
@@ -165,7 +168,7 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) pool_images(rso_gpu_pool a) {
   RSO_THREADS {
     const int k = threadIdx.x / 32, n = blockIdx.x * 32 + threadIdx.x % 32;
     if (n < a.samples) {
-      const float *x = data(a.x, a.turn, candidate) + ((long long)c * area + k) * a.samples + n;
+      const Numbers x = numbers(a.x, a.turn, candidate) + (((long long)c * area + k) * a.samples + n);
       part[k][threadIdx.x % 32] = poolPlaces(map(a.x, candidate, c), x, area - k, parts, a.samples, a.maximum);
     }
   }
@@ -189,7 +192,7 @@ RSO_KERNEL void pool(rso_gpu_pool a) {
     return;
   int candidate = blockIdx.z / a.channels, c = blockIdx.z % a.channels;
   Map m = map(a.x, candidate, c);
-  const float *x = data(a.x, a.turn, candidate) + (long long)c * w.height * w.width * a.samples + n;
+  const Numbers x = numbers(a.x, a.turn, candidate) + ((long long)c * w.height * w.width * a.samples + n);
   int taps = w.kernel_height * w.kernel_width;
   float start = poolStart(a.maximum);
   Quad y = {{start, start, start, start}};
@@ -204,9 +207,7 @@ RSO_KERNEL void pool(rso_gpu_pool a) {
   if (!a.maximum)
     for (int k = 0; k < rso_gpu_quad; ++k)
       y.v[k] /= taps;
-  store(data(a.y, a.turn, candidate) +
-            ((long long)c * w.out_height * w.out_width + p) * a.samples + n,
-        y);
+  writing(a.y, a.turn, candidate, [&](auto to) { store(to + (((long long)c * w.out_height * w.out_width + p) * a.samples + n), y); });
 }
 
 // A block sums one chunk of one channel. Grid: x chunks, y channels, z candidates.
@@ -215,7 +216,7 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) moments(rso_gpu_moments a) {
   int chunk = blockIdx.x, c = blockIdx.y, candidate = blockIdx.z;
   Map m = map(a.x, candidate, c);
   long long groups = a.samples / rso_gpu_quad, all = groups * a.area;
-  const float *x = data(a.x, a.turn, candidate) + (long long)c * a.area * a.samples;
+  const Numbers x = numbers(a.x, a.turn, candidate) + (long long)c * a.area * a.samples;
   long long first = (long long)chunk * (rso_gpu_chunk / rso_gpu_quad);
   long long end = first + rso_gpu_chunk / rso_gpu_quad;
   if (end > all)
@@ -293,11 +294,11 @@ RSO_KERNEL void add(rso_gpu_add a) {
     return;
   int candidate = blockIdx.z / a.channels, c = blockIdx.z % a.channels;
   long long at = ((long long)c * a.area + p) * a.samples + n;
-  Quad x = load(map(a.a, candidate, c), data(a.a, a.turn, candidate) + at);
-  Quad y = load(map(a.b, candidate, c), data(a.b, a.turn, candidate) + at);
+  Quad x = load(map(a.a, candidate, c), numbers(a.a, a.turn, candidate) + at);
+  Quad y = load(map(a.b, candidate, c), numbers(a.b, a.turn, candidate) + at);
   for (int k = 0; k < rso_gpu_quad; ++k)
     y.v[k] += x.v[k];
-  store(data(a.y, a.turn, candidate) + at, y);
+  writing(a.y, a.turn, candidate, [&](auto to) { store(to + at, y); });
 }
 
 // Grid: x samples, y places, z candidates and channels to copy.
@@ -320,10 +321,10 @@ RSO_KERNEL void copy(rso_gpu_copy a) {
   Map m = map(a.x, candidate, from);
   const rso_activation activation = m.activation;
   m.activation.function = rso_identity;
-  Quad v = load(m, data(a.x, a.turn, candidate) + ((long long)from * a.area + p) * a.samples + n);
+  Quad v = load(m, numbers(a.x, a.turn, candidate) + (((long long)from * a.area + p) * a.samples + n));
   for (int k = 0; k < rso_gpu_quad; ++k)
     v.v[k] = activateAny(activation, v.v[k]);
-  store(data(a.y, a.turn, candidate) + ((long long)to * a.area + p) * a.samples + n, v);
+  writing(a.y, a.turn, candidate, [&](auto y) { store(y + (((long long)to * a.area + p) * a.samples + n), v); });
 }
 
 // One sample per thread. Grid: x samples, y places, z channels.

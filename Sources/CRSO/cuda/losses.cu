@@ -37,7 +37,8 @@ template <bool LINEAR> static __device__ void anyLosses(const rso_gpu_loss &a) {
     classes(a, logits);
   auto logit = [&](int c, int s) {
     return LINEAR ? logits[c][s]
-                  : apply(map(a.x, candidate, c), data(a.x, a.turn, candidate)[(long long)c * a.samples + first + s]);
+                  : apply(map(a.x, candidate, c),
+                          number(numbers(a.x, a.turn, candidate) + ((long long)c * a.samples + first + s)));
   };
   if (a.outputs) {
     RSO_THREADS {

@@ -14,6 +14,14 @@ enum {
   matrix_gap = 8,
 };
 
+// Numbers from one input to the next in shared memory. Of halves, a warp reads a bank for every two samples: a place of 16
+// takes eight banks. Inputs are 8 or 24 banks apart; BOX, where the warp reads two places at a time: 16 of the 32 banks.
+template <bool BOX, class In> static __device__ int betweenInputs(int places) {
+  constexpr int gap = sizeof(In) == sizeof(Half) ? (BOX ? 32 : 16) : matrix_gap;
+  return sizeof(In) == sizeof(Half) ? (places * matrix_samples + 2 * gap - 1) / (2 * gap) * (2 * gap) + gap
+                                    : places * matrix_samples + gap;
+}
+
 // A thread's four numbers of each 16×8 matrix: outputs lane / 4 and lane / 4 + 8, columns 2 (lane % 4) and the next.
 // Columns of a place's two matrices are samples: column c of matrix j is sample 2 c + j, so a thread has four in a row.
 template <int STRIP> struct Products {
@@ -26,30 +34,6 @@ struct Split {
   unsigned large, small;
 };
 
-template <int PASSES> static __device__ Split split(float x) {
-#ifdef RSO_CARD
-  // Rounded, since tensor cores drop the lower 13 bits.
-  unsigned large = __float_as_uint(x) + 0x1000;
-  if (PASSES == 1)
-    return {large, 0};
-  large &= 0xFFFFE000;
-  return {large, __float_as_uint(x - __uint_as_float(large))};
-#else
-  return {0, 0};
-#endif
-}
-
-// sums += a b over eight inputs and taps, for one part of each factor.
-static __device__ void multiply(float (&c)[4], unsigned a0, unsigned a1, unsigned a2, unsigned a3, unsigned b0,
-                                unsigned b1) {
-#ifdef RSO_CARD
-  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-      "{%0,%1,%2,%3};"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-#endif
-}
-
 // The parts of two factors that a pass multiplies: small by large, large by small, large by large.
 template <int PASSES> static __device__ unsigned first(const Split &s, int pass) {
   return PASSES > 1 && pass == 0 ? s.small : s.large;
@@ -58,85 +42,32 @@ template <int PASSES> static __device__ unsigned second(const Split &s, int pass
   return PASSES > 1 && pass == 1 ? s.small : s.large;
 }
 
-// Both matrices of a place, for eight inputs and taps.
-template <int PASSES>
-static __device__ void multiply(float (&sums)[2][4], const Split (&a)[4], const Split (&b)[2], const Split (&c)[2],
-                                int pass) {
-#pragma unroll
-  for (int j = 0; j < 2; ++j)
-    multiply(sums[j], first<PASSES>(a[0], pass), first<PASSES>(a[1], pass), first<PASSES>(a[2], pass),
-             first<PASSES>(a[3], pass), second<PASSES>(b[j], pass), second<PASSES>(c[j], pass));
+// Calls `body` with a truth that the compiler knows.
+template <bool VALUE> struct Truth {
+  static constexpr bool value = VALUE;
+};
+template <class Body> static __device__ void whether(bool isSo, const Body &body) {
+  if (isSo)
+    body(Truth<true>());
+  else
+    body(Truth<false>());
 }
 
-// Two neighbouring samples of a place, mapped and split.
-template <int PASSES>
-static __device__ void pair(Split (&b)[2], const float *x, const Ramp &ramp) {
-  float2 two = *(const float2 *)x;
-  b[0] = split<PASSES>(apply(ramp, two.x));
-  b[1] = split<PASSES>(apply(ramp, two.y));
+// Whether a line of the window is inside the image, and all places of the strip.
+template <int STRIP> static __device__ bool isInside(const Products<STRIP> &sums, const rso_gpu_slide &w, int line) {
+  return sums.row + line >= 0 && sums.row + line < w.height;
+}
+template <int STRIP> static __device__ bool isWhole(const Products<STRIP> &sums, const rso_gpu_slide &w, int stride) {
+  return sums.left + STRIP * stride < w.width;
 }
 
-// One line of the window for a strip: eight inputs by one tap at a time. A thread has two of the inputs, `between`
-// floats apart. It goes column by column, through all taps of each, so that few numbers are in registers, and pass by
-// pass, so that products of the same sum are far apart. WHOLE: the strip's places are inside the image.
-template <int STRIP, int PASSES, bool WHOLE>
-static __device__ void multiplyLine(Products<STRIP> &sums, const float *x, int between, const Ramp (&ramps)[2],
-                                    const Split (&taps)[3][4], int width) {
-#pragma unroll
-  for (int c = 0; c < STRIP + 2; ++c) {
-    const int column = sums.left + c;
-    if ((!WHOLE || c == 0 || c == STRIP + 1) && (column < 0 || column >= width))
-      continue;
-    Split near[2], far[2];
-    pair<PASSES>(near, x + c * matrix_samples, ramps[0]);
-    pair<PASSES>(far, x + c * matrix_samples + between, ramps[1]);
-#pragma unroll
-    for (int pass = 0; pass < PASSES; ++pass)
-#pragma unroll
-      for (int kx = 0; kx < 3; ++kx)
-        if (c - kx >= 0 && c - kx < STRIP)
-          multiply<PASSES>(sums.v[c - kx], taps[kx], near, far, pass);
-  }
-}
-
-// The same for a mean of 2×2 places with stride 2: two inputs by four taps at a time. A thread has every other column,
-// starting with the first or the second.
-template <int STRIP, int PASSES, bool WHOLE>
-static __device__ void multiplyBoxes(Products<STRIP> &sums, const float *x, const Ramp &ramp, const Split (&taps)[4],
-                                     int width) {
-  const int left = sums.left + threadIdx.x / 2 % 2;
-  Split b[STRIP + 1][2];
-#pragma unroll
-  for (int c = 0; c < STRIP + 1; ++c) {
-    b[c][0] = b[c][1] = {0, 0};
-    if ((WHOLE && c > 0 && c < STRIP) || (left + 2 * c >= 0 && left + 2 * c < width))
-      pair<PASSES>(b[c], x + 2 * c * matrix_samples, ramp);
-  }
-#pragma unroll
-  for (int pass = 0; pass < PASSES; ++pass)
-#pragma unroll
-    for (int p = 0; p < STRIP; ++p)
-      multiply<PASSES>(sums.v[p], taps, b[p], b[p + 1], pass);
-}
-
+#include "tf32.cu"
 #include "half.cu"
 
 #ifndef RSO_CARD
-// The nearest half, ties to even.
-static float halfOf(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, 4);
-  // Below 2^-14, halves are 2^-24 apart, as floats near 0.75 are.
-  if ((bits & 0x7FFFFFFF) < 0x38800000)
-    return (x + 0.75f) - 0.75f;
-  bits = (bits + 0xFFF + (bits >> 13 & 1)) & 0xFFFFE000;
-  memcpy(&x, &bits, 4);
-  return x > 65504 ? RSO_INFINITY : x < -65504 ? -RSO_INFINITY : x;
-}
-
 // Computes a thread's part of the products one by one, since the tests have no tensor cores.
-template <int STRIP, int PASSES, int INPUTS, bool HALF>
-static void multiplyOneByOne(Products<STRIP> &sums, const float *x, const float *weights, const Ramp *ramps,
+template <int STRIP, int PASSES, int INPUTS, bool HALF, class In>
+static void multiplyOneByOne(Products<STRIP> &sums, const In *x, const float *weights, const Ramp *ramps,
                              const rso_gpu_slide &w, int between, int betweenWeights, int kernel, float factor) {
   auto rounded = [](float v) {
     uint32_t bits;
@@ -156,7 +87,7 @@ static void multiplyOneByOne(Products<STRIP> &sums, const float *x, const float 
             continue;
           for (int half = 0; half < 2; ++half)
             for (int e = 0; e < 4; ++e) {
-              float v = x[i * between + (ky * w.width + p * stride + kx) * matrix_samples + lane % 4 * 4 + e];
+              float v = number(x + i * between + (ky * w.width + p * stride + kx) * matrix_samples + lane % 4 * 4 + e);
               float weight = weights[i * betweenWeights + (ky * kernel + kx) * tile_outputs + lane / 4 + 8 * half];
               // Column 2 (lane % 4) + e / 2 of matrix e % 2.
               float &sum = sums.v[p][e % 2][2 * half + e / 2];
@@ -174,9 +105,10 @@ static void multiplyOneByOne(Products<STRIP> &sums, const float *x, const float 
 #endif
 
 // BOX: the input is the mean of 2×2 places and the stride is 2: a 4×4 kernel of summed weights. Padding is 1.
-// HALF: in half precision (`half.cu`).
-template <int STRIP, bool BOX, int PASSES, int THREADS, bool HALF = false>
-static __device__ void matrix(const rso_gpu_convolve &a) {
+// HALF: in half precision (`half.cu`). In: the kind of the input's numbers; halves are for one product in half precision, as
+// are halves that are written.
+template <int STRIP, bool BOX, int PASSES, int THREADS, bool HALF, class In>
+static __device__ void matrixOf(const rso_gpu_convolve &a) {
   constexpr int kernel = BOX ? 4 : 3, stride = BOX ? 2 : 1, taps = kernel * kernel;
   // Inputs per group.
   constexpr int inputs = BOX ? 2 : 8;
@@ -189,24 +121,26 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
   const int top = firstStrip / perRow * stride - 1;
   const int begin = top < 0 ? 0 : top;
   const int end = top + a.tile_rows < w.height ? top + a.tile_rows : w.height;
-  const int between = a.tile_rows * w.width * matrix_samples + matrix_gap;
+  const int between = betweenInputs<BOX, In>(a.tile_rows * w.width);
   constexpr int betweenWeights = taps * tile_outputs + matrix_gap;
-  const int stage = inputs * (between + betweenWeights);
+  // In floats.
+  const int stage = inputs * (between * (int)sizeof(In) / (int)sizeof(float) + betweenWeights);
   RSO_SHARED(shared);
 
   const long long area = (long long)w.height * w.width * a.samples;
-  const float *x = data(a.x, turn, candidate) + firstSample + (long long)begin * w.width * a.samples;
+  const In *x = (const In *)a.x.data + offset(a.x, turn, candidate) + firstSample + (long long)begin * w.width * a.samples;
   const float *packed = a.weights + (long long)blockIdx.z * a.inputs * betweenWeights;
   // Fetches the inputs and weights of a group.
   auto fetchInputs = [&](int group) {
     if (group * inputs < a.inputs) {
-      float *to = shared + group % matrix_stages * stage;
+      In *to = (In *)(shared + group % matrix_stages * stage);
+      float *own = (float *)(to + inputs * between);
       const float *weights = packed + (long long)group * inputs * betweenWeights;
       for (int q = threadIdx.x * 4; q < inputs * betweenWeights; q += blockDim.x * 4)
-        fetch(to + inputs * between + q, weights + q);
+        fetch(own + q, weights + q);
       const int quad = threadIdx.x % 4 * 4, count = (end - begin) * w.width;
       if (firstSample + quad < a.samples) {
-        const float *from = x + group * inputs * area + (threadIdx.x / 4) * a.samples + quad;
+        const In *from = x + group * inputs * area + (threadIdx.x / 4) * a.samples + quad;
         to += threadIdx.x * 4;
         for (int place = threadIdx.x / 4; place < count; place += blockDim.x / 4) {
 #pragma unroll
@@ -259,41 +193,19 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
     RSO_THREADS {
       fetchInputs(group + matrix_stages - 1);
       Products<STRIP> &sums = kept[RSO_SELF];
-      const float *at = shared + group % matrix_stages * stage;
-      const float *weights = at + inputs * between;
+      const In *at = (const In *)(shared + group % matrix_stages * stage);
+      const float *weights = (const float *)(at + inputs * between);
 #ifdef RSO_CARD
-      // This thread's inputs and taps; see `multiply`.
+      // This thread's inputs and taps; see `multiplyLine`.
       const int lane = threadIdx.x % 32, input = lane % (BOX ? 2 : 4), parity = BOX ? lane / 2 % 2 : 0;
       const int step = BOX ? 2 * tile_outputs : 4 * betweenWeights;
       const Ramp ramps[2] = {rampOf(group * inputs + input), rampOf(group * inputs + input + (BOX ? 0 : 4))};
       at += input * between + sums.at + parity * matrix_samples + lane / 4 * 2;
       weights += input * betweenWeights + parity * tile_outputs + lane / 4;
-      if (HALF)
+      if constexpr (HALF)
         multiplyHalves<STRIP, BOX, PASSES>(sums, at, weights, ramps, w, between, step, a.w_factor);
-      // The places of the strip are inside the image.
-      const bool isWhole = sums.left + STRIP * stride < w.width;
-      constexpr int lines = HALF ? 0 : kernel;
-#pragma unroll
-      for (int ky = 0; ky < lines; ++ky, at += w.width * matrix_samples, weights += kernel * tile_outputs) {
-        if (sums.row + ky < 0 || sums.row + ky >= w.height)
-          continue;
-        Split taps[3][4];
-#pragma unroll
-        for (int kx = 0; kx < (BOX ? 1 : 3); ++kx)
-#pragma unroll
-          for (int k = 0; k < 4; ++k)
-            taps[kx][k] = split<PASSES>(weights[kx * tile_outputs + k / 2 * step + k % 2 * 8]);
-        if (BOX) {
-          if (isWhole)
-            multiplyBoxes<STRIP, PASSES, true>(sums, at, ramps[0], taps[0], w.width);
-          else
-            multiplyBoxes<STRIP, PASSES, false>(sums, at, ramps[0], taps[0], w.width);
-        } else if (isWhole) {
-          multiplyLine<STRIP, PASSES, true>(sums, at, 4 * between, ramps, taps, w.width);
-        } else {
-          multiplyLine<STRIP, PASSES, false>(sums, at, 4 * between, ramps, taps, w.width);
-        }
-      }
+      else
+        multiplyWindow<STRIP, BOX, PASSES>(sums, at, weights, ramps, w, between, step);
 #else
       Ramp ramps[inputs];
       for (int i = 0; i < inputs; ++i)
@@ -314,25 +226,26 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
     for (int half = 0; half < 2; ++half) {
       int output = firstOutput + lane / 4 + half * 8;
       float sum = 0, square = 0;
-      if (n < a.samples && row < w.out_height && output < a.outputs) {
-        float *y = data(a.y, turn, candidate) + ((long long)output * plane + row * w.out_width + column) * a.samples + n;
+      if (n < a.samples && row < w.out_height && output < a.outputs)
+        writing<HALF && PASSES == 1>(a.y, turn, candidate, [&](auto y) {
+          y = y + (((long long)output * plane + row * w.out_width + column) * a.samples + n);
 #pragma unroll
-        for (int p = 0; p < STRIP; ++p)
-          if (column + p < w.out_width) {
-            Quad quad;
+          for (int p = 0; p < STRIP; ++p)
+            if (column + p < w.out_width) {
+              Quad quad;
 #pragma unroll
-            for (int e = 0; e < 4; ++e) {
-              float v = sums.v[p][e % 2][2 * half + e / 2];
-              if (HALF)
-                v *= a.y_factor;
-              quad.v[e] = v;
-              v = n + e < a.count ? v : 0;
-              sum += v;
-              square += v * v;
+              for (int e = 0; e < 4; ++e) {
+                float v = sums.v[p][e % 2][2 * half + e / 2];
+                if (HALF)
+                  v *= a.y_factor;
+                v = quad.v[e] = seen(y, v);
+                v = n + e < a.count ? v : 0;
+                sum += v;
+                square += v * v;
+              }
+              store(y + p * a.samples, quad);
             }
-            store(y + p * a.samples, quad);
-          }
-      }
+        });
       shared[half * 2 * THREADS + threadIdx.x] = sum;
       shared[(half * 2 + 1) * THREADS + threadIdx.x] = square;
     }
@@ -354,6 +267,15 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
       a.partial[(((long long)candidate * a.outputs + output) * chunks + chunk) * 2 + i % 2] = sum;
     }
   }
+}
+
+template <int STRIP, bool BOX, int PASSES, int THREADS, bool HALF = false>
+static __device__ void matrix(const rso_gpu_convolve &a) {
+  if constexpr (HALF && PASSES == 1) {
+    if (a.x.unit != 0)
+      return matrixOf<STRIP, BOX, PASSES, THREADS, HALF, Half>(a);
+  }
+  matrixOf<STRIP, BOX, PASSES, THREADS, HALF, float>(a);
 }
 
 #define MATRIX(name, strip, box, passes, threads, blocks)                                          \

@@ -11,7 +11,8 @@ template <int STRIP> struct Mixed {
   float rest[mix_outputs][STRIP];
 };
 
-template <int STRIP, int THREADS> static __device__ void mix(const rso_gpu_convolve &a) {
+// EITHER: y may be halves.
+template <int STRIP, int THREADS, bool EITHER> static __device__ void mix(const rso_gpu_convolve &a) {
   constexpr int columns = STRIP + 2;
   const rso_gpu_slide &w = a.window;
   const rso_gpu_turn *turn = a.turn;
@@ -94,21 +95,23 @@ template <int STRIP, int THREADS> static __device__ void mix(const rso_gpu_convo
           }
         }
         bool isInside = n < a.samples && row < w.out_height;
-        float *to = data(a.y, turn, candidate) +
-                    ((long long)(firstOutput + part) * plane + row * w.out_width + column) * a.samples + n;
+        writing<EITHER>(a.y, turn, candidate, [&](auto to) {
+          to = to + (((long long)(firstOutput + part) * plane + row * w.out_width + column) * a.samples + n);
 #pragma unroll
-        for (int o = 0; o < mix_outputs; ++o, to += (long long)plane * a.samples) {
-          float sum = 0, square = 0;
+          for (int o = 0; o < mix_outputs; ++o, to = to + (long long)plane * a.samples) {
+            float sum = 0, square = 0;
 #pragma unroll
-          for (int p = 0; p < STRIP; ++p)
-            if (isInside && firstOutput + part + o < a.outputs && column + p < w.out_width) {
-              to[p * a.samples] = y[o][p];
-              sum += y[o][p];
-              square += y[o][p] * y[o][p];
-            }
-          sums[2 * o * perStatistic + threadIdx.x] = n < a.count ? sum : 0;
-          sums[(2 * o + 1) * perStatistic + threadIdx.x] = n < a.count ? square : 0;
-        }
+            for (int p = 0; p < STRIP; ++p)
+              if (isInside && firstOutput + part + o < a.outputs && column + p < w.out_width) {
+                const float v = seen(to, y[o][p]);
+                store(to + p * a.samples, v);
+                sum += v;
+                square += v * v;
+              }
+            sums[2 * o * perStatistic + threadIdx.x] = n < a.count ? sum : 0;
+            sums[(2 * o + 1) * perStatistic + threadIdx.x] = n < a.count ? square : 0;
+          }
+        });
       }
     }
     const bool isLast = firstOfTurn + a.each >= a.candidates;
@@ -142,7 +145,10 @@ template <int STRIP, int THREADS> static __device__ void mix(const rso_gpu_convo
 
 #define MIX(name, strip, threads, blocks)                                                          \
   RSO_KERNEL void __launch_bounds__(threads, blocks) name(rso_gpu_convolve a) {                    \
-    mix<strip, threads>(a);                                                                        \
+    if (a.y.unit != 0)                                                                             \
+      mix<strip, threads, true>(a);                                                                \
+    else                                                                                           \
+      mix<strip, threads, false>(a);                                                               \
   }
 MIX(mix7, 7, 256, 3)
-MIX(mix4, 4, 256, 2)
+MIX(mix4, 4, 256, 3)

@@ -14,7 +14,7 @@ template <int STRIP, int OUTPUTS> struct Sums {
   int row, left, at;
 };
 
-// Starts copying four floats to shared memory.
+// Starts copying four numbers to shared memory.
 static __device__ void fetch(float *to, const float *from) {
 #ifdef RSO_CARD
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
@@ -24,6 +24,15 @@ static __device__ void fetch(float *to, const float *from) {
   *(float4 *)to = *(const float4 *)from;
 #endif
 }
+static __device__ void fetch(Half *to, const Half *from) {
+#ifdef RSO_CARD
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 8;" ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from));
+#else
+  *(uint2 *)to = *(const uint2 *)from;
+#endif
+}
+// Halves that become floats on the way: the thread waits for them.
+static __device__ void fetch(float *to, const Half *from) { store(to, load(from)); }
 
 // Ends a group of fetches.
 static __device__ void fetched() {
@@ -56,8 +65,8 @@ static __device__ void line(float (&v)[COLUMNS], const float *x, const Ramp &ram
   v[COLUMNS - 1] = left + COLUMNS - 1 < width ? apply(ramp, x[(COLUMNS - 1) * tile_samples]) : 0;
 }
 
-// BOX: the input is the mean of 2×2 places. Both windows have a padding of 1.
-template <int STRIP, int STRIDE, int OUTPUTS, bool BOX, int THREADS>
+// BOX: the input is the mean of 2×2 places. Both windows have a padding of 1. EITHER: x or y may be halves.
+template <int STRIP, int STRIDE, int OUTPUTS, bool BOX, int THREADS, bool EITHER>
 static __device__ void tile(const rso_gpu_convolve &a) {
   constexpr int parts = tile_outputs / OUTPUTS;
   constexpr int columns = STRIP * STRIDE + 2;
@@ -75,18 +84,18 @@ static __device__ void tile(const rso_gpu_convolve &a) {
 
   const rso_gpu_unit *units = a.units ? a.units + turn->first_unit : 0;
   const long long area = (long long)w.height * w.width * a.samples;
-  const float *x = data(a.x, turn, candidate) + firstSample + (long long)begin * w.width * a.samples;
+  const Numbers x = numbers(a.x, turn, candidate) + (firstSample + (long long)begin * w.width * a.samples);
   auto fetchChannel = [&](int i) {
     if (i < a.inputs) {
       float *to = shared + i % tile_stages * stage;
       const int quad = threadIdx.x % 8 * 4, count = (end - begin) * w.width;
-      if (firstSample + quad < a.samples) {
-        const float *from = x + i * area + (threadIdx.x / 8) * a.samples + quad;
-        for (int place = threadIdx.x / 8; place < count; place += blockDim.x / 8) {
-          fetch(to + place * tile_samples + quad, from);
-          from += blockDim.x / 8 * a.samples;
-        }
-      }
+      if (firstSample + quad < a.samples)
+        reading<EITHER>(x + (i * area + (threadIdx.x / 8) * a.samples + quad), [&](auto *from) {
+          for (int place = threadIdx.x / 8; place < count; place += blockDim.x / 8) {
+            fetch(to + place * tile_samples + quad, from);
+            from += blockDim.x / 8 * a.samples;
+          }
+        });
       int row = units     ? units[i / a.width].channel * a.width + i % a.width
                 : a.lone ? turn->channel * a.width + i
                          : i;
@@ -215,25 +224,30 @@ static __device__ void tile(const rso_gpu_convolve &a) {
     int row = strip / perRow, column = strip % perRow * STRIP;
     bool isInside = n < a.samples && row < w.out_height, counts = isInside && n < a.count;
     bool isWhole = column + STRIP <= w.out_width && first + OUTPUTS <= a.outputs;
-    if (isInside) {
-      float *y = data(a.y, turn, candidate) + ((long long)first * plane + row * w.out_width + column) * a.samples + n;
-      if (isWhole) {
+    if (isInside)
+      writing<EITHER>(a.y, turn, candidate, [&](auto y) {
+        y = y + (((long long)first * plane + row * w.out_width + column) * a.samples + n);
+        auto write = [&](int o, int p) {
+          sums.v[o][p] = seen(y, sums.v[o][p]);
+          store(y + p * a.samples, sums.v[o][p]);
+        };
+        if (isWhole) {
 #pragma unroll
-        for (int o = 0; o < OUTPUTS; ++o, y += (long long)plane * a.samples)
+          for (int o = 0; o < OUTPUTS; ++o, y = y + (long long)plane * a.samples)
 #pragma unroll
-          for (int p = 0; p < STRIP; ++p)
-            y[p * a.samples] = sums.v[o][p];
-      } else {
+            for (int p = 0; p < STRIP; ++p)
+              write(o, p);
+        } else {
 #pragma unroll
-        for (int o = 0; o < OUTPUTS; ++o, y += (long long)plane * a.samples)
+          for (int o = 0; o < OUTPUTS; ++o, y = y + (long long)plane * a.samples)
 #pragma unroll
-          for (int p = 0; p < STRIP; ++p)
-            if (first + o < a.outputs && column + p < w.out_width)
-              y[p * a.samples] = sums.v[o][p];
-            else
-              sums.v[o][p] = 0;
-      }
-    }
+            for (int p = 0; p < STRIP; ++p)
+              if (first + o < a.outputs && column + p < w.out_width)
+                write(o, p);
+              else
+                sums.v[o][p] = 0;
+        }
+      });
     if (a.partial) {
 #pragma unroll
       for (int o = 0; o < OUTPUTS; ++o) {
@@ -282,7 +296,10 @@ static __device__ void tile(const rso_gpu_convolve &a) {
 
 #define TILE(name, strip, stride, outputs, box, threads, blocks)                                   \
   RSO_KERNEL void __launch_bounds__(threads, blocks) name(rso_gpu_convolve a) {                    \
-    tile<strip, stride, outputs, box, threads>(a);                                                 \
+    if (a.x.unit != 0 || a.y.unit != 0)                                                            \
+      tile<strip, stride, outputs, box, threads, true>(a);                                         \
+    else                                                                                           \
+      tile<strip, stride, outputs, box, threads, false>(a);                                        \
   }
 TILE(tile7, 7, 1, 16, false, 128, 3)
 TILE(tile4, 4, 1, 16, false, 256, 2)

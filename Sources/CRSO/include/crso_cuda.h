@@ -1,9 +1,9 @@
 // Argument structs of the GPU kernels, shared by Swift, the kernels and the tests; activations and kinds of losses,
 // shared by all engines.
 //
-// Layout: samples are innermost. A value is [candidates][channels][area][samples] floats, where `samples` is the
-// mini-batch size rounded up to a multiple of 4. The floats after the mini-batch's `count` samples have no meaning.
-// Strides are in floats.
+// Layout: samples are innermost. A value is [candidates][channels][area][samples] numbers, where `samples` is the
+// mini-batch size rounded up to a multiple of 4. The numbers after the mini-batch's `count` samples have no meaning.
+// Numbers are floats, or halves where a kernel's operand or target may have a unit. Strides are in numbers.
 #ifndef CRSO_CUDA_H
 #define CRSO_CUDA_H
 
@@ -144,12 +144,16 @@ typedef struct {
   RSO_ADDRESS(const float) offset;
   int affine_stride;
   rso_activation activation;
+  // 0: the numbers are floats; otherwise halves, and x is the unit, a power of two, times them.
+  float unit;
 } rso_gpu_operand;
 
 // Where a value is written.
 typedef struct {
   RSO_ADDRESS(float) data;
   long long batch_stride, candidate_stride;
+  // As of an operand.
+  float unit;
 } rso_gpu_target;
 
 // A window that slides over an image, with zeros outside.

@@ -106,7 +106,7 @@ extension CUDAEngine {
       CUDANeed(
         network: network, batchSize: order.batchSize, batches: order.batches,
         samples: data.train.count, candidates: candidates, loss: memory.board.loss,
-        mostTogether: mostTogether)
+        precision: memory.board.precision, mostTogether: mostTogether)
     }
     var need = needed(mostTogether)
     roomFor = wanted
@@ -119,7 +119,7 @@ extension CUDAEngine {
     guard need.total <= free else {
       let fitting = CUDANeed.largestBatch(
         network: network, below: order.batchSize, samples: data.train.count, candidates: candidates,
-        free: free, loss: memory.board.loss)
+        free: free, loss: memory.board.loss, precision: memory.board.precision)
       throw RSOError(
         context.name,
         "`batchSize` \(order.batchSize): expected \(megabytes(need.total)) of the card's memory, "

@@ -16,16 +16,19 @@ struct CUDANeed: Hashable {
   /// - Parameters:
   ///   - samples: number of training samples.
   ///   - loss: what is minimised.
+  ///   - precision: of proposals.
   ///   - mostTogether: the most turns that are judged together. With 1, groups have only what single turns of other
   ///     tensors need.
   /// - Complexity: O(tensors · layers), without data.
   init(
     network: Network, batchSize: Int, batches: Int, samples: Int, candidates: Int,
-    loss: CUDALoss = CUDALoss(), mostTogether: Int = rso_gpu_group
+    loss: CUDALoss = CUDALoss(), precision: CUDAPrecision = .fp32,
+    mostTogether: Int = rso_gpu_group
   ) {
     let parameters = Parameters(zerosFor: network)
     var board = CUDABoard()
     board.loss = loss
+    board.precision = precision
     func pass(_ kind: CUDAWholePass.Kind, _ count: Int) -> Int {
       CUDAWholePass(network, parameters, board, kind, count: count, work: 0).bytes
     }
@@ -56,7 +59,7 @@ struct CUDANeed: Hashable {
   /// The largest mini-batch below `size` that fits into `free` bytes; `nil`: none does.
   static func largestBatch(
     network: Network, below size: Int, samples: Int, candidates: Int, free: Int,
-    loss: CUDALoss = CUDALoss()
+    loss: CUDALoss = CUDALoss(), precision: CUDAPrecision = .fp32
   ) -> Int? {
     // Two digits are enough, and easy to type. The samples left over after the last mini-batch need no memory, so a
     // larger mini-batch may need less.
@@ -66,7 +69,8 @@ struct CUDANeed: Hashable {
     while batch > 0 {
       let need = CUDANeed(
         network: network, batchSize: batch, batches: samples / batch, samples: samples,
-        candidates: candidates, loss: loss, mostTogether: 1)
+        candidates: candidates, loss: loss, precision: precision,
+        mostTogether: 1)
       if need.total <= free { return batch }
       if step > 1, batch == 10 * step { step /= 10 }
       batch -= step

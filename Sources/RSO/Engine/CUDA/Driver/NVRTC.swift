@@ -136,9 +136,11 @@ extension NVRTC {
     return (Int(major), Int(minor))
   }
 
-  /// The flags that kernels are compiled with.
+  /// The flags that kernels are compiled with. NVRTC 12.0 takes generic closures for functions of the host without the last.
   package static func options(_ architecture: Architecture) -> [String] {
-    ["--gpu-architecture=\(architecture)", "--std=c++17"]
+    [
+      "--gpu-architecture=\(architecture)", "--std=c++17", "--device-as-default-execution-space",
+    ]
   }
 
   /// Compiles `files[0]`, which may include the others.

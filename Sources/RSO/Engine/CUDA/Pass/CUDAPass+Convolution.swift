@@ -12,31 +12,39 @@ extension CUDAPass {
   ///   - fromUnits: the inputs are the lone channels in the list of units. `isLone`: they are the turn's lone channel.
   ///   - into: where to write; if absent, memory is allocated.
   ///   - needsSums: batch norm needs sums; they are computed here if that takes no extra pass.
+  ///   - bound: what no output exceeds in magnitude, if that is known.
   func convolution(
     _ x: DeviceValue, to output: Shape, _ slide: rso_gpu_slide, weights packed: UInt64 = 0,
     weightsOf node: Int? = nil, bias: UInt64 = 0,
     rest: DeviceValue? = nil, inputs: Int? = nil, width: Int = 1, fromUnits: Bool = false,
-    isLone: Bool = false, into: DeviceValue? = nil, needsSums: Bool = false
+    isLone: Bool = false, into: DeviceValue? = nil, needsSums: Bool = false, bound: Float? = nil
   ) -> DeviceValue {
     var x = x
     let padded = CUDAWeights.padded(output.channels)
     let isMixed = isLone && rest != nil && x.shape.channels == 1
-    func cut(_ precision: CUDAPrecision?) -> CUDATile? {
-      CUDATile(
-        slide, box: x.box, inputs: x.shape.channels, outputs: padded, matrix: precision,
-        mixed: isMixed ? proposed : nil)
+    func cut(_ x: DeviceValue) -> (tile: CUDATile?, factors: HalfFactors?) {
+      func cut(_ precision: CUDAPrecision?) -> CUDATile? {
+        CUDATile(
+          slide, box: x.box, inputs: x.shape.channels, outputs: padded, matrix: precision,
+          readsHalves: x.unit != 0, mixed: isMixed ? proposed : nil)
+      }
+      let factors = node.flatMap { halfFactors(x, weightsOf: $0) }
+      let precision = factors == nil ? board.precision.fallback : board.precision
+      return (cut(node == nil ? nil : precision) ?? cut(nil), factors)
     }
-    let factors = node.flatMap { halfFactors(x, weightsOf: $0) }
-    let precision = factors == nil ? board.precision.fallback : board.precision
-    let tile = cut(node == nil ? nil : precision) ?? cut(nil)
-    if tile != nil {
-      // These kernels apply at most batch norm and ReLU when they read.
-      if ![nil, .relu].contains(x.activation) { x = mapped(x) }
-    } else {
+    var (tile, factors) = cut(x)
+    // These kernels apply at most batch norm and ReLU when they read.
+    if tile != nil, ![nil, .relu].contains(x.activation) {
+      x = mapped(x)
+      (tile, factors) = cut(x)
+    }
+    if tile == nil {
       x = unboxed(x)
       if isRecomputed(x, slide) { x = plain(x) }
     }
-    var y = into ?? value(output, candidates: x.candidates)
+    var y = into ?? value(output, candidates: x.candidates, bound: bound)
+    // It is not what readers see: they apply batch norm.
+    y.bound = nil
     var arguments = rso_gpu_convolve()
     arguments.turn = board.turn
     arguments.x = x.operand
@@ -99,7 +107,8 @@ extension CUDAPass {
     guard board.precision.isHalf, let bound = x.bound, [nil, .relu].contains(x.activation),
       let slot = parameters.slot(node: node, .weight)
     else { return nil }
-    return HalfFactors(bound: bound, weights: parameters.values[slot.range])
+    return HalfFactors(
+      bound: bound, weights: parameters.values[slot.range], clamps: board.precision.keepsHalves)
   }
 
   /// A convolution of every channel with its own weights.
@@ -109,6 +118,7 @@ extension CUDAPass {
     let weight = parameters.slot(node: node, .weight)
     let bias = parameters.slot(node: node, .bias)
     let count = x.shape.channels
+    let bound = bound(of: node, reading: x)
     let x = isRecomputed(x, slide) ? plain(x) : x
     var arguments = rso_gpu_depthwise()
     arguments.turn = board.turn
@@ -130,7 +140,8 @@ extension CUDAPass {
       arguments.bias = rows(of: bias, units: units, width: count / units)
     }
     let candidates = arguments.swept == 0 ? x.candidates : self.candidates
-    let y = value(output, candidates: candidates)
+    var y = value(output, candidates: candidates, bound: bound)
+    y.bound = nil
     arguments.y = y.target
     append(
       .overPlaces(

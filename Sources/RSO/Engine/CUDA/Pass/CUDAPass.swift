@@ -33,6 +33,10 @@ final class CUDAPass {
   private let usesRunningStatistics: Bool
   /// The samples' own statistics are also stored as the running ones.
   var keepsStatistics = false
+  /// New values are kept in 16 bits where something bounds them, except for the network's outputs.
+  var keepsHalves = false
+  /// The current layer's result is the network's.
+  private var isLast = false
 
   /// Values of the network that are available.
   var values: [Int: DeviceValue] = [:]
@@ -102,7 +106,8 @@ final class CUDAPass {
   func layer(
     _ node: Int, _ x: DeviceValue, _ b: DeviceValue? = nil, channels: Channels = .all
   ) -> DeviceValue {
-    defer { held = [] }
+    isLast = node == network.nodes.count - 1
+    defer { (held, isLast) = ([], false) }
     let output = network.shapes[node + 1]
     let x = network.nodes[node].layer.mixesChannels ? x : unboxed(x)
     let spatial = Shape(channels: x.shape.channels, height: output.height, width: output.width)
@@ -111,13 +116,15 @@ final class CUDAPass {
     case .conv2d, .linear:
       return convolution(
         x, to: output, slide, weightsOf: node,
-        bias: board.parameter(parameters.slot(node: node, .bias)), needsSums: isNormed(node))
+        bias: board.parameter(parameters.slot(node: node, .bias)), needsSums: isNormed(node),
+        bound: bound(of: node, reading: x))
     case .depthwiseConv2d: return depthwise(node, x, to: spatial, slide, channels)
     case .batchNorm(let epsilon): return norm(node, plain(x), epsilon, channels)
     case .activation(let activation):
       var y = x.activation == nil ? x : plain(x)
       y.activation = activation
       y.sums = nil
+      y.bound = y.bound.map(activation.bound)
       return activation.isAppliedByReaders ? y : plain(y)
     case .averagePool(let kernel, let stride, let padding):
       if kernel == 2, stride == 1, x.box == nil, isBoxed(node, padding, x.shape) {
@@ -150,13 +157,37 @@ final class CUDAPass {
   }
 
   /// Allocates a value for that many candidates.
-  func value(_ shape: Shape, candidates: Int = 1) -> DeviceValue {
+  ///
+  /// - Parameter bound: what no number will exceed in magnitude, if that is known.
+  func value(_ shape: Shape, candidates: Int = 1, bound: Float? = nil) -> DeviceValue {
     let size = shape.count * samples
-    let piece = space.take(size * candidates, Float.self)
+    let unit = keepsHalves && !isLast ? bound.map(HalfFactors.unit) : nil
+    let piece =
+      unit == nil
+      ? space.take(size * candidates, Float.self) : space.take(size * candidates, UInt16.self)
     return DeviceValue(
-      shape: shape, address: piece.address, candidates: candidates,
-      candidateStride: candidates > 1 ? size : 0,
+      shape: shape, address: piece.address, candidates: candidates, unit: unit ?? 0,
+      candidateStride: candidates > 1 ? size : 0, bound: board.precision.keepsHalves ? bound : nil,
       pieces: [piece])
+  }
+
+  /// What no output of a layer with weights exceeds in magnitude, if its inputs are bounded and batch norm alone reads it.
+  /// Without batch norm in between, the bound would grow far beyond the numbers from layer to layer.
+  ///
+  /// - Complexity: O(weights)
+  func bound(of node: Int, reading x: DeviceValue) -> Float? {
+    guard board.precision.keepsHalves, isNormed(node), let most = x.bound,
+      readers(of: node + 1).allSatisfy({ network.nodes[$0].layer.takesStatistics }),
+      let slot = parameters.slot(node: node, .weight)
+    else { return nil }
+    let row = slot.count / slot.shape[0]
+    let biases = parameters.slot(node: node, .bias).map { parameters.values[$0.range] }
+    return (0..<slot.shape[0]).reduce(0) { largest, output in
+      let first = slot.offset + output * row
+      let sum = parameters.values[first..<first + row].reduce(0) { $0 + $1.magnitude }
+      let bias = biases.map { $0[$0.startIndex + output].magnitude } ?? 0
+      return max(largest, sum * most + bias)
+    }
   }
 
   func scratch<Element>(_ count: Int, _ type: Element.Type) -> UInt64 {
@@ -179,7 +210,7 @@ extension CUDAPass {
   func plain(_ x: DeviceValue) -> DeviceValue {
     if x.isPlain { return x }
     if x.box != nil { return unboxed(x) }
-    let y = hold(value(x.shape, candidates: x.candidates))
+    let y = hold(value(x.shape, candidates: x.candidates, bound: x.bound))
     copy(x, to: y)
     return y
   }
@@ -218,7 +249,7 @@ extension CUDAPass {
   private func pool(
     _ x: DeviceValue, to output: Shape, _ slide: rso_gpu_slide, maximum: Bool
   ) -> DeviceValue {
-    let y = value(output, candidates: x.candidates)
+    let y = value(output, candidates: x.candidates, bound: x.bound)
     append(
       .overPlaces(
         .pool, samples: samples, area: output.area, planes: output.channels * x.candidates,
@@ -247,7 +278,8 @@ extension CUDAPass {
 
   private func add(_ a: DeviceValue, _ b: DeviceValue) -> DeviceValue {
     let candidates = max(a.candidates, b.candidates)
-    let y = value(a.shape, candidates: candidates)
+    let bound = a.bound.flatMap { bound in b.bound.map { bound + $0 } }
+    let y = value(a.shape, candidates: candidates, bound: bound)
     append(
       .overPlaces(
         .add, samples: samples, area: a.shape.area, planes: a.shape.channels * candidates,
@@ -322,7 +354,7 @@ extension CUDAPass {
     y.offset = settle.offset
     y.affineStride = candidates > 1 ? count : 0
     y.bound = nil
-    if case .all = channels, !usesRunningStatistics, swept?.node != node {
+    if !usesRunningStatistics, swept?.node != node {
       // n numbers of mean 0 and variance 1 are at most √n.
       let most = Float(settle.values.squareRoot())
       let (gammas, betas) = (

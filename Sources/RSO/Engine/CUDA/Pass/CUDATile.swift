@@ -21,11 +21,12 @@ struct CUDATile {
   ///   - box: the input is the mean of 2×2 places of this value, with this padding around it.
   ///   - outputs: number of outputs in memory, including padding.
   ///   - matrix: the precision if tensor cores may be used: all inputs are there, and the sum starts from a bias.
+  ///   - readsHalves: the input's numbers are halves.
   ///   - mixed: one channel is mixed into a rest, for this many candidates.
   /// - Returns: `nil` for any other convolution, or if a block would need too much shared memory.
   init?(
     _ slide: rso_gpu_slide, box: DeviceValue.Box?, inputs: Int, outputs: Int,
-    matrix precision: CUDAPrecision? = nil, mixed candidates: Int? = nil
+    matrix precision: CUDAPrecision? = nil, readsHalves: Bool = false, mixed candidates: Int? = nil
   ) {
     guard slide.kernel_height == 3, slide.kernel_width == 3, outputs % 16 == 0,
       slide.stride == (box == nil ? 1 : 2), slide.padding == (box == nil ? 1 : 0),
@@ -63,8 +64,14 @@ struct CUDATile {
     if let precision {
       samples = 16
       layout = isBox ? .matrixBox : .matrix
-      let weights = CUDAWeights.rowLength(layout)
-      shared = max(2 * group * (places * samples + 8 + weights) + 2 * inputs, 4 * warps * 32) * 4
+      // Bytes from one input to the next, as in `betweenInputs`, and those of its weights.
+      let gap = isBox ? 32 : 16
+      let between =
+        readsHalves
+        ? 2 * ((places * samples + 2 * gap - 1) / (2 * gap) * 2 * gap + gap)
+        : 4 * (places * samples + 8)
+      let weights = 4 * CUDAWeights.rowLength(layout)
+      shared = max(2 * group * (between + weights) + 8 * inputs, 16 * warps * 32)
       kernel =
         switch (isSeven, isBox, precision) {
         case (true, false, .fp32): .matrix7

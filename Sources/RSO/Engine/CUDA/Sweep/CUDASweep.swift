@@ -166,14 +166,18 @@ extension CUDASweep {
       pass.values[node + 1] = pass.layer(
         node, inputs[0], inputs.count > 1 ? inputs[1] : nil, channels: .lone)
     }
+    pass.keepsHalves = board.precision.keepsHalves
     for node in lone.mixing {
-      guard let x = pass.values[network.inputs[node][0]], let rest = kept[.rest(node)] else {
+      guard var x = pass.values[network.inputs[node][0]], let rest = kept[.rest(node)] else {
         continue
       }
+      let bound = pass.bound(of: node, reading: x)
+      // The channel under test stays in 32 bits, also where it is copied.
+      x.bound = nil
       pass.values[node + 1] = pass.convolution(
         x, to: network.shapes[node + 1], network.slide(of: node),
         weights: weights.packed(node, pass), rest: rest, width: x.shape.channels, isLone: true,
-        needsSums: pass.isNormed(node))
+        needsSums: pass.isNormed(node), bound: bound)
     }
     for value in lone.placed {
       guard let alone = pass.values[value], let full = kept[.placed(value)] else { continue }
@@ -214,6 +218,7 @@ extension CUDASweep {
     func branch(_ result: Int, room base: UInt64) -> CUDAPass {
       let branch = newPass(work: base, shape)
       branch.branch = result
+      branch.keepsHalves = pass.keepsHalves
       branch.values = pass.values.mapValues { $0.result(result) }
       lose(branch, from: result)
       return branch
