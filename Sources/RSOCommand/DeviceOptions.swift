@@ -60,7 +60,8 @@ struct DeviceOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "How exactly a GPU multiplies (default: fp32): fp32; or tf32, with factors of 11 bits, which is faster and "
-        + "decides otherwise now and then; halves and fp16 are the same in half precision, which no card has run yet.",
+        + "decides otherwise now and then; halves and fp16 are the same in half precision, and fp16 keeps most values in 16 "
+        + "bits: no card has run them yet.",
       valueName: "precision"))
   var precision: CUDAPrecision?
 
