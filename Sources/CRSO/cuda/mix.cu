@@ -151,4 +151,5 @@ template <int STRIP, int THREADS, bool EITHER> static __device__ void mix(const 
       mix<strip, threads, false>(a);                                                               \
   }
 MIX(mix7, 7, 256, 3)
+// Three blocks keep a thread to the 80 registers that it had with two before it could write halves.
 MIX(mix4, 4, 256, 3)
