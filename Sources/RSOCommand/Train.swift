@@ -148,10 +148,10 @@ struct Train: RunCommand {
         "--scales: not those of \(network.normalizedScales.joined(separator: ", ")); the batch norm behind them takes "
           + "any factor out again")
     }
-    if start == nil, let step = network.stepsBeforeMaximum.first {
+    if start == nil, let step = network.stepBeforeMaximum {
       Console.note(
-        "\(step): the global maximum behind it is its highest level for nearly every image, so that a new network tells no "
-          + "two apart; put the maximum before the last batch norm, or take a global average")
+        "\(step): in nearly every image, its global maximum is its highest level, so a new network gives all images the "
+          + "same outputs; put the pool before the last batch norm, or take a global average")
     }
     if search.objective.loss == nil, lossCommand == nil {
       takeLoss(of: start, into: &settings)

@@ -64,17 +64,37 @@ extension Network {
     }
   }
 
-  /// The names of steps that a global maximum reads. Nearly every image reaches their highest level somewhere in each
-  /// channel, so a new network gives all images the same outputs, and a search has nothing to go by.
-  package var stepsBeforeMaximum: [String] {
-    nodes.indices.filter { node in
-      guard case .activation(let activation) = nodes[node].layer, activation.isStep else {
-        return false
+  /// Whether no sum of a layer with weights rounds on these images.
+  func hasExactSums(of data: Dataset) -> Bool {
+    let pixels = data.normalization.table(for: data.train.images)
+    let areWhole = pixels.allSatisfy { ($0 * 256).rounded() == $0 * 256 }
+    let grids = grids
+    return !pixels.isEmpty && areWhole
+      && nodes.indices.allSatisfy { !nodes[$0].layer.mixesChannels || grids[$0 + 1] != nil }
+  }
+
+  /// The name of a step whose global maximum is taken; `nil`: none is. In nearly every image the maximum is the step's highest
+  /// level, so a new network gives all images the same outputs, and a search has nothing to go by.
+  package var stepBeforeMaximum: String? {
+    /// The step that is reached over layers which a maximum can change places with.
+    func step(from start: Int, _ next: (Int) -> Int?) -> String? {
+      var node = next(start)
+      while let current = node {
+        switch nodes[current].layer {
+        case .activation(let activation) where activation.isStep: return nodes[current].name
+        case .activation(.relu), .activation(.leakyReLU), .maxPool, .flatten: node = next(current)
+        default: return nil
+        }
       }
-      return nodes.indices.contains {
-        nodes[$0].layer == .globalMaxPool && inputs[$0].contains(node + 1)
-      }
-    }.map { nodes[$0].name }
+      return nil
+    }
+    for node in nodes.indices where nodes[node].layer == .globalMaxPool {
+      let found =
+        step(from: node) { inputs[$0][0] > 0 ? inputs[$0][0] - 1 : nil }
+        ?? step(from: node) { node in inputs.firstIndex { $0.contains(node + 1) } }
+      if let found { return found }
+    }
+    return nil
   }
 
   /// Whether all layers that read a node are activations by steps.
