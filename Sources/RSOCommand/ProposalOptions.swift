@@ -20,7 +20,7 @@ struct ProposalOptions: ParsableArguments {
     parsing: .unconditional,
     help: ArgumentHelp(
       "What becomes of a proposal's losses: best (the paper's), slope, parabola; leader for binary and ternary weights, "
-        + "margin for integers (default: best). They take parameters, as in slope:c=0.5, leader:keep=0.9,m=2..0, "
+        + "margin for integers (default: best). They take parameters, as in slope:c=0.5, leader:keep=0.9,m=8..2, "
         + "parabola:reach=2,settle=1..0.2 or margin:m=0..0.5; reach, settle and m may change over the cycles. In the "
         + "first cycle, which may be the only one, they have their first value, and margin:m=0..0.5 is best.",
       valueName: "rule"))

@@ -41,7 +41,10 @@ extension TrainingSession {
       percent(settings.anneal.factor(cycle: cycle, of: cycles), 1)
     }
     let text = "cycles: \(cycles) instead of \(earlier); annealing (\(settings.anneal)) "
-    if settings.anneal == .constant { return text + "leaves σ as it is" }
+    if settings.anneal == .constant {
+      return text + "leaves σ as it is"
+        + (settings.rule.changesOverCycles ? ", and \(settings.rule) changes over them all" : "")
+    }
     let before = next > 0 ? "\(width(next - 1, of: earlier)) in cycle \(next), now " : ""
     return text + "spans them all, so σ is at " + before
       + "\(width(next, of: cycles)) in cycle \(next + 1) "

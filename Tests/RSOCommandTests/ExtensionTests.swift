@@ -11,6 +11,19 @@ struct ExtensionTests {
     #expect(result.code == 0 && result.errors == "")
   }
 
+  /// What a rule's numbers do is said, too: margin's reach their end later.
+  @Test func aRuleThatChangesIsNamed() throws {
+    try Workplace.with { place in
+      try train(
+        place, ["--anneal", "constant", "--rule", "margin", "--cycles", "1"], run: "r")
+      let result = try place.run(["train", "--run", "r", "--resume", "--cycles", "2"])
+      #expect(
+        result.output.hasPrefix(
+          "cycles: 2 instead of 1; annealing (constant) leaves σ as it is, and margin:m=0..0.5 changes over "
+            + "them all\n"))
+    }
+  }
+
   /// Without annealing, nothing tells a run that was given more cycles from one that had them from the start.
   @Test(arguments: [1, 2], [[], ["--validation", "30"]])
   func withoutAnnealingItIsTheLongerRun(cycles: Int, validation: [String]) throws {

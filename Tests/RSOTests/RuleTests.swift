@@ -176,6 +176,23 @@ import Testing
     #expect((state.weight > 0) == (margin > 0))
   }
 
+  /// Floats follow slope, and integers of more levels margin: with the leader's own, if it has one.
+  @Test func leaderOfOtherTensors() {
+    func rule(_ domain: Domain, _ rule: Rule) -> Rule {
+      var settings = SearchSettings()
+      settings.rule = rule
+      return settings.rule(
+        of: Parameters.Slot(
+          name: "p", shape: [3], role: .weight, node: 0, offset: 0, count: 3, initialDeviation: 1,
+          initialMean: 0, proposalDeviation: 1, domain: domain))
+    }
+    let (plain, held) = (Rule.leader(), Rule.leader(margin: .init(8, 2)))
+    #expect(rule(.ternary, plain) == plain && rule(.binary, held) == held)
+    #expect(rule(.float, held) == .slope())
+    #expect(rule(.integer(bits: 4), plain) == .margin())
+    #expect(rule(.integer(bits: 4), held) == .margin(.init(8, 2)))
+  }
+
   /// The running mean: the newest value weighs 0.01, the one before 0.01 · 0.99, and so on.
   private func mean(_ values: [Double]) -> Double {
     let weights = values.indices.map { 0.01 * pow(0.99, Double(values.count - 1 - $0)) }

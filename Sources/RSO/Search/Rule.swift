@@ -29,6 +29,16 @@ public enum Rule: Hashable, Sendable {
     }
   }
 
+  /// Whether one of its numbers changes over the cycles.
+  package var changesOverCycles: Bool {
+    switch self {
+    case .best, .slope: false
+    case .margin(let margin), .leader(_, let margin): margin.first != margin.last
+    case .parabola(let reach, let settle):
+      reach.first != reach.last || settle.first != settle.last
+    }
+  }
+
   /// `slope` computes the loss of the current value, and with it the curvature, for the first of this many proposals.
   static let curvatureInterval = 16
 
@@ -54,7 +64,7 @@ public enum Rule: Hashable, Sendable {
 
 /// What a rule has learnt about a tensor.
 public struct RuleState: Hashable, Codable, Sendable {
-  /// Running mean of the squared slopes or, with `Rule.margin`, of the squared gains, starting from 0.
+  /// Running mean of the squared slopes or, with a margin, of the squared gains, starting from 0.
   public var squares = 0.0
   /// The sum of the weights in that mean: `squares / weight` is unbiased.
   public var weight = 0.0

@@ -49,9 +49,12 @@ extension SearchSettings {
   /// The rule for a tensor: discrete weights take the best candidate where others take a step, and only where all levels
   /// are candidates is there one that leads.
   func rule(of slot: Parameters.Slot) -> Rule {
-    guard case .leader = rule else {
+    guard case .leader(_, let margin) = rule else {
       return slot.domain.isDiscrete && !rule.isChoice ? .best : rule
     }
-    return slot.domain.areLevelsCandidates ? rule : slot.domain.isDiscrete ? .margin() : .slope()
+    guard slot.domain.isDiscrete else { return .slope() }
+    if slot.domain.areLevelsCandidates { return rule }
+    // Without a margin of its own, the rule's usual one.
+    return margin == Rule.Ramp(0) ? .margin() : .margin(margin)
   }
 }
