@@ -14,6 +14,7 @@ struct AnnealingTests {
     // 1, 1/2, 1/3, 1/4 would follow, and 1/5 after the last.
     let inverse = (0..<4).map { Annealing.inverse(0.2).factor(cycle: $0, of: 4) }
     #expect(zip(inverse, [1, 0.5, 1 / 3.0, 0.25]).allSatisfy { abs($0 - $1) < 1e-15 })
+    #expect(Annealing.inverse(.leastNonzeroMagnitude).factor(cycle: 0, of: 4) == 1)
     #expect((0..<8).map { Annealing.constant.factor(cycle: $0, of: 8) == 1 }.allSatisfy { $0 })
     #expect(Annealing.linear(0.5).factor(cycle: 3, of: 4) == 0.625)
     var settings = SearchSettings()

@@ -17,7 +17,7 @@ public enum Annealing: Hashable, Sendable {
     switch self {
     case .linear(let α): return α + (1 - α) * left
     case .cosine(let α): return α + (1 - α) * (1 - cos(.pi * left)) / 2
-    case .inverse(let α): return 1 / (1 + (1 / α - 1) * (1 - left))
+    case .inverse(let α): return α / (α + (1 - α) * (1 - left))
     case .constant: return 1
     }
   }
