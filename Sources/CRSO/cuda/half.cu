@@ -110,7 +110,8 @@ static __device__ void multiplyHalves(Products<STRIP> &sums, const In *x, const 
 #pragma unroll
   for (int ky = 0; ky < kernel; ky += lines) {
     if constexpr (BOX) {
-      const In *const two[2] = {isInside(sums, w, ky) ? x + ky * line : 0, isInside(sums, w, ky + 1) ? x + (ky + 1) * line : 0};
+      const In *const two[2] = {isInside(sums, w, ky) ? x + ky * line : 0,
+                                isInside(sums, w, ky + 1) ? x + (ky + 1) * line : 0};
       const Split taps[2][2] = {{tap(ky, 0, 0), tap(ky, 0, 1)}, {tap(ky + 1, 0, 0), tap(ky + 1, 0, 1)}};
       if (two[0] || two[1])
         multiplyBoxesHalf<STRIP, PASSES>(sums, two, ramps[0], taps, w.width);

@@ -124,7 +124,9 @@ RSO_KERNEL void depthwise(rso_gpu_depthwise a) {
     for (int k = 0; k < rso_gpu_quad; ++k)
       y.v[k] += weight * v.v[k];
   }
-  writing(a.y, turn, candidate, [&](auto to) { store(to + (((long long)c * w.out_height * w.out_width + p) * a.samples + n), y); });
+  writing(a.y, turn, candidate, [&](auto to) {
+    store(to + (((long long)c * w.out_height * w.out_width + p) * a.samples + n), y);
+  });
 }
 
 static __device__ float poolStart(int maximum) { return maximum ? -RSO_INFINITY : 0; }
@@ -207,7 +209,9 @@ RSO_KERNEL void pool(rso_gpu_pool a) {
   if (!a.maximum)
     for (int k = 0; k < rso_gpu_quad; ++k)
       y.v[k] /= taps;
-  writing(a.y, a.turn, candidate, [&](auto to) { store(to + (((long long)c * w.out_height * w.out_width + p) * a.samples + n), y); });
+  writing(a.y, a.turn, candidate, [&](auto to) {
+    store(to + (((long long)c * w.out_height * w.out_width + p) * a.samples + n), y);
+  });
 }
 
 // A block sums one chunk of one channel. Grid: x chunks, y channels, z candidates.

@@ -28,7 +28,8 @@ final class CUDAGraph {
 
   deinit { _ = module.context.driver.cuGraphExecDestroy(graph) }
 
-  /// Queues the launches of a turn, or of turns that are judged together. A branch starts after the launches before its first one, and runs beside the later ones.
+  /// Queues the launches of a turn, or of turns that are judged together. A branch starts after the launches before its
+  /// first one, and runs beside the later ones.
   private static func launch(_ launches: [CUDALaunch], _ module: CUDAModule) throws {
     let context = module.context
     var branches: Set<Int> = []
