@@ -1,7 +1,8 @@
 """Trains Examples/small.json by other methods, as many loss evaluations as the study `peers` of settings.json uses.
 
     Experiments/rules/peers                     every method and seed that is missing
-    Experiments/rules/peers adam --rate 0.03    one method with another learning rate; prints, keeps nothing
+    Experiments/rules/peers spsa --seed 0       one method, one seed
+    Experiments/rules/peers spsa --rate 0.03    one method with another learning rate; prints, keeps nothing
 
 Same network, images, mini-batch size, initial widths and validation split as the runs of rso; draws differ. A loss
 evaluation is the loss of one weight vector on one mini-batch. Methods:
@@ -21,14 +22,16 @@ import pathlib
 import time
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
+import torch
 from evosax.algorithms import Open_ES
-from jax.flatten_util import ravel_pytree
+from torch.nn import functional
 
 here = pathlib.Path(__file__).resolve().parent
 root = here.parent.parent
+# Threads that wait for each other take longer than such a small network does.
+torch.set_num_threads(1)
 BATCH, VALIDATION, STATISTICS, EPSILON = 128, 5000, 2000, 1e-3
 # Cycles and evaluations of a cycle in rso: 4,546 weights, three candidates each.
 CYCLES, CYCLE = 10, 3 * 4546
@@ -37,14 +40,15 @@ RATES = {"coordinates-sgd": 0.1, "coordinates-adam": 0.01, "back-propagation": 0
 
 # The network
 
+@functools.cache
 def nodes():
     return json.loads((root / "Examples/small.json").read_text())["layers"]
 
 
 def initial(seed):
     """He-initialised convolutions and linear layers, γ = 1, β and biases 0; linear: [out, in], conv: [out, in, k, k]."""
-    draw, parameters, channels = np.random.default_rng(seed), {}, {}
-    previous, shape = "input", (1, 28, 28)
+    draw, parameters = np.random.default_rng(seed), {}
+    shape = (1, 28, 28)
     for node in nodes():
         name, kind = node["name"], node["type"]
         if kind == "conv2d":
@@ -63,7 +67,22 @@ def initial(seed):
             parameters[name + ".weight"], parameters[name + ".bias"] = np.ones(shape[0]), np.zeros(shape[0])
         if node.get("bias"):
             parameters[name + ".bias"] = np.zeros(shape[0])
-    return {name: jnp.asarray(value, jnp.float32) for name, value in parameters.items()}
+    return {name: torch.from_numpy(value).float() for name, value in parameters.items()}
+
+
+class Vector:
+    """Parameters as one vector, and back."""
+
+    def __init__(self, parameters):
+        self.shapes = {name: value.shape for name, value in parameters.items()}
+        self.start = torch.cat([value.flatten() for value in parameters.values()])
+
+    def parameters(self, vector):
+        parts = vector.split([shape.numel() for shape in self.shapes.values()])
+        return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts)}
+
+    def loss(self, vector, x, y):
+        return functional.cross_entropy(forward(self.parameters(vector), x)[0], y)
 
 
 def forward(parameters, x, statistics=None):
@@ -72,35 +91,29 @@ def forward(parameters, x, statistics=None):
     for node in nodes():
         name, kind = node["name"], node["type"]
         if kind == "conv2d":
-            s, p = node.get("stride", 1), node.get("padding", 0)
-            x = jax.lax.conv_general_dilated(x, parameters[name + ".weight"], (s, s), [(p, p), (p, p)])
-            if node.get("bias"):
-                x = x + parameters[name + ".bias"][:, None, None]
+            x = functional.conv2d(
+                x, parameters[name + ".weight"], parameters.get(name + ".bias"), node.get("stride", 1),
+                node.get("padding", 0))
         elif kind == "batchNorm":
-            moments = statistics[name] if statistics else (x.mean((0, 2, 3)), x.var((0, 2, 3)))
+            moments = statistics[name] if statistics else (x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0))
             used[name] = moments
             mean, variance = (m[:, None, None] for m in moments)
             scale = parameters[name + ".weight"][:, None, None]
-            x = (x - mean) * scale / jnp.sqrt(variance + EPSILON) + parameters[name + ".bias"][:, None, None]
+            x = (x - mean) * scale / torch.sqrt(variance + EPSILON) + parameters[name + ".bias"][:, None, None]
         elif kind == "relu":
-            x = jax.nn.relu(x)
+            x = functional.relu(x)
         elif kind == "add":
             x = x + values[node["of"]]
         elif kind == "maxPool":
-            k = node["kernel"]
-            x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 1, k, k), (1, 1, k, k), "VALID")
+            x = functional.max_pool2d(x, node["kernel"])
         elif kind == "flatten":
-            x = x.reshape(x.shape[0], -1)
+            x = x.flatten(1)
         elif kind == "linear":
-            x = x @ parameters[name + ".weight"].T + parameters[name + ".bias"]
+            x = functional.linear(x, parameters[name + ".weight"], parameters[name + ".bias"])
         else:
             raise ValueError(f"Examples/small.json: unknown layer {kind}")
         values[name] = x
     return x, used
-
-
-def cross_entropy(logits, labels):
-    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
 
 # Data
@@ -114,95 +127,81 @@ def read(name, offset):
 def data():
     def split(prefix):
         images = read(f"{prefix}-images", 16).reshape(-1, 1, 28, 28).astype(np.float32) / 255
-        return images, read(f"{prefix}-labels", 8).astype(np.int32)
+        return torch.from_numpy(images), torch.from_numpy(read(f"{prefix}-labels", 8).astype(np.int64))
 
     (x, y), test = split("train"), split("t10k")
     mean = x[:-VALIDATION].mean()
     return (x[:-VALIDATION] - mean, y[:-VALIDATION]), (x[-VALIDATION:] - mean, y[-VALIDATION:]), (test[0] - mean, test[1])
 
 
-# Methods: each yields, after every step, (how to read the vector, the vector, evaluations so far).
+# Methods: each yields, after every step, the vector and the evaluations so far.
 
-def train(method, rate, seed, train_set):
-    start, unravel = ravel_pytree(initial(seed))
+def train(method, rate, seed, network, train_set):
     images, labels = train_set
-    draw = np.random.default_rng((seed, 1))
+    draw, budget = np.random.default_rng((seed, 1)), CYCLES * CYCLE
 
     def batch():
-        chosen = draw.integers(0, len(labels), BATCH)
+        chosen = torch.from_numpy(draw.integers(0, len(labels), BATCH))
         return images[chosen], labels[chosen]
 
-    def loss(vector, x, y):
-        return cross_entropy(forward(unravel(vector), x)[0], y)
-
-    budget = CYCLES * CYCLE
     if method == "openai-es":
-        yield from evolve(loss, start, batch, rate, seed, budget)
+        yield from evolve(network, batch, rate, seed, budget)
         return
-    steps = {"back-propagation": 2, "spsa": 2}.get(method, 2 * start.size)
-    schedule = optax.linear_schedule(rate, 0.1 * rate, budget // steps)
-    optimiser = optax.sgd(schedule, momentum=0.9) if method == "coordinates-sgd" else optax.adam(schedule)
-
-    @jax.jit
-    def step(vector, state, x, y, key):
+    each = {"back-propagation": 2, "spsa": 2}.get(method, 2 * network.start.numel())
+    steps = budget // each
+    vector = network.start.clone().requires_grad_()
+    sgd = method == "coordinates-sgd"
+    optimiser = torch.optim.SGD([vector], rate, momentum=0.9) if sgd else torch.optim.Adam([vector], rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - 0.9 * step / steps)
+    for number in range(steps):
+        x, y = batch()
         if method == "spsa":
-            c = 0.01
-            signs = jax.random.rademacher(key, vector.shape, vector.dtype)
-            gradient = (loss(vector + c * signs, x, y) - loss(vector - c * signs, x, y)) / (2 * c) * signs
+            with torch.no_grad():
+                c, signs = 0.01, torch.from_numpy(draw.choice(np.float32([-1, 1]), vector.numel()))
+                rise = network.loss(vector + c * signs, x, y) - network.loss(vector - c * signs, x, y)
+                vector.grad = rise / (2 * c) * signs
         else:
-            gradient = jax.grad(loss)(vector, x, y)
-        updates, state = optimiser.update(gradient, state)
-        return optax.apply_updates(vector, updates), state
-
-    vector, state, evaluations = start, optimiser.init(start), 0
-    for number in range(budget // steps):
-        vector, state = step(vector, state, *batch(), jax.random.key(seed * 1_000_003 + number))
-        evaluations += steps
-        yield unravel, vector, evaluations
+            optimiser.zero_grad()
+            network.loss(vector, x, y).backward()
+        optimiser.step()
+        schedule.step()
+        yield vector.detach(), (number + 1) * each
 
 
-def evolve(loss, start, batch, rate, seed, budget):
+def evolve(network, batch, rate, seed, budget):
     members = 32
-    _, unravel = ravel_pytree(initial(seed))
-    schedule = optax.linear_schedule(rate, 0.1 * rate, budget // members)
-    strategy = Open_ES(members, start, optimizer=optax.adam(schedule), std_schedule=optax.constant_schedule(0.02))
-    key, parameters = jax.random.key(seed), strategy.default_params
-    state = strategy.init(key, start, parameters)
-    # One after another: convolutions with a kernel for each member are a hundred times as slow on a CPU.
-    losses = jax.jit(lambda population, x, y: jax.lax.map(lambda vector: loss(vector, x, y), population))
-
-    @jax.jit
-    def ask(key, state):
-        return strategy.ask(key, state, parameters)
-
-    @jax.jit
-    def tell(key, population, fitness, state):
-        return strategy.tell(key, population, fitness, state, parameters)[0]
-
+    start = jax.numpy.asarray(network.start.numpy())
+    optimiser = optax.adam(optax.linear_schedule(rate, 0.1 * rate, budget // members))
+    strategy = Open_ES(members, start, optimizer=optimiser, std_schedule=optax.constant_schedule(0.02))
+    key, given = jax.random.key(seed), strategy.default_params
+    state = strategy.init(key, start, given)
+    ask = jax.jit(lambda key, state: strategy.ask(key, state, given))
+    tell = jax.jit(lambda key, population, fitness, state: strategy.tell(key, population, fitness, state, given)[0])
     for number in range(budget // members):
         key, first, second = jax.random.split(key, 3)
         population, state = ask(first, state)
-        state = tell(second, population, losses(population, *batch()), state)
-        yield unravel, state.mean, (number + 1) * members
+        x, y = batch()
+        with torch.no_grad():
+            fitness = [float(network.loss(vector, x, y)) for vector in torch.from_numpy(np.array(population))]
+        state = tell(second, population, jax.numpy.asarray(fitness), state)
+        yield torch.from_numpy(np.array(state.mean)), (number + 1) * members
 
 
 def run(method, rate, seed, sets):
     """Yields rows as in metrics.jsonl, one whenever another cycle's evaluations are used."""
-    evaluate = jax.jit(functools.partial(forward))
-    began, due = time.time(), CYCLE
+    network = Vector(initial(seed))
+    began, due, best = time.time(), CYCLE, None
 
-    def moments(parameters):
-        return evaluate(parameters, sets[0][0][:STATISTICS])[1]
-
+    @torch.no_grad()
     def score(parameters, part):
-        logits, _ = evaluate(parameters, part[0], moments(parameters))
-        return float(cross_entropy(logits, part[1])), float((logits.argmax(1) == part[1]).mean())
+        moments = forward(parameters, sets[0][0][:STATISTICS])[1]
+        logits, _ = forward(parameters, part[0], moments)
+        return float(functional.cross_entropy(logits, part[1])), float((logits.argmax(1) == part[1]).float().mean())
 
-    best = None
-    for unravel, vector, evaluations in train(method, rate, seed, sets[0]):
+    for vector, evaluations in train(method, rate, seed, network, sets[0]):
         if evaluations < due:
             continue
-        parameters = unravel(vector)
+        parameters = {name: value.clone() for name, value in network.parameters(vector).items()}
         loss, accuracy = score(parameters, sets[1])
         if best is None or accuracy > best[0]:
             best = (accuracy, parameters)
@@ -219,17 +218,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("method", nargs="?", choices=RATES)
     parser.add_argument("--rate", type=float, help="the learning rate at the start; it falls to a tenth")
+    parser.add_argument("--seed", type=int, help="only that seed")
     given = parser.parse_args()
     sets = data()
-    if given.method:
-        for row in run(given.method, given.rate or RATES[given.method], 0, sets):
+    if given.rate:
+        for row in run(given.method, given.rate, given.seed or 0, sets):
             print(json.dumps(row), flush=True)
         return
     seeds = json.loads((here / "settings.json").read_text())["seeds"]
-    for seed in seeds:
+    for seed in seeds if given.seed is None else [given.seed]:
         for method, rate in RATES.items():
             file = here / "results/peers" / method / f"seed-{seed}.jsonl"
-            if file.exists():
+            if file.exists() or given.method not in (None, method):
                 continue
             rows = list(run(method, rate, seed, sets))
             file.parent.mkdir(parents=True, exist_ok=True)
