@@ -134,7 +134,7 @@ def data():
     return (x[:-VALIDATION] - mean, y[:-VALIDATION]), (x[-VALIDATION:] - mean, y[-VALIDATION:]), (test[0] - mean, test[1])
 
 
-# Methods: each yields, after every step, the vector and the evaluations so far.
+# Methods: each yields, after every step, the vector, the evaluations so far, and whether it was the last step.
 
 def train(method, rate, seed, network, train_set):
     images, labels = train_set
@@ -165,7 +165,7 @@ def train(method, rate, seed, network, train_set):
             network.loss(vector, x, y).backward()
         optimiser.step()
         schedule.step()
-        yield vector.detach(), (number + 1) * each
+        yield vector.detach(), (number + 1) * each, number + 1 == steps
 
 
 def evolve(network, batch, rate, seed, budget):
@@ -177,14 +177,15 @@ def evolve(network, batch, rate, seed, budget):
     state = strategy.init(key, start, given)
     ask = jax.jit(lambda key, state: strategy.ask(key, state, given))
     tell = jax.jit(lambda key, population, fitness, state: strategy.tell(key, population, fitness, state, given)[0])
-    for number in range(budget // members):
+    steps = budget // members
+    for number in range(steps):
         key, first, second = jax.random.split(key, 3)
         population, state = ask(first, state)
         x, y = batch()
         with torch.no_grad():
             fitness = [float(network.loss(vector, x, y)) for vector in torch.from_numpy(np.array(population))]
         state = tell(second, population, jax.numpy.asarray(fitness), state)
-        yield torch.from_numpy(np.array(state.mean)), (number + 1) * members
+        yield torch.from_numpy(np.array(state.mean)), (number + 1) * members, number + 1 == steps
 
 
 def run(method, rate, seed, sets):
@@ -198,8 +199,8 @@ def run(method, rate, seed, sets):
         logits, _ = forward(parameters, part[0], moments)
         return float(functional.cross_entropy(logits, part[1])), float((logits.argmax(1) == part[1]).float().mean())
 
-    for vector, evaluations in train(method, rate, seed, network, sets[0]):
-        if evaluations < due:
+    for vector, evaluations, isLast in train(method, rate, seed, network, sets[0]):
+        if evaluations < due and not isLast:
             continue
         parameters = {name: value.clone() for name, value in network.parameters(vector).items()}
         loss, accuracy = score(parameters, sets[1])
@@ -209,7 +210,7 @@ def run(method, rate, seed, sets):
             "cycle": (evaluations - 1) // CYCLE, "parameter": "all", "validationLoss": loss,
             "validationAccuracy": accuracy, "evaluations": evaluations, "totalSeconds": round(time.time() - began, 3)}
         due = (evaluations // CYCLE + 1) * CYCLE
-        if due > CYCLES * CYCLE:
+        if isLast:
             row["testLoss"], row["testAccuracy"] = score(best[1], sets[2])
         yield row
 
