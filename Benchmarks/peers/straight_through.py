@@ -95,7 +95,7 @@ class Network(nn.Module):
         description = json.loads(file.read_text())
         self.nodes, self.layers = description["layers"], nn.ModuleDict()
         channels = description["input"]["channels"]
-        for node in self.nodes:
+        for place, node in enumerate(self.nodes):
             name, kind = node["name"], node["type"]
             if kind == "conv2d":
                 shape = (node["channels"], channels, node["kernel"], node["kernel"])
@@ -104,6 +104,11 @@ class Network(nn.Module):
                 self.layers[name] = Weight((node["features"], channels), domain)
             elif kind == "batchNorm":
                 self.layers[name] = nn.BatchNorm2d(channels, eps=peers.EPSILON)
+                behind = next(later["type"] for later in self.nodes[place + 1 :] if "Pool" not in later["type"])
+                if behind == "quantize":
+                    # As rso begins: the levels 0 to 1 reach from -1/2 to 3/2 deviations.
+                    nn.init.constant_(self.layers[name].weight, 0.5)
+                    nn.init.constant_(self.layers[name].bias, 0.25)
 
     def forward(self, x):
         for node in self.nodes:

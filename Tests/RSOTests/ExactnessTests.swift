@@ -152,9 +152,9 @@ struct ExactnessTests {
           #expect(found.choice == expected.choice)
         }
       }
-      // The squares of 8-bit weights' and 8-bit activations' sums take more than 24 bits. So statistics round, and few
-      // values take another level.
-      let most = index == 5 ? compared / 100 : 0
+      // The squares of sums take more than 24 bits with 8 bits for weights and activations, and with 4 bits for both where
+      // four pixels are averaged. So statistics round, and few values take another level.
+      let most = index == 2 || index == 5 ? compared / 100 : 0
       #expect(wrong <= most, "\(kernels.name), \(wrong) of \(compared)")
     }
   }

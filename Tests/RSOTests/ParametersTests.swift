@@ -108,4 +108,33 @@ import Testing
         "\(slot.name)")
     }
   }
+
+  /// Where `quantize` alone reads a batch norm, its values begin between the levels.
+  @Test func normsBeforeLevels() throws {
+    let network = try Network(input: Shape(channels: 1, height: 8, width: 8)) {
+      Node.batchNorm("levels")
+      Node.activation("q1", .quantize(bits: 4))
+      Node.batchNorm("pooledSigned")
+      Node.maxPool("pool", kernel: 2)
+      Node.activation("q2", .quantize(bits: 2, signed: true))
+      Node.batchNorm("step")
+      Node.activation("sign", .sign)
+      Node.batchNorm("rectified")
+      Node.relu("relu")
+      Node.activation("q3", .quantize(bits: 4))
+      Node.batchNorm("alsoAdded")
+      Node.activation("q4", .quantize(bits: 4))
+      Node.add("sum", "alsoAdded")
+      Node.batchNorm("last")
+      Node.flatten("flat")
+      Node.linear("fc", features: 2)
+    }
+    let slots = Parameters(zerosFor: network).slots
+    let means = Dictionary(uniqueKeysWithValues: slots.map { ($0.name, $0.initialMean) })
+    #expect(means["levels.weight"] == 0.5 && means["levels.bias"] == 0.25)
+    #expect(means["pooledSigned.weight"] == 0.5 && means["pooledSigned.bias"] == 0)
+    for name in ["step", "rectified", "alsoAdded", "last"] {
+      #expect(means["\(name).weight"] == 1 && means["\(name).bias"] == 0, "\(name)")
+    }
+  }
 }

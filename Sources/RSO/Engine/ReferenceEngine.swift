@@ -216,7 +216,7 @@ extension ReferenceEngine {
         guard let moments else { return [] }
         record(node, moments)
         // Rounding decides the level: here the definition is what all engines compute, in single precision.
-        if norm == .running, network.feedsStep(node) {
+        if network.feedsStep(node) {
           values[node + 1] = inputs[0].map { singleNorm($0, node, shape, epsilon, moments) }
           continue
         }

@@ -97,6 +97,19 @@ extension Network {
     return nil
   }
 
+  /// The `quantize` that alone reads a node, directly or behind pooling.
+  func quantize(behind node: Int) -> Activation? {
+    let readers = inputs.indices.filter { inputs[$0].contains(node + 1) }
+    guard readers.count == 1, let reader = readers.first else { return nil }
+    switch nodes[reader].layer {
+    case .activation(let activation):
+      if case .quantize = activation { return activation } else { return nil }
+    case .maxPool, .averagePool, .globalMaxPool, .globalAveragePool, .flatten:
+      return quantize(behind: reader)
+    default: return nil
+    }
+  }
+
   /// Whether all layers that read a node are activations by steps.
   package func feedsStep(_ node: Int) -> Bool {
     let readers = inputs.indices.filter { inputs[$0].contains(node + 1) }

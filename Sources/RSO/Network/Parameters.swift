@@ -73,6 +73,7 @@ public struct Parameters: Hashable, Sendable {
     var offset = 0
     for (index, node) in network.nodes.enumerated() {
       let channels = network.shapes[network.inputs[index][0]].channels
+      let activation = network.quantize(behind: index)
       for tensor in node.layer.tensors(reading: channels) {
         let (initial, proposal) =
           tensor.role == .weight
@@ -83,7 +84,8 @@ public struct Parameters: Hashable, Sendable {
           Slot(
             name: "\(node.name).\(tensor.role.suffix)", shape: tensor.shape, role: tensor.role,
             node: index, offset: offset, count: count,
-            initialDeviation: initial ?? tensor.initialDeviation, initialMean: tensor.initialMean,
+            initialDeviation: initial ?? tensor.initialDeviation,
+            initialMean: Self.initialMean(of: tensor, before: activation),
             proposalDeviation: proposal ?? tensor.proposalDeviation, domain: domain))
         offset += count
       }
@@ -91,11 +93,22 @@ public struct Parameters: Hashable, Sendable {
     return slots
   }
 
+  /// A batch norm in front of `quantize` puts numbers from −σ/2 to 3σ/2 between the levels 0 and 1, and from −2σ to 2σ between
+  /// −1 and 1. With γ = 1 and β = 0, half of them would become 0 and every sixth 1: six such layers leave a search little signal.
+  private static func initialMean(of tensor: Layer.Tensor, before activation: Activation?) -> Float {
+    switch (tensor.role, activation) {
+    case (.scale, .quantize): 0.5
+    case (.shift, .quantize(_, signed: false)): 0.25
+    default: tensor.initialMean
+    }
+  }
+
   /// The number of weights of `network`.
   static func count(of network: Network) -> Int { slots(of: network).last?.range.upperBound ?? 0 }
 
   /// He initialisation: convolutions and linear layers from N(0, 2 / fan-in), γ = 1, β = 0. Discrete weights are the
-  /// same numbers, rounded to the levels that a normal distribution loses least by.
+  /// same numbers, rounded to the levels that a normal distribution loses least by. A batch norm that `quantize` reads has
+  /// γ = 1/2 and, if the levels begin at 0, β = 1/4.
   public init(initialFor network: Network, seed: UInt64) {
     self.init(zerosFor: network)
     let philox = Philox(seed: seed)
