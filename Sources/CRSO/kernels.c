@@ -76,10 +76,21 @@ int rso_has_rows(const rso_window *w) {
 // Pixels that an integer layer computes at once.
 enum { rso_most_pixels = 3 };
 
+// What a layer of integers reads: floats, 16-bit integers, or floats with a mixed channel.
+enum { rso_floats, rso_shorts, rso_mixed };
+
+// A channel of a layer of integers' source: its place after the first one, its norm, and its weights for a mixed channel.
+typedef struct {
+  ptrdiff_t at;
+  float scale, offset, unit;
+  int32_t start, w[3];
+} rso_integer_channel;
+
 // Floats of each part of an integer layer's workspace, and the sizes of its bytes with their padding.
 typedef struct {
-  int groups, rows, columns, terms;
-  int64_t mixed, offsets, moments, bytes;
+  // terms: dot products of a row of weights; points: rows of all tiles at their points
+  int groups, rows, columns, terms, rows_of_weights, points, outputs;
+  int64_t mixed, offsets, moments, bytes, bytes_at_points;
 } rso_integer_sizes;
 
 int64_t rso_integer_source_workspace(const rso_integer_source *s) {
@@ -91,22 +102,29 @@ int64_t rso_integer_source_workspace(const rso_integer_source *s) {
 static rso_integer_sizes rso_sizes_of_integers(const rso_integer_layer *a) {
   const rso_integer_source *s = &a->source;
   const int padding = a->window.padding, kernel = a->window.kernel;
+  const rso_tiles tiles = rso_tiles_of(a->window.out_height);
   rso_integer_sizes sizes = {
       .groups = (s->channels + 3) / 4,
       .rows = s->height + 2 * padding,
       .columns = s->width + 2 * padding,
+      .rows_of_weights = a->at_points ? 11 : 1,
+      .points = a->at_points ? tiles.fours * 6 + tiles.threes * 5 : 0,
+      .outputs = (a->out_channels + rso_tile - 1) / rso_tile * rso_tile,
       .mixed = rso_integer_source_workspace(s),
       .moments = 2 * (int64_t)a->out_channels * rso_block,
   };
-  sizes.terms = sizes.groups * kernel * kernel;
+  sizes.terms = sizes.groups * kernel * (a->at_points ? 1 : kernel);
   sizes.offsets = ((int64_t)sizes.terms + rso_block - 1) / rso_block * rso_block;
-  sizes.bytes = (int64_t)sizes.groups * sizes.rows * sizes.columns * rso_block;
+  const int64_t line = (int64_t)sizes.columns * rso_block;
+  // At points, one group of four channels at a time.
+  sizes.bytes = (a->at_points ? 1 : sizes.groups) * sizes.rows * line;
+  sizes.bytes_at_points = sizes.groups * sizes.points * line;
   return sizes;
 }
 
 int64_t rso_integer_workspace(const rso_integer_layer *a) {
   const rso_integer_sizes sizes = rso_sizes_of_integers(a);
-  return sizes.mixed + sizes.offsets + sizes.moments + sizes.bytes;
+  return sizes.mixed + sizes.offsets + sizes.moments + sizes.bytes + sizes.bytes_at_points;
 }
 
 typedef double rso_d8 __attribute__((ext_vector_type(8)));

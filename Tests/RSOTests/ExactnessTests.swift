@@ -59,6 +59,9 @@ struct ExactnessTests {
       Node.conv2d("conv4", channels: 13, kernel: 3, stride: 2, padding: 1, weights: weights)
       Node.batchNorm("bn4")
       Node.activation("step4", step)
+      Node.conv2d("conv5", channels: 9, kernel: 3, padding: 1, weights: weights)
+      Node.batchNorm("bn5")
+      Node.activation("step5", step)
       if index % 3 == 2 { Node.globalMaxPool("max") } else { Node.flatten("flat") }
       Node.linear("fc", features: 5, weights: weights)
     }
@@ -172,6 +175,29 @@ struct ExactnessTests {
       }
       #expect(nodes.count >= 2)
       #expect(nodes.allSatisfy { network.grids[$0 + 1] != nil })
+    }
+  }
+
+  /// Between layers of integers, sums that have 16 bits are stored in 16 bits.
+  @Test func sumsAreShort() throws {
+    for kernels in Kernels.available where kernels.hasIntegers {
+      // A shortcut reads conv2, and pooling or a flattened value conv5. 8-bit weights make larger sums.
+      for (index, expected) in [(1, ["conv4"]), (2, ["conv4"]), (5, [])] {
+        let network = try Self.network(index)
+        let built = NetworkPass(
+          network, lanes: .samples, kernels: kernels, blockCapacity: 3)
+        built.values[0] = built.pass.bound(network.input)
+        try built.append(network.nodes.indices)
+        let logits = try #require(built.values[network.nodes.count])
+        let output = try #require(network.shapes.last)
+        built.pass.append(
+          .activate(.identity), logits, shape: output, into: built.pass.bound(output))
+        try built.pass.compile()
+        let short = network.nodes.indices.filter { node in
+          built.values[node + 1].map { built.pass.values[$0].units != nil } ?? false
+        }
+        #expect(short.map { network.nodes[$0].name } == expected, "\(kernels.name), \(index)")
+      }
     }
   }
 

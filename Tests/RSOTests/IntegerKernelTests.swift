@@ -5,79 +5,6 @@ import Testing
 
 /// Layers of integers, of every instruction set that has them: the same bits as the layers of floats have, step by step.
 struct IntegerKernelTests {
-  struct Layer: Sendable, CustomStringConvertible {
-    var inputs: Int, outputs: Int, height: Int, width: Int
-    var kernel = 3, stride = 1, padding = 1
-    /// `nil`: the input comes from no step but is levels already.
-    var step: Activation?
-    /// The padding of box sums.
-    var box: Int?
-    /// The stride with which another channel is mixed in; 0: none is.
-    var mixing = 0
-    /// The largest level of the weights.
-    var largest = 1
-
-    var description: String {
-      "\(inputs) to \(outputs) of \(height)×\(width), kernel \(kernel), stride \(stride), padding \(padding), "
-        + "step \(step.map { "\($0)" } ?? "none"), box \(box.map { "\($0)" } ?? "none"), mixing \(mixing)"
-    }
-
-    var shape: Shape { Shape(channels: inputs, height: height, width: width) }
-    /// What the convolution reads.
-    var read: Shape {
-      let more = box.map { 2 * $0 - 1 } ?? 0
-      return Shape(channels: inputs, height: height + more, width: width + more)
-    }
-    var window: rso_window {
-      let out = { (size: Int) in (size + 2 * padding - kernel) / stride + 1 }
-      return rso_window(
-        read, Shape(channels: outputs, height: out(read.height), width: out(read.width)),
-        kernel: kernel, stride: stride, padding: padding)
-    }
-    var outArea: Int { Int(window.out_height * window.out_width) }
-    /// The bytes of the input.
-    var bytes: Network.Bytes {
-      switch step {
-      case .sign: .init(perUnit: 1, zero: 1)
-      case .hardStep: .init(perUnit: 1, zero: 0)
-      case .quantize(let bits, let signed):
-        .init(perUnit: Float(1 << bits), zero: signed ? Int32(1 << bits - 1) : 0)
-      default: .init(perUnit: 2, zero: 100)
-      }
-    }
-
-    static let all = [
-      // Every remainder of rows of three pixels, of eight outputs and of four inputs.
-      Layer(inputs: 16, outputs: 16, height: 7, width: 7, step: .quantize(bits: 4)),
-      Layer(inputs: 5, outputs: 9, height: 3, width: 4, step: .quantize(bits: 8), largest: 127),
-      Layer(inputs: 7, outputs: 3, height: 5, width: 5, stride: 2, step: .hardStep),
-      Layer(inputs: 4, outputs: 17, height: 6, width: 3, padding: 0, step: .sign),
-      Layer(
-        inputs: 6, outputs: 8, height: 9, width: 8, kernel: 5, stride: 3, padding: 2,
-        step: .quantize(bits: 6, signed: true), largest: 7),
-      Layer(
-        inputs: 30, outputs: 10, height: 1, width: 1, kernel: 1, padding: 0,
-        step: .quantize(bits: 2)),
-      Layer(inputs: 9, outputs: 8, height: 4, width: 6, step: nil, largest: 3),
-      Layer(
-        inputs: 16, outputs: 16, height: 14, width: 14, stride: 2, padding: 0,
-        step: .quantize(bits: 4),
-        box: 1),
-      Layer(inputs: 6, outputs: 5, height: 6, width: 8, padding: 0, step: .sign, box: 0),
-      Layer(
-        inputs: 8, outputs: 8, height: 7, width: 5, stride: 2, padding: 0,
-        step: .quantize(bits: 3, signed: true), box: 1),
-      Layer(inputs: 8, outputs: 8, height: 7, width: 7, step: .quantize(bits: 5), mixing: 1),
-      Layer(
-        inputs: 5, outputs: 4, height: 4, width: 5, step: .quantize(bits: 2, signed: true),
-        mixing: 2),
-      Layer(
-        inputs: 16, outputs: 16, height: 6, width: 6, stride: 2, padding: 0,
-        step: .quantize(bits: 4),
-        box: 1, mixing: 1),
-    ]
-  }
-
   private static func integers(_ count: Int, _ key: Int, _ range: ClosedRange<Int>) -> [Float] {
     let philox = Philox(seed: 23)
     return (0..<count).map {
@@ -127,7 +54,7 @@ struct IntegerKernelTests {
         ? nil
         : try MixingWeights(
           rso_window(source, layer.shape, kernel: 3, stride: layer.mixing, padding: 1),
-          outputs: layer.inputs, reading: .init(perUnit: 16, zero: 15))
+          outputs: layer.inputs, reading: .init(perUnit: 16, zero: 15, largest: 30))
       mixing?.set(
         outputs: layer.inputs,
         IntegerKernelTests.integers(9 * layer.inputs, 6, -7...7).enumerated().map {
@@ -162,6 +89,17 @@ struct IntegerKernelTests {
         source.mixing.zero = integers.bytes.zero
       }
       return source
+    }
+
+    /// `x` as 16-bit integers, and what they are worth in each channel.
+    func shorts() throws -> (KernelSample, Buffer<Float>) {
+      let units = try Buffer<Float>((0..<layer.inputs).map { $0 % 2 == 0 ? 1 / 64 : 1 / 128 })
+      let shorts = try KernelSample(lanes: x.lanes, size: x.size)
+      x.forEach { lane, i, sample in
+        let value = x[lane, i, sample] / Double(units.pointer[i / layer.shape.area])
+        shorts.setShort(Int16(value), lane, i, sample)
+      }
+      return (shorts, units)
     }
 
     /// The source before its norm.
@@ -245,45 +183,66 @@ struct IntegerKernelTests {
     let expected = try test.floats(portable)
     #expect(Set((0..<expected.size).map { expected[0, $0, 0] }).count > min(8, layer.outArea))
     let weights = try IntegerWeights(
-      layer.window, inputs: layer.inputs, outputs: layer.outputs,
-      reading: layer.box == nil
-        ? layer.bytes : .init(perUnit: 4 * layer.bytes.perUnit, zero: 4 * layer.bytes.zero))
+      layer.window, inputs: layer.inputs, outputs: layer.outputs, levels: layer.largest,
+      reading: layer.readBytes)
+    #expect(weights.isAtPoints == layer.isAtPoints)
     weights.set(outputs: layer.outputs, test.values[...])
     let origin = try Buffer(Array(repeating: Float(-0.5), count: layer.outputs))
+    let (shorts, units) = try test.shorts()
     for kernels in Kernels.available {
       guard let kernel = kernels.table.pointee.integer_layer else { continue }
       // Steps of floats round alike on all sets, so that one answer serves.
-      let y = try KernelSample(lanes: lanes, size: expected.size)
-      let sums = try Buffer<Double>(2 * lanes * layer.outputs)
-      var call = rso_integer_layer()
-      call.source = test.source
-      call.window = weights.window
-      if let box = layer.box { (call.window.padding, call.box) = (Int32(box), 1) }
-      call.w = UnsafePointer(weights.packed.pointer)
-      (call.start, call.unit) = (
-        UnsafePointer(weights.start.pointer), UnsafePointer(weights.unit.pointer)
-      )
-      call.origin = UnsafePointer(origin.pointer)
-      (call.y, call.y_lane, call.out_channels) = (y.pointer, y.stride, Int32(layer.outputs))
-      let workspace = try Buffer<Float>(Int(rso_integer_workspace(&call)) + 16)
-      // Whatever the memory had before, and nothing behind it.
-      workspace.pointer.update(repeating: .nan, count: workspace.count)
-      call.workspace = workspace.pointer
-      (call.sums, call.sums_lane) = (sums.pointer, 2 * layer.outputs)
-      Self.valid.withUnsafeBufferPointer {
-        call.valid = $0.baseAddress
-        kernel(&call)
+      for (reads, writes) in [(false, false), (true, false), (false, true)] {
+        if reads && (layer.step == nil || layer.mixing > 0) || writes && !weights.areSumsShort {
+          continue
+        }
+        let y = try KernelSample(lanes: lanes, size: expected.size)
+        let sums = try Buffer<Double>(2 * lanes * layer.outputs)
+        var call = rso_integer_layer()
+        call.source = test.source
+        if reads {
+          (call.source.x, call.source.units) = (
+            UnsafePointer(shorts.pointer), UnsafePointer(units.pointer)
+          )
+        }
+        call.window = weights.window
+        if let box = layer.box { (call.window.padding, call.box) = (Int32(box), 1) }
+        call.w = UnsafePointer(weights.packed.pointer)
+        (call.start, call.unit) = (
+          UnsafePointer(weights.start.pointer), UnsafePointer(weights.unit.pointer)
+        )
+        call.at_points = weights.isAtPoints ? 1 : 0
+        call.y_is_short = writes ? 1 : 0
+        call.origin = UnsafePointer(origin.pointer)
+        (call.y, call.y_lane, call.out_channels) = (y.pointer, y.stride, Int32(layer.outputs))
+        let workspace = try Buffer<Float>(Int(rso_integer_workspace(&call)) + 16)
+        // Whatever the memory had before, and nothing behind it.
+        workspace.pointer.update(repeating: .nan, count: workspace.count)
+        call.workspace = workspace.pointer
+        (call.sums, call.sums_lane) = (sums.pointer, 2 * layer.outputs)
+        Self.valid.withUnsafeBufferPointer {
+          call.valid = $0.baseAddress
+          kernel(&call)
+        }
+        let name =
+          "\(kernels.name), \(layer), reads \(reads ? 16 : 32) bits, writes \(writes ? 16 : 32)"
+        var wrong = 0
+        expected.forEach { lane, i, sample in
+          let unit = Double(weights.unit.pointer[i / layer.outArea])
+          let found = writes ? y.short(lane, i, sample) * unit : y[lane, i, sample]
+          if found != expected[lane, i, sample] { wrong += 1 }
+        }
+        #expect(wrong == 0, "\(name)")
+        let outside = (0..<lanes * y.stride).count { i in
+          let (lane, place) = (i / y.stride, i % y.stride)
+          return place >= expected.size * 16 / (writes ? 2 : 1)
+            && !y.pointer[lane * y.stride + place].isNaN
+        }
+        #expect(outside == 0, "\(name)")
+        #expect((workspace.count - 16..<workspace.count).allSatisfy { workspace.pointer[$0].isNaN })
+        wrong = Self.wrongMoments(sums, of: expected, channels: layer.outputs, origin: -0.5)
+        #expect(wrong == 0, "moments, \(name)")
       }
-      var wrong = 0
-      expected.forEach { lane, i, sample in
-        if y[lane, i, sample].bitPattern != expected[lane, i, sample].bitPattern { wrong += 1 }
-      }
-      #expect(wrong == 0, "\(kernels.name), \(layer)")
-      let outside = y.wrong { lane, i, sample in (expected[lane, i, sample], 0) }
-      #expect(outside == 0, "\(kernels.name), \(layer)")
-      #expect((workspace.count - 16..<workspace.count).allSatisfy { workspace.pointer[$0].isNaN })
-      wrong = Self.wrongMoments(sums, of: y, channels: layer.outputs, origin: -0.5)
-      #expect(wrong == 0, "moments, \(kernels.name), \(layer)")
     }
   }
 
@@ -332,12 +291,12 @@ struct IntegerKernelTests {
     let bytes = network.bytes
     // What images are is not known here.
     #expect(bytes[0] == nil)
-    #expect(try bytes[place("step0") + 1] == .init(perUnit: 8, zero: 7))
-    #expect(try bytes[place("step1") + 1] == .init(perUnit: 64, zero: 0))
+    #expect(try bytes[place("step0") + 1] == .init(perUnit: 8, zero: 7, largest: 14))
+    #expect(try bytes[place("step1") + 1] == .init(perUnit: 64, zero: 0, largest: 63))
     // 63 + 7 · 8 sixty-fourths, of both signs; four times as many do not fit.
-    #expect(try bytes[place("sum") + 1] == .init(perUnit: 64, zero: 119))
+    #expect(try bytes[place("sum") + 1] == .init(perUnit: 64, zero: 119, largest: 238))
     #expect(try bytes[place("pool") + 1] == nil)
-    #expect(try bytes[place("step2") + 1] == .init(perUnit: 128, zero: 127))
+    #expect(try bytes[place("step2") + 1] == .init(perUnit: 128, zero: 127, largest: 254))
     #expect(try bytes[place("flat") + 1] == nil)
     let layers = network.bytesOfIntegerLayers
     #expect(

@@ -120,11 +120,14 @@ typedef struct {
 // level i of `step` (2 i if its lowest is negative; 0 and 2 of a sign) of scale[c] v + offset[c] or, if the step is the
 // identity, per_unit · v + zero, which must be an integer from 0 to 255.
 // x: [channels, height, width, 16]; scale, offset: [channels] per lane, or NULL; zero: the byte that stands for 0
+// units: [channels], what the numbers of x, which are then int16_t, are worth; NULL: they are floats, as they must be with
+// a mixed channel and with the identity
+// next: floats to the next x, which mixed_integer_moments prefetches; 0: not known
 // workspace: rso_integer_source_workspace(s) floats, for mixed_integer_moments
 typedef struct {
-  const float *x, *scale, *offset;
+  const float *x, *units, *scale, *offset;
   float *workspace;
-  ptrdiff_t x_lane, norm_lane;
+  ptrdiff_t x_lane, norm_lane, next;
   rso_integer_mixing mixing;
   rso_activation step;
   float per_unit;
@@ -135,8 +138,13 @@ typedef struct {
 // sum of 2×2 neighbouring bytes. With box, the source is padded by window.padding for these sums, and the convolution has no
 // other padding. Where zero is not 0, `start` makes up for it. Bytes and their sums are at most 255, |start + sum| < 2^24,
 // and units are powers of two, so y has no rounding error.
-// w: [ceil(out_channels / 8)][kernel][ceil(channels / 4)][kernel][8] times four signed bytes, one for each channel
-// start, unit: [out_channels rounded up to 8]
+// With `at_points`, which needs a 3×3 kernel, stride 1, and an out_height that is a sum of fours and threes, w are 24 times
+// the weights at the points down of tiles of 4 and then of 3 outputs, for bytes around 128. Bytes of the source and their
+// sums are then at most 16, and |start + sum| < 2^20.
+// w: [ceil(out_channels / 8)][kernel][ceil(channels / 4)][kernel][8] times four signed bytes, one for each channel; at
+//    points, [ceil(out_channels / 8)][6 + 5][ceil(channels / 4)][kernel][8]
+// unit: [out_channels rounded up to 8], start: the same or, at points, [6 + 5][out_channels rounded up to 8]
+// y_is_short: y are int16_t, without the unit, which |start + sum| < 2^15 must allow; y_lane is in floats all the same.
 // sums, valid, origin, next, next_size: as in rso_layer. workspace: rso_integer_workspace(a) floats.
 typedef struct {
   rso_integer_source source;
@@ -146,7 +154,7 @@ typedef struct {
   double *sums;
   float *y, *workspace;
   ptrdiff_t y_lane, sums_lane, next_size;
-  int32_t box, out_channels;
+  int32_t box, out_channels, at_points, y_is_short;
 } rso_integer_layer;
 
 // A loss of samples, and its weight in a sum of losses. parameter: the smoothing of a cross entropy, or the quantile.

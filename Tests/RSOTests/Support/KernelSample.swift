@@ -37,6 +37,18 @@ struct KernelSample {
     Double(pointer[lane * stride + i * Kernels.block + sample])
   }
 
+  /// A number of lanes that hold 16-bit integers.
+  func short(_ lane: Int, _ i: Int, _ sample: Int) -> Double {
+    Double(
+      UnsafeRawPointer(pointer + lane * stride).load(
+        fromByteOffset: 2 * (i * Kernels.block + sample), as: Int16.self))
+  }
+
+  func setShort(_ value: Int16, _ lane: Int, _ i: Int, _ sample: Int) {
+    UnsafeMutableRawPointer(pointer + lane * stride).storeBytes(
+      of: value, toByteOffset: 2 * (i * Kernels.block + sample), as: Int16.self)
+  }
+
   /// Calls `body` with the place of every number.
   func forEach(_ body: (_ lane: Int, _ i: Int, _ sample: Int) -> Void) {
     for lane in 0..<lanes {

@@ -6,39 +6,89 @@ struct IntegerWeights {
   let inputs: Int
   /// The bytes that the layer reads.
   let bytes: Network.Bytes
-  /// `[⌈out / 8⌉][rows][⌈in / 4⌉][columns][8]`, four signed bytes each.
+  /// `[⌈out / 8⌉][rows][⌈in / 4⌉][columns][8]`, four signed bytes each. A row is a row of taps or, at points, what the taps
+  /// of a column are at one of Winograd's points.
   let packed: Buffer<Int32>
-  /// What makes up for the byte that stands for 0; `[out]` rounded up to 8.
+  /// What makes up for the byte that stands for 0 and, at points, for bytes around 128: `[out]` rounded up to 8; at points,
+  /// for each row.
   let start: Buffer<Int32>
   /// What an integer is worth; `[out]` rounded up to 8.
   let unit: Buffer<Float>
+  /// Whether Winograd's algorithm runs along the columns.
+  let isAtPoints: Bool
+  /// Whether all sums have 16 bits.
+  let areSumsShort: Bool
+  /// `[rows][taps of a column]`: the factors that make a row of weights.
+  private let rows: [[Int32]]
 
-  init(_ window: rso_window, inputs: Int, outputs: Int, reading bytes: Network.Bytes) throws {
+  /// - Parameter levels: the largest magnitude of the weights' levels.
+  init(
+    _ window: rso_window, inputs: Int, outputs: Int, levels: Int, reading bytes: Network.Bytes
+  ) throws {
     self.window = window
     self.inputs = inputs
     self.bytes = bytes
-    let rows = (outputs + 7) / 8 * 8
-    packed = try Buffer(rows * ((inputs + 3) / 4) * Int(window.kernel * window.kernel))
-    start = try Buffer(rows)
-    unit = try Buffer(rows)
+    let most = inputs * Int(window.kernel * window.kernel) * levels * Int(bytes.largest)
+    areSumsShort = most < 1 << 15
+    // Below 2²⁰, sums at points and what is made of them have less than 32 bits.
+    isAtPoints = Self.suitsPoints(window, inputs: inputs, levels: levels, bytes) && most < 1 << 20
+    let kernel = Int(window.kernel)
+    rows =
+      isAtPoints
+      ? [4, 3].flatMap { WinogradWeights.matrix(outputs: $0, stride: 1) }
+        .map { $0.map { Int32((Self.scale * $0).rounded()) } }
+      : (0..<kernel).map { row in (0..<kernel).map { $0 == row ? 1 : 0 } }
+    let padded = (outputs + 7) / 8 * 8
+    packed = try Buffer(padded * ((inputs + 3) / 4) * rows.count * kernel)
+    start = try Buffer(padded * (isAtPoints ? rows.count : 1))
+    unit = try Buffer(padded)
+  }
+
+  /// What makes the weights at the points integers: the denominators are 1, 2, 4, 6 and 24.
+  private static let scale = 24.0
+
+  /// Whether the inputs and weights at the points are bytes, and whether Winograd's algorithm saves anything: it adds
+  /// work for each input and output, which the products of some channels outweigh.
+  static func suitsPoints(
+    _ window: rso_window, inputs: Int, levels: Int, _ bytes: Network.Bytes
+  ) -> Bool {
+    // At a point, an input is at most 8 times a byte, from −128 to 127, and a weight at most 3 · 12 levels.
+    window.kernel == 3 && window.stride == 1 && inputs >= 8
+      && rso_has_layer(window.out_height, window.out_height) != 0
+      && bytes.largest <= 16 && levels <= 3
   }
 
   /// Sets whole rows from `values`, `[out][in][tap]`.
   func set(outputs: Int, _ values: ArraySlice<Float>) {
     let kernel = Int(window.kernel)
     let (taps, groups) = (kernel * kernel, (inputs + 3) / 4)
+    let padded = unit.count
     for output in 0..<outputs {
       let first = values.startIndex + output * inputs * taps
-      let row = IntegerRow(values[first..<first + inputs * taps])
-      (start.pointer[output], unit.pointer[output]) = row.start(bytes)
-      for tap in 0..<taps {
+      let weights = IntegerRow(values[first..<first + inputs * taps])
+      let zero: Int32
+      (zero, unit.pointer[output]) = weights.start(bytes)
+      if !isAtPoints { start.pointer[output] = zero }
+      for (index, factors) in rows.enumerated() {
+        var sum: Int32 = 0
         for group in 0..<groups {
-          let channels = (4 * group..<4 * group + 4).map {
-            $0 < inputs ? row.levels[$0 * taps + tap] : 0
+          for column in 0..<kernel {
+            let channels = (4 * group..<4 * group + 4).map { input in
+              input < inputs
+                ? (0..<kernel).reduce(0) {
+                  $0 + factors[$1] * weights.levels[input * taps + $1 * kernel + column]
+                } : 0
+            }
+            sum += channels.reduce(0, +)
+            let term = (index * groups + group) * kernel + column
+            let block = output / 8 * rows.count * groups * kernel
+            packed.pointer[(block + term) * 8 + output % 8] = .init(packing: channels)
           }
-          let term = (tap / kernel * groups + group) * kernel + tap % kernel
-          packed.pointer[(output / 8 * groups * taps + term) * 8 + output % 8] = .init(
-            packing: channels)
+        }
+        // Point 1 is the second of a tile, and adds to all of its outputs.
+        if isAtPoints {
+          start.pointer[index * padded + output] =
+            -128 * sum + ([1, 7].contains(index) ? Int32(Self.scale) * zero : 0)
         }
       }
     }
@@ -116,9 +166,11 @@ extension Network {
     var perUnit: Float
     /// The byte that stands for 0; not 0 if numbers may be negative.
     var zero: Int32
+    /// The largest byte.
+    var largest: Int32
 
     /// Of the numbers whose sums of four these are.
-    var ofFour: Bytes { Bytes(perUnit: perUnit / 4, zero: zero / 4) }
+    var ofFour: Bytes { Bytes(perUnit: perUnit / 4, zero: zero / 4, largest: largest / 4) }
   }
 
   /// For every value, as `shapes` numbers them: how its numbers become bytes; `nil` if they do not fit or do not come from
@@ -151,7 +203,8 @@ extension Network {
       else { return nil }
       return Bytes(
         perUnit: Float(sign: .plus, exponent: -exponent, significand: 1),
-        zero: isSigned ? Int32(grid.largest) : 0)
+        zero: isSigned ? Int32(grid.largest) : 0,
+        largest: Int32(isSigned ? 2 * grid.largest : grid.largest))
     }
   }
 

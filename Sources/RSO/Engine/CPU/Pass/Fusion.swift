@@ -248,6 +248,7 @@ extension Pass.Instruction {
     layer.w = UnsafePointer(weights.packed.pointer)
     layer.start = UnsafePointer(weights.start.pointer)
     layer.unit = UnsafePointer(weights.unit.pointer)
+    layer.at_points = weights.isAtPoints ? 1 : 0
     layer.out_channels = Int32(outputs)
     return layer
   }

@@ -115,7 +115,9 @@ final class NetworkPass {
     _ node: Int, _ window: rso_window, inputs: Int, outputs: Int, bias: Buffer<Float>
   ) throws -> (Pass.Operation, SetWeights) {
     if let bytes = bytes[node], inputs >= 4 {
-      let weights = try IntegerWeights(window, inputs: inputs, outputs: outputs, reading: bytes)
+      let weights = try IntegerWeights(
+        window, inputs: inputs, outputs: outputs,
+        levels: network.nodes[node].weights.levels.upperBound, reading: bytes)
       return (.integers(weights), weights.set)
     }
     // Winograd's algorithm would round what is exact, and a step behind it could take another level.

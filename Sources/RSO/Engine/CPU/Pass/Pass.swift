@@ -210,8 +210,31 @@ extension Pass {
       }
     }
     for level in 0...(steps.map(\.level).max() ?? 0) { segments.append(segment(level)) }
+    shortenValues()
     losses = try Buffer<Double>(max(chunkCapacity, 1) * candidates)
     pointers = (try Buffer(values), try Buffer(norms.map { Context.NormPointers($0) }))
+  }
+
+  /// Stores as 16-bit integers what only layers of integers write and read: a proposal waits for memory.
+  private func shortenValues() {
+    let instructions = segments.flatMap(\.instructions)
+    for value in values.indices where values[value].memory != nil && !values[value].isBound {
+      var units: UnsafePointer<Float>?
+      let canBeShort = instructions.allSatisfy { i in
+        guard case .integers(let weights) = i.operation else {
+          return ![i.x, i.b, i.added, i.y].contains { $0.value == value }
+        }
+        if i.y.value == value {
+          units = UnsafePointer(weights.unit.pointer)
+          return weights.areSumsShort
+        }
+        // Numbers that become bytes without a step are read as floats.
+        return i.b.value != value && (i.x.value != value || i.source.step.isStep)
+      }
+      guard canBeShort, let units else { continue }
+      values[value].units = units
+      values[value].blockStride = values[value].laneStride * candidates
+    }
   }
 
   func isInMemory(_ value: ValueID) -> Bool {

@@ -107,7 +107,11 @@ extension Pass {
       let value = values + operand.value
       let pointer = value.pointee.memory.map { $0 + place.block * value.pointee.blockStride }
       if candidates == nil { return (pointer, value.pointee.blockStride) }
-      return (pointer, value.pointee.perLane ? Pass.stride(value.pointee.shape) : 0)
+      return (pointer, value.pointee.perLane ? value.pointee.laneStride : 0)
+    }
+
+    private func units(_ operand: Operand) -> UnsafePointer<Float>? {
+      operand.value < 0 ? nil : values[operand.value].units
     }
 
     private func execute(_ i: Instruction, _ place: Place) {
@@ -187,6 +191,7 @@ extension Pass {
         fill(&layer.source, i, place)
         layer.y = y
         layer.y_lane = yLane
+        layer.y_is_short = units(i.y) == nil ? 0 : 1
         layer.workspace = place.scratch + workspace
         if place.next > 0, i.x.value >= 0, let x {
           layer.next = UnsafePointer(x) + values[i.x.value].blockStride * place.blocks
@@ -269,6 +274,9 @@ extension Pass {
           var source = i.integerSource(i.shape.channels, nil)
           fill(&source, i, place)
           source.workspace = place.scratch + workspace
+          if place.next > 0, i.x.value >= 0 {
+            source.next = values[i.x.value].blockStride * place.blocks
+          }
           kernels.mixed_integer_moments(&source, n.origin, valid(place), sums, lane)
         } else if i.source.mixing == nil {
           kernels.moments(&map, n.origin, valid(place), sums, lane)
@@ -336,6 +344,7 @@ extension Pass {
       let (x, xLane) = find(i.x, place)
       source.x = UnsafePointer(x)
       source.x_lane = xLane
+      source.units = units(i.x)
       source.lanes = Int32(place.lanes)
       if i.source.mixing != nil {
         let (mixed, mixedLane) = find(i.b, place)

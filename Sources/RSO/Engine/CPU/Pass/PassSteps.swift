@@ -52,12 +52,19 @@ extension Pass {
     var perLane: Bool
     /// Memory bound by the caller or kept between segments; `nil`: scratch.
     var memory: UnsafeMutablePointer<Float>?
+    /// `[channels]`: what its numbers are worth if they are 16-bit integers in memory; `nil`: they are floats.
+    var units: UnsafePointer<Float>?
     /// Floats from one block to the next in memory.
     var blockStride: Int
     var isBound: Bool
     /// The first segment in which it can be computed.
     var level: Int
     var producer: Int?
+
+    /// Floats from one candidate to the next in memory.
+    var laneStride: Int {
+      units == nil ? Pass.stride(shape) : (shape.count / 2 + 2) * Kernels.block
+    }
   }
 
   struct Step {
