@@ -95,7 +95,8 @@ public struct Parameters: Hashable, Sendable {
 
   /// A batch norm in front of `quantize` puts numbers from −σ/2 to 3σ/2 between the levels 0 and 1, and from −2σ to 2σ between
   /// −1 and 1. With γ = 1 and β = 0, half of them would become 0 and every sixth 1: six such layers leave a search little signal.
-  private static func initialMean(of tensor: Layer.Tensor, before activation: Activation?) -> Float {
+  private static func initialMean(of tensor: Layer.Tensor, before activation: Activation?) -> Float
+  {
     switch (tensor.role, activation) {
     case (.scale, .quantize): 0.5
     case (.shift, .quantize(_, signed: false)): 0.25
