@@ -70,7 +70,8 @@ struct Describe: ParsableCommand {
   private func ofModel(_ path: String) throws -> Found {
     let given = [
       ("--network", network.network != nil), ("--layers", network.layers != nil),
-      ("--weights", !network.weights.isEmpty), ("--normalize", network.normalize != nil),
+      ("--weights", !network.weights.isEmpty), ("--activations", !network.activations.isEmpty),
+      ("--normalize", network.normalize != nil),
     ]
     if let (option, _) = given.first(where: \.1) {
       throw RSOError(option, "expected it without a model, which has its own, found \(path), too")

@@ -33,6 +33,14 @@ struct NetworkOptions: ParsableArguments {
       valueName: "[pattern=]domain"))
   var weights: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "Quantise activations: every ReLU becomes 2^bits levels, 1 to 8 bits; or those whose names match, as in 'relu5=2'. "
+        + "With --from, batch norms and weights are fitted to the levels. Repeat it for more; the last one that matches "
+        + "holds.",
+      valueName: "[pattern=]bits"))
+  var activations: [String] = []
+
   /// The data with the input's normalization that was asked for, or else the one that suits the network.
   func normalized(_ data: Dataset, for network: Network) throws -> Dataset {
     let method =
@@ -54,6 +62,27 @@ struct NetworkOptions: ParsableArguments {
     }
   }
 
+  /// The network with the activations that were asked for.
+  ///
+  /// - Throws: `RSOError` if a pattern matches no ReLU, or there are no such levels.
+  func settingActivations(_ network: Network) throws -> Network {
+    try activations.reduce(network) { network, text in
+      let parts = text.split(separator: "=", omittingEmptySubsequences: false)
+      guard let bits = parts.last.flatMap({ Int($0) }), 1...8 ~= bits, parts.count <= 2 else {
+        throw RSOError(
+          "--activations", "expected 1 to 8 bits, alone or as in relu5=2, found '\(text)'",
+          hint: "--activations 4 quantises every ReLU to 16 levels")
+      }
+      return try network.quantizingActivations(
+        to: bits, matching: parts.count == 2 ? String(parts[0]) : "*")
+    }
+  }
+
+  /// The network with the weights and activations that were asked for.
+  func setting(_ network: Network) throws -> Network {
+    try settingActivations(settingWeights(network))
+  }
+
   /// Whether any network was requested.
   var isGiven: Bool { layers != nil || network != nil }
 
@@ -69,11 +98,11 @@ struct NetworkOptions: ParsableArguments {
   }
 
   func network(input: Shape, classes: Int, paperLayers: Int = 6) throws -> Network {
-    try settingWeights(plainNetwork(input: input, classes: classes, paperLayers: paperLayers))
+    try setting(plainNetwork(input: input, classes: classes, paperLayers: paperLayers))
   }
 
   /// The network as the other options name it.
-  private func plainNetwork(input: Shape, classes: Int, paperLayers: Int) throws -> Network {
+  func plainNetwork(input: Shape, classes: Int, paperLayers: Int) throws -> Network {
     guard let file = network else {
       if layers == nil, input.isTable {
         return try .table(features: input.channels, classes: classes)

@@ -37,6 +37,11 @@ extension Train {
     {
       try require("--weights", difference.other, difference.own)
     }
+    if !self.network.isGiven,
+      let difference = try self.network.settingActivations(network).difference(from: network)
+    {
+      try require("--activations", difference.other, difference.own)
+    }
     try lossCommand.map { try require("--loss-command", configuration.program?.line ?? "none", $0) }
     try runOptions.tracePath(in: runOptions.folder ?? "").map {
       try require("--trace", configuration.trace ?? "none", $0)

@@ -30,6 +30,8 @@ struct Train: RunCommand {
         rso train --from runs/five/best.safetensors   start from a trained network
         rso train --from model.safetensors --only 'bn*' --only fc.weight
                                                       change some tensors and no others
+        rso train --from model.safetensors --weights ternary --activations 4
+                                                      quantise a trained network, then repair it
         rso train --from model.safetensors --freeze 'conv*' --statistics keep
                                                       change all but some, and keep batch norm's statistics
 
@@ -179,12 +181,13 @@ struct Train: RunCommand {
     // The data as they are in the files.
     var description = try DataDescription(data, directory: self.data.directory)
     description.normalize = used.method
-    let configuration = RunConfiguration(
+    var configuration = RunConfiguration(
       data: description, network: network, settings: settings,
-      program: lossCommand.map { LossProgram.Command($0, timeout: lossTimeout ?? 60) }, from: from,
-      rounding: start?.rounding == nil ? nil : scales ?? .tensor)
-    try start?.sayCost(from ?? "", configuration, on: used, device)
-    return Beginning(device: device, data: used, configuration: configuration, start: start)
+      program: lossCommand.map { LossProgram.Command($0, timeout: lossTimeout ?? 60) }, from: from)
+    let fitted = try start?.fitted(
+      to: configuration, from ?? "", scales: scales ?? .tensor, on: used, device)
+    if fitted?.isRounded == true { configuration.rounding = scales ?? .tensor }
+    return Beginning(device: device, data: used, configuration: configuration, start: fitted)
   }
 
   /// A run that begins with the model of another goes on with that one's loss, if it is not cross entropy.

@@ -13,59 +13,79 @@ struct TrainedStart {
   /// What judged the model in its run; `nil` if it does not say.
   var loss: Loss?
   var program: LossProgram.Command?
-  /// What rounding has done to the weights, and the floats before it; `nil` if they were not rounded.
-  private(set) var rounding: (roundings: [Rounding], network: Network, parameters: Parameters)?
+  /// The network whose weights these are.
+  private(set) var network: Network
+  /// Whether they were rounded.
+  private(set) var isRounded = false
 
   init(_ model: Model) {
+    network = model.network
     (parameters, statistics) = (model.parameters, model.statistics)
     (normalization, images) = (model.normalization, model.images)
   }
 
-  init(_ weights: StateDict) {
+  /// - Parameter network: what the weights were trained in.
+  init(_ weights: StateDict, _ network: Network) {
+    self.network = network
     (parameters, statistics) = (weights.parameters, weights.statistics)
     normalization = weights.normalization
   }
 
-  /// The same start with the weights rounded to the domains of a network, if they are others.
+  /// The same start for a network with other activations or domains: ReLUs calibrated, then weights rounded. Says what that
+  /// has cost: the error of every layer, and loss and accuracy before and after, with statistics of batch norm computed anew.
   ///
-  /// - Parameter own: the network with the domains that the weights have.
-  func rounded(
-    from own: Network, to network: Network, scales: ScaleChoice
+  /// - Parameters:
+  ///   - file: what messages call the start.
+  ///   - scales: how many scales a discrete tensor has.
+  ///   - data: what the network reads.
+  func fitted(
+    to configuration: RunConfiguration, _ file: String, scales: ScaleChoice, on data: Dataset,
+    _ device: Device
   ) throws -> TrainedStart {
-    guard own != network else { return self }
-    var start = self
-    let rounded = try parameters.rounded(to: network, scales: scales)
-    start.parameters = rounded.parameters
-    start.statistics?.scale(by: rounded.factors, in: network)
-    start.rounding = (rounded.roundings, own, parameters)
-    return start
-  }
-
-  /// Says what rounding has cost: the error of every tensor, and loss and accuracy before and after. Both use statistics
-  /// of batch norm computed anew.
-  func sayCost(
-    _ file: String, _ configuration: RunConfiguration, on data: Dataset, _ device: Device
-  ) throws {
-    guard let rounding, !rounding.roundings.isEmpty else { return }
-    let errors = rounding.roundings.map {
-      "\($0.parameter) to \($0.domain) \(fixed(100 * $0.error, 1)) %"
-    }
-    Console.note("\(file): rounded, with an error of \(errors.joined(separator: ", "))")
-    func result(_ network: Network, _ parameters: Parameters) throws -> String {
+    let asked = try configuration.network
+    guard asked != network else { return self }
+    func evaluated(_ start: TrainedStart) throws -> (model: Model, result: String) {
       // How the search goes on has no part in it, and may not suit a network of floats.
       var settings = SearchSettings()
       (settings.loss, settings.batchSize) = (
         configuration.settings.loss, configuration.settings.batchSize
       )
       var search = try RandomSearch(
-        network: network, data: data, settings: settings, device: device, parameters: parameters)
+        network: start.network, data: data, settings: settings, device: device,
+        parameters: start.parameters)
       let found = try search.evaluate(data.evaluatedSplit)
-      return "loss \(fixed(found.meanLoss, 4))"
+      let result =
+        "loss \(fixed(found.meanLoss, 4))"
         + (found.hasClasses ? ", accuracy \(percent(found.accuracy, 2))" : "")
+      return (try search.model, result)
+    }
+    let before = try evaluated(self)
+    var start = self
+    let quantized = network.takingLevels(of: asked)
+    if quantized != network {
+      let found = try before.model.calibration(to: quantized, on: data.train.images)
+      (start.network, start.parameters) = (quantized, found.model.parameters)
+      start.statistics?.scale(by: found.factors, in: quantized)
+      let ranges = found.calibrations.map {
+        "\($0.layer) to \($0.bits) bit\($0.bits == 1 ? "" : "s") of 0 to \(fixed($0.range, 2)), \(fixed(100 * $0.error, 1)) %"
+      }
+      Console.note(
+        "\(file): activations quantised, with an error of \(ranges.joined(separator: "; "))")
+    }
+    let rounded = try start.parameters.rounded(to: asked, scales: scales)
+    (start.network, start.parameters) = (asked, rounded.parameters)
+    start.statistics?.scale(by: rounded.factors, in: asked)
+    if !rounded.roundings.isEmpty {
+      start.isRounded = true
+      let errors = rounded.roundings.map {
+        "\($0.parameter) to \($0.domain) \(fixed(100 * $0.error, 1)) %"
+      }
+      Console.note("\(file): rounded, with an error of \(errors.joined(separator: ", "))")
     }
     Console.note(
-      "\(data.evaluatedSplit.rawValue) \(try result(rounding.network, rounding.parameters)) before; "
-        + "\(try result(configuration.network, parameters)) after")
+      "\(data.evaluatedSplit.rawValue) \(before.result) before; \(try evaluated(start).result) after"
+    )
+    return start
   }
 
   /// The data as the network was trained on them.
@@ -107,39 +127,37 @@ extension Train {
           from, "expected a model of rso, found weights without their network",
           hint: "describe the network: --network FILE.json")
       }
-      let network = try network.network(for: data, paperLayers: paperLayers)
-      let weights = try StateDict(tensors, for: network, file: from)
+      let asked = try network.network(for: data, paperLayers: paperLayers)
+      let own = try network.plainNetwork(
+        input: asked.input, classes: asked.classes, paperLayers: paperLayers
+      ).withFloatWeights
+      let weights = try StateDict(tensors, for: own, file: from)
       weights.sayWrappers(from)
-      return (network, try start(TrainedStart(weights), network.withFloatWeights, network))
+      return (asked, TrainedStart(weights, own))
     }
     let model = try Model(tensors, file: from)
     var trained = TrainedStart(model)
     trained.loss = try Checkpoint.settings(in: tensors, file: from)?.loss
     trained.program = try Checkpoint.program(in: tensors, file: from)
     guard network.isGiven else {
-      let network = try network.settingWeights(model.network)
+      let network = try network.setting(model.network)
       guard network.input == data.train.shape, network.classes >= data.classes else {
         throw RSOError(
           from,
           "expected a network for \(data.classes) classes of images of \(data.train.shape), "
             + "found one for \(network.classes) classes of \(network.input)")
       }
-      return (network, try start(trained, model.network, network))
+      return (network, trained)
     }
     let network = try network.network(for: data, paperLayers: paperLayers)
-    if let difference = model.network.withFloatWeights.difference(from: network.withFloatWeights) {
+    if let difference = model.network.withFloatWeights.takingLevels(of: network)
+      .difference(from: network.withFloatWeights)
+    {
       throw RSOError(
         from, "expected \(difference.other) as in the network asked for, found \(difference.own)",
         hint: "leave out --network and --layers to use the model's own network")
     }
-    return (network, try start(trained, model.network, network))
-  }
-
-  /// Trained weights with the domains of the network asked for, rounded as `--scales` says.
-  private func start(
-    _ start: TrainedStart, _ own: Network, _ network: Network
-  ) throws -> TrainedStart {
-    try start.rounded(from: own, to: network, scales: scales ?? .tensor)
+    return (network, trained)
   }
 }
 

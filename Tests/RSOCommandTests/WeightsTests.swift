@@ -179,7 +179,82 @@ struct WeightsTests {
     }
   }
 
+  /// ReLUs become levels: of a new network, and of a trained one, which is fitted to them.
+  @Test func quantizesActivations() throws {
+    try Workplace.with { place in
+      #expect(try place.train(["--cycles", "2", "--run", "f"]).code == 0)
+      let options = ["--weights", "ternary", "--activations", "8", "--activations", "relu*=4"]
+      let result = try place.train(
+        ["--from", "f", "--cycles", "1", "--run", "q", "--save-initial", "q.safetensors"] + options)
+      #expect(result.code == 0, "\(result.errors)")
+      let notes = result.errors.components(separatedBy: "\n").filter { $0.contains("note: ") }
+      #expect(notes.count == 3, "\(notes)")
+      #expect(
+        notes.first?.contains(
+          "note: f: activations quantised, with an error of relu0 to 4 bits of 0 to ")
+          == true)
+      #expect(notes[1].contains("note: f: rounded, with an error of conv0.weight to ternary "))
+      #expect(notes[2].contains(" before; loss "))
+      let model = try Model(contentsOf: place.file("q.safetensors"))
+      #expect(
+        model.network.nodes.compactMap { node -> Activation? in
+          if case .activation(let activation) = node.layer { activation } else { nil }
+        } == [.quantize(bits: 4)])
+      // Calibration alone costs little, with 8 bits next to nothing.
+      let calibrated = try place.train(
+        ["--from", "f", "--cycles", "1", "--run", "c", "--activations", "8"])
+      let words = try #require(
+        calibrated.errors.components(separatedBy: "test loss ").last?.split(separator: " "))
+      let losses = words.compactMap { Double($0.replacingOccurrences(of: ",", with: "")) }
+      #expect(losses.count == 4 && abs(losses[0] - losses[2]) < 0.02 * losses[0], "\(words)")
+
+      // A network's file asks for levels as the option does.
+      let json = try place.run(["describe", "--no-time", "--json"] + Workplace.options + options)
+        .output
+      try Data(json.utf8).write(to: place.file("q.json"))
+      let named = try place.run(
+        ["train", "--data-dir", "digits", "--network", "q.json", "--from", "f", "--batch", "30"]
+          + ["--cycles", "1", "--run", "n", "--save-initial", "n.safetensors"])
+      #expect(named.code == 0, "\(named.errors)")
+      #expect(
+        try place.tensors("n.safetensors").tensors.map(\.tensor)
+          == place.tensors("q.safetensors").tensors.map(\.tensor))
+      // So do the weights of another program.
+      #expect(try place.run(["export", "f", "--safetensors", "w.safetensors", "-q"]).code == 0)
+      let state = try place.train(
+        [
+          "--from", "w.safetensors", "--cycles", "1", "--run", "s", "--save-initial",
+          "s.safetensors",
+        ]
+          + options)
+      #expect(state.code == 0, "\(state.errors)")
+      #expect(
+        try place.tensors("s.safetensors").tensors.map(\.tensor)
+          == place.tensors("q.safetensors").tensors.map(\.tensor))
+
+      let resumed = try place.run(
+        ["train", "--run", "q", "--resume", "--cycles", "2", "--activations", "3"])
+      #expect(resumed.code != 0 && resumed.errors.contains("--activations: "), "\(resumed.errors)")
+      let same = try place.run(
+        ["train", "--run", "q", "--resume", "--cycles", "2"] + options)
+      #expect(same.code == 0, "\(same.errors)")
+      let refused = try place.run(["describe", "q", "--activations", "4"])
+      #expect(refused.errors.contains("--activations: expected it without a model"))
+    }
+  }
+
   @Test(arguments: [
+    (
+      ["--activations", "9"],
+      "--activations: expected 1 to 8 bits, alone or as in relu5=2, found '9' (--activations 4 "
+        + "quantises every ReLU to 16 levels)"
+    ),
+    (["--activations", "relu1="], "found 'relu1='"),
+    (["--activations", "a=b=2"], "found 'a=b=2'"),
+    (
+      ["--activations", "conv*=2"],
+      "expected a pattern of the names of ReLUs, found 'conv*', which matches none (there are "
+    ),
     (
       ["--weights", "int9"],
       "--weights: expected float, binary, ternary, or int2 to int8, found 'int9'"

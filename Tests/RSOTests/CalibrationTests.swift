@@ -1,0 +1,174 @@
+import Foundation
+import Testing
+
+@testable import RSO
+
+/// `quantize` in place of ReLU in a trained network.
+struct CalibrationTests {
+  /// A pool between the norm and the activation, one behind it, and a depthwise layer.
+  static func network(_ domain: Domain = .float) throws -> Network {
+    try Network(input: Shape(channels: 1, height: 8, width: 8)) {
+      Node.conv2d("conv0", channels: 6, kernel: 3, padding: 1, weights: domain)
+      Node.batchNorm("bn0")
+      Node.averagePool("pool0", kernel: 2)
+      Node.relu("relu0")
+      Node.depthwiseConv2d("depth", kernel: 3, padding: 1, bias: true, weights: domain)
+      Node.batchNorm("bn1")
+      Node.relu("relu1")
+      Node.maxPool("pool1", kernel: 2)
+      Node.conv2d("conv2", channels: 5, kernel: 2, weights: domain)
+      Node.globalAveragePool("pool2")
+      Node.batchNorm("bn2")
+      Node.relu("relu2")
+      Node.linear("fc", features: 4, bias: true)
+    }
+  }
+
+  /// A model whose norms and biases are not 1 and 0, and its data.
+  private static func model(_ domain: Domain = .float) throws -> (Model, Dataset) {
+    let network = try network(domain)
+    let data = try Sample.dataset(network.input, classes: 4, train: 120, test: 60)
+    var model = try PredictionTests.model(network, data)
+    for slot in model.parameters.slots where slot.role != .weight {
+      for (index, place) in slot.range.enumerated() {
+        model.parameters.values[place] += [0.5, -0.25, 1.5, 0.75, 2, -0.125][index]
+      }
+    }
+    return (model, data)
+  }
+
+  /// The least errors of `np.round(np.minimum(v / r, 1) * n) / n * r` over the same 64 ranges, in NumPy 2.4.
+  @Test(arguments: [
+    (8, 3.0, 0.002893), (4, 2.872810, 0.045715), (2, 1.783811, 0.150516), (1, 1.317189, 0.360914),
+  ])
+  func findsTheBestRange(bits: Int, range: Double, error: Double) throws {
+    let values = (0..<200).map { Float($0 * $0 % 211) / 211 * 2 } + [3, 0, 0]
+    let found = try Model.range(of: values, bits: bits, layer: "relu")
+    #expect(abs(found.range - range) < 1e-5, "\(found)")
+    #expect(abs(found.error - error) < 1e-5, "\(found)")
+    let nothing = try Model.range(of: [0, 0], bits: bits, layer: "relu")
+    #expect(nothing.range == 1 && nothing.error == 0)
+    #expect(
+      errorText { _ = try Model.range(of: [1, .nan], bits: bits, layer: "relu") }
+        == "relu: expected finite numbers from the layers before it, found nan")
+  }
+
+  /// With 8 bits nothing changes but by the levels' width; with fewer, the difference grows.
+  @Test(arguments: [Domain.float, .ternary, .integer(bits: 4)])
+  func keepsWhatTheNetworkComputes(domain: Domain) throws {
+    let (model, data) = try Self.model(domain)
+    let before = try model.predict(data.test.images).flatMap(\.logits)
+    let size = before.reduce(0) { $0 + Double($1) * Double($1) }
+    var errors: [Double] = []
+    for bits in [8, 4, 2] {
+      let network = try model.network.quantizingActivations(to: bits)
+      let (found, calibrations) = try model.calibrated(to: network, on: data.train.images)
+      #expect(found.network == network)
+      #expect(found.parameters.slots == Parameters(zerosFor: network).slots)
+      try found.parameters.checkLevels()
+      #expect(calibrations.map(\.layer) == ["relu0", "relu1", "relu2"])
+      #expect(calibrations.allSatisfy { $0.bits == bits && $0.range > 0.3 })
+      let after = try found.predict(data.test.images).flatMap(\.logits)
+      let error = zip(before, after).reduce(0) { $0 + pow(Double($1.0) - Double($1.1), 2) }
+      errors.append((error / size).squareRoot())
+      // The levels' highest is less than 1: numbers behind it would all be smaller.
+      let product = zip(before, after).reduce(0) { $0 + Double($1.0) * Double($1.1) }
+      #expect(bits == 2 || abs(product / size - 1) < 0.02, "\(product / size)")
+    }
+    #expect(errors[0] < 0.02 && errors[1] < 0.25 && errors[2] < 0.9, "\(errors)")
+    #expect(errors[0] < errors[1] / 4 && errors[1] < errors[2] / 2, "\(errors)")
+  }
+
+  /// Levels of levels: from 8 bits to 4, as from none to 4 but for the first levels' width.
+  @Test func quantizesFurther() throws {
+    let (model, data) = try Self.model()
+    let eight = try model.calibrated(
+      to: model.network.quantizingActivations(to: 8), on: data.train.images
+    ).model
+    let network = try model.network.quantizingActivations(to: 4)
+    let (twice, calibrations) = try eight.calibrated(to: network, on: data.train.images)
+    let once = try model.calibrated(to: network, on: data.train.images).model
+    #expect(twice.network == network && calibrations.count == 3)
+    let logits = try [model, once, twice].map {
+      try $0.predict(data.test.images).flatMap(\.logits).map(Double.init)
+    }
+    func distance(_ a: [Double], _ b: [Double]) -> Double {
+      zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot()
+    }
+    #expect(distance(logits[0], logits[2]) < 1.2 * distance(logits[0], logits[1]))
+    // From 16 levels to 256: what became 15 / 16 becomes 1 again, so norms change by ranges as fractions of it.
+    let (finer, found) = try once.calibrated(
+      to: model.network.quantizingActivations(to: 8), on: data.train.images)
+    for (name, calibration) in zip(["bn0", "bn1", "bn2"], found) {
+      let ratios = try zip(once.parameters.values(of: name), finer.parameters.values(of: name)).map
+      {
+        Double($0) / Double($1)
+      }
+      let expected = calibration.range / 0.9375
+      #expect(ratios.allSatisfy { abs($0 / expected - 1) < 1e-5 }, "\(ratios), \(expected)")
+    }
+    // The same levels again: nothing to do.
+    let same = try twice.calibrated(to: network, on: data.train.images)
+    #expect(same.calibrations.isEmpty && same.model.parameters == twice.parameters)
+  }
+
+  @Test func namesLayers() throws {
+    let network = try Self.network()
+    let some = try network.quantizingActivations(to: 3, matching: "relu[12]")
+    #expect(
+      some.nodes.filter { $0.layer == .activation(.quantize(bits: 3)) }.map(\.name)
+        == ["relu1", "relu2"])
+    #expect(
+      errorText { _ = try network.quantizingActivations(to: 3, matching: "bn*") }
+        == "`activations`: expected a pattern of the names of ReLUs, found 'bn*', which matches none "
+        + "(there are relu0, relu1, relu2)")
+    #expect(
+      errorText { _ = try network.quantizingActivations(to: 9) }
+        == "relu0: expected 1 to 8 bits, found 9")
+  }
+
+  /// What has no norm in front, or nothing behind that takes the range up, is named.
+  @Test func refusesWhatItCannotFit() throws {
+    let network = try Network(input: Shape(channels: 1, height: 4, width: 4)) {
+      Node.conv2d("conv0", channels: 3, kernel: 3, padding: 1)
+      Node.relu("relu0")
+      Node.conv2d("conv1", channels: 3, kernel: 3, padding: 1)
+      Node.batchNorm("bn1")
+      Node.relu("relu1")
+      Node.conv2d("conv2", channels: 3, kernel: 3, padding: 1)
+      Node.batchNorm("bn2")
+      Node.relu("relu2")
+      Node.add("add", "relu1")
+      Node.globalMaxPool("pool")
+      Node.linear("fc", features: 3)
+    }
+    let data = try Sample.dataset(network.input, classes: 3, train: 20, test: 20)
+    let model = try PredictionTests.model(network, data)
+    func text(_ pattern: String) -> String? {
+      errorText {
+        _ = try model.calibrated(
+          to: network.quantizingActivations(to: 4, matching: pattern), on: data.train.images)
+      }
+    }
+    #expect(
+      text("relu0")
+        == "relu0: expected a batch norm in front of it that nothing else reads, to fit its levels; "
+        + "found none (quantise others: --activations 'PATTERN=4')")
+    #expect(
+      text("relu1")
+        == "relu1: expected layers with weights behind it, and no others, to fit its levels; found "
+        + "others (quantise others: --activations 'PATTERN=4')")
+    #expect(text("relu2")?.hasPrefix("relu2: expected layers with weights behind it") == true)
+    let other = try Self.network().quantizingActivations(to: 4)
+    #expect(
+      errorText { _ = try model.calibrated(to: other, on: data.train.images) }
+        == "network: expected the layers of the model, found others")
+  }
+}
+
+extension Parameters {
+  /// The scales of a batch norm.
+  fileprivate func values(of norm: String) throws -> ArraySlice<Float> {
+    values[slots[try #require(slot(named: "\(norm).weight"))].range]
+  }
+}
