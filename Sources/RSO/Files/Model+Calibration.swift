@@ -32,15 +32,13 @@ extension Model {
     to network: Network, on images: Pixels
   ) throws -> (model: Model, calibrations: [Calibration]) {
     let found = try calibration(to: network, on: images)
-    var model = found.model
-    model.statistics.scale(by: found.factors, in: network)
-    return (model, found.calibrations)
+    return (found.model, found.calibrations)
   }
 
-  /// As `calibrated(to:on:)`, with the running statistics as they were.
+  /// As `calibrated(to:on:)`.
   ///
   /// - Returns: also the factors, `[channels]`, by which the outputs of layers with discrete weights have changed, by the
-  ///   layer's index, where a batch norm takes them out again.
+  ///   layer's index, where a batch norm takes them out again. The model's running statistics have changed with them.
   package func calibration(
     to network: Network, on images: Pixels
   ) throws -> (model: Model, calibrations: [Calibration], factors: [Int: [Double]]) {
@@ -75,11 +73,11 @@ extension Model {
       }
       for reader in readers {
         let rest = try model.multiplyWeights(of: reader, by: range / node.layer.highestLevel)
-        if rest != 1, network.normalizes(reader) {
-          let channels = network.shapes[reader + 1].channels
-          let before = factors[reader] ?? [Double](repeating: 1, count: channels)
-          factors[reader] = before.map { $0 * rest }
-        }
+        guard rest != 1, network.normalizes(reader) else { continue }
+        let channels = network.shapes[reader + 1].channels
+        let factor = [Double](repeating: rest, count: channels)
+        model.statistics.scale(by: [reader: factor], in: network)
+        factors[reader] = zip(factors[reader] ?? factor.map { _ in 1 }, factor).map { $0 * $1 }
       }
       var nodes = model.network.nodes
       nodes[index] = node
