@@ -233,6 +233,10 @@ struct NetworkDescription {
     func row(_ name: String, _ value: Int?, _ cells: [String]) -> [String] {
       [name] + (isDrawn ? [value.map { drawing[$0] } ?? ""] : []) + cells
     }
+    func bits(_ layer: Layer) -> String {
+      guard case .activation(.quantize(let bits, _)) = layer else { return "" }
+      return bits == 1 ? ", 1 bit" : ", \(bits) bits"
+    }
     var layout = TextTable(
       row("layer", nil, ["type", "output", "elements", "multiply-adds", "σ"]),
       left: isDrawn ? 4 : 3)
@@ -243,7 +247,8 @@ struct NetworkDescription {
         row(
           layer.name, index + 1,
           [
-            layer.type + (domain.isDiscrete ? ", \(domain)" : ""),
+            layer.type + (domain.isDiscrete ? ", \(domain)" : "")
+              + bits(network.nodes[index].layer),
             layer.shape.map(String.init).joined(separator: "×"),
             layer.elements == 0 ? "" : grouped(layer.elements),
             layer.multiplyAdds == 0 ? "" : grouped(layer.multiplyAdds),

@@ -17,7 +17,7 @@ extension RSOError {
     "threads": "--threads", "trainLimit": "--train-limit", "testLimit": "--test-limit",
     "validation": "--validation", "freeze": "--freeze", "statistics": "--statistics",
     "from": "--from FILE", "normalize": "--normalize", "weights": "--weights",
-    "scales": "--scales",
+    "activations": "--activations", "scales": "--scales",
     "layers": "--layers", "name": "--name", "test": "--test", "data": "--data",
     "directory": "--data-dir DIR", "network": "--network FILE.json",
   ]

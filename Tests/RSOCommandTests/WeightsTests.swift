@@ -208,6 +208,8 @@ struct WeightsTests {
       let losses = words.compactMap { Double($0.replacingOccurrences(of: ",", with: "")) }
       #expect(losses.count == 4 && abs(losses[0] - losses[2]) < 0.02 * losses[0], "\(words)")
 
+      let lines = try place.run(["describe", "--no-time"] + Workplace.options + options).output
+      #expect(lines.contains("quantize, 4 bits"))
       // A network's file asks for levels as the option does.
       let json = try place.run(["describe", "--no-time", "--json"] + Workplace.options + options)
         .output
@@ -253,7 +255,7 @@ struct WeightsTests {
     (["--activations", "a=b=2"], "found 'a=b=2'"),
     (
       ["--activations", "conv*=2"],
-      "expected a pattern of the names of ReLUs, found 'conv*', which matches none (there are "
+      "--activations: expected a pattern of the names of ReLUs, found 'conv*', which matches none (there are "
     ),
     (
       ["--weights", "int9"],
