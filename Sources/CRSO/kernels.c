@@ -79,10 +79,11 @@ enum { rso_most_pixels = 3 };
 // What a layer of integers reads: floats, 16-bit integers, or floats with a mixed channel.
 enum { rso_floats, rso_shorts, rso_mixed };
 
-// A channel of a layer of integers' source: its place after the first one, its norm, and its weights for a mixed channel.
+// A channel of a layer of integers' source: its place after the first one, its norm, and its weights for a mixed channel,
+// whose sum is added to `start`, the bits of `base`.
 typedef struct {
   ptrdiff_t at;
-  float scale, offset, unit;
+  float scale, offset, base;
   int32_t start, w[3];
 } rso_integer_channel;
 
@@ -93,10 +94,15 @@ typedef struct {
   int64_t mixed, offsets, moments, bytes, bytes_at_points;
 } rso_integer_sizes;
 
-int64_t rso_integer_source_workspace(const rso_integer_source *s) {
+// Integers of a mixed channel's bytes.
+static int64_t rso_size_of_mixed_bytes(const rso_integer_source *s) {
   const rso_window *w = &s->mixing.window;
   if (!w->kernel) return 0;
   return (int64_t)(w->height + 2 * w->padding) * (w->width + 2 * w->padding) * rso_block;
+}
+
+int64_t rso_integer_source_workspace(const rso_integer_source *s) {
+  return s->lanes * rso_size_of_mixed_bytes(s);
 }
 
 static rso_integer_sizes rso_sizes_of_integers(const rso_integer_layer *a) {
@@ -110,7 +116,7 @@ static rso_integer_sizes rso_sizes_of_integers(const rso_integer_layer *a) {
       .rows_of_weights = a->at_points ? 11 : 1,
       .points = a->at_points ? tiles.fours * 6 + tiles.threes * 5 : 0,
       .outputs = (a->out_channels + rso_tile - 1) / rso_tile * rso_tile,
-      .mixed = rso_integer_source_workspace(s),
+      .mixed = rso_size_of_mixed_bytes(s),
       .moments = 2 * (int64_t)a->out_channels * rso_block,
   };
   sizes.terms = sizes.groups * kernel * (a->at_points ? 1 : kernel);

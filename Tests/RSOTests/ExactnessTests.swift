@@ -35,7 +35,7 @@ struct ExactnessTests {
   ]
 
   /// Convolutions that Winograd's algorithm would compute, pooling before and after a step, a shortcut, a depthwise
-  /// convolution and a stride.
+  /// convolution, a stride, and global max pooling before or after batch norm and step.
   private static func network(_ index: Int) throws -> Network {
     let (step, weights) = (steps[index], domains[index])
     return try Network(
@@ -60,9 +60,12 @@ struct ExactnessTests {
       Node.batchNorm("bn4")
       Node.activation("step4", step)
       Node.conv2d("conv5", channels: 9, kernel: 3, padding: 1, weights: weights)
+      if index == 1 { Node.globalMaxPool("max") }
       Node.batchNorm("bn5")
+      if index == 3 { Node.globalMaxPool("max") }
       Node.activation("step5", step)
-      if index % 3 == 2 { Node.globalMaxPool("max") } else { Node.flatten("flat") }
+      if index % 3 == 2 { Node.globalMaxPool("max") }
+      if index % 4 == 0 { Node.flatten("flat") }
       Node.linear("fc", features: 5, weights: weights)
     }
   }
@@ -197,6 +200,26 @@ struct ExactnessTests {
           built.values[node + 1].map { built.pass.values[$0].units != nil } ?? false
         }
         #expect(short.map { network.nodes[$0].name } == expected, "\(kernels.name), \(index)")
+      }
+    }
+  }
+
+  /// The maxima, or moments and extremes, of a mixing layer of integers are found without storing its output.
+  @Test func mixedOutputsAreNotStored() throws {
+    for kernels in Kernels.available where kernels.hasIntegers {
+      for (index, expected) in [(1, "mix, max pool"), (3, "mix, moments")] {
+        let network = try Self.network(index)
+        let slot = try #require(
+          Self.parameters(network, seed: 1).slots.first { $0.name == "conv4.weight" })
+        let plan = SweepPlan(network: network, sweeping: slot.node)
+        let judge = try JudgePass(
+          LoneChannel(network: network, plan: plan), sweeping: slot, candidates: 3,
+          kernels: kernels, blocks: 3, objective: .crossEntropy, samples: 40)
+        let steps = judge.built.pass.parts.flatMap {
+          $0.steps.split(separator: "; ").map(String.init)
+        }
+        #expect(steps.contains(expected), "\(kernels.name), \(steps)")
+        #expect(!steps.contains("mix") && !steps.contains("extremes"), "\(kernels.name)")
       }
     }
   }

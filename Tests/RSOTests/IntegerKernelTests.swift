@@ -246,6 +246,7 @@ struct IntegerKernelTests {
     }
   }
 
+  /// What is found of a mixing layer's output that is not stored: moments, moments and extremes, or maxima.
   @Test(arguments: Layer.all.filter { $0.mixing > 0 }, [1, 3])
   func mixedMoments(layer: Layer, lanes: Int) throws {
     let test = try Case(layer, lanes: lanes)
@@ -254,17 +255,32 @@ struct IntegerKernelTests {
     let origin = try Buffer(Array(repeating: Float(0.25), count: layer.inputs))
     for kernels in Kernels.available {
       guard let kernel = kernels.table.pointee.mixed_integer_moments else { continue }
-      var source = test.source
-      let sums = try Buffer<Double>(2 * lanes * layer.inputs)
-      let workspace = try Buffer<Float>(Int(rso_integer_source_workspace(&source)) + 16)
-      workspace.pointer.update(repeating: .nan, count: workspace.count)
-      source.workspace = workspace.pointer
-      Self.valid.withUnsafeBufferPointer {
-        kernel(&source, origin.pointer, $0.baseAddress, sums.pointer, 2 * layer.inputs)
+      for (hasMoments, bounds) in [(true, 0), (true, 2), (false, 1)] {
+        var source = test.source
+        let sums = try Buffer<Double>(2 * lanes * layer.inputs)
+        let workspace = try Buffer<Float>(Int(rso_integer_source_workspace(&source)) + 16)
+        workspace.pointer.update(repeating: .nan, count: workspace.count)
+        source.workspace = workspace.pointer
+        let extremes = try KernelSample(lanes: lanes, size: bounds * layer.inputs)
+        Self.valid.withUnsafeBufferPointer {
+          kernel(
+            &source, hasMoments ? UnsafePointer(origin.pointer) : nil, $0.baseAddress,
+            hasMoments ? sums.pointer : nil, 2 * layer.inputs,
+            bounds > 0 ? extremes.pointer : nil, extremes.stride)
+        }
+        let name = "\(kernels.name), \(layer), \(lanes) lanes, \(bounds) bounds"
+        let wrong =
+          hasMoments
+          ? Self.wrongMoments(sums, of: expected, channels: layer.inputs, origin: 0.25) : 0
+        #expect(wrong == 0, "\(name)")
+        let wrongBounds = extremes.wrong { lane, i, sample in
+          let (channel, area) = (i / bounds, layer.shape.area)
+          let plane = (0..<area).map { expected[lane, channel * area + $0, sample] }
+          return ((i % bounds == 0 ? plane.max() : plane.min()) ?? .nan, 0)
+        }
+        #expect(wrongBounds == 0, "\(name)")
+        #expect((workspace.count - 16..<workspace.count).allSatisfy { workspace.pointer[$0].isNaN })
       }
-      let wrong = Self.wrongMoments(sums, of: expected, channels: layer.inputs, origin: 0.25)
-      #expect(wrong == 0, "\(kernels.name), \(layer)")
-      #expect((workspace.count - 16..<workspace.count).allSatisfy { workspace.pointer[$0].isNaN })
     }
   }
 

@@ -106,7 +106,7 @@ typedef struct {
 // One channel that is mixed into a rest of integers by a 3×3 convolution: unit[c] · (start[c] + the sum of w u) is added to
 // channel c of the rest. u: the byte per_unit · x + zero, which must be an integer from 0 to 255; outside the image, `zero`.
 // x: [window.height, window.width, 16], w: [channels][3] times four signed bytes: the taps of a row, and 0
-// start, unit: [channels]; without a window, nothing is mixed.
+// start, unit: [channels], where |start + sum| < 2^22 and units are powers of two; without a window, nothing is mixed.
 typedef struct {
   const float *x, *unit;
   const int32_t *w, *start;
@@ -204,9 +204,11 @@ typedef struct {
 
   // Both NULL where the instruction set has no dot products of bytes.
   void (*integer_layer)(const rso_integer_layer *);
-  // The moments of a source with a mixed channel, before scale, offset and step.
+  // The same as mixed_moments, before scale, offset and step. If sums is NULL, `extremes` receives only the maxima,
+  // [channels, 16] per lane, as from `global_max`.
   void (*mixed_integer_moments)(const rso_integer_source *, const float *origin, const int32_t *valid,
-                                double *sums, ptrdiff_t sums_lane);
+                                double *sums, ptrdiff_t sums_lane, float *extremes,
+                                ptrdiff_t extremes_lane);
 
   // Softmax cross entropy of logits x: [channels, 16] (area 1) against labels[16] per lane. The sum over the first
   // valid[lane] samples is added to losses[lane * losses_lane]. predicted, if not NULL: [16] per lane, the class of

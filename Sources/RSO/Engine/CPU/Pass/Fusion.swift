@@ -44,7 +44,7 @@ extension Pass {
   /// - The kernel that adds a changed weight's shifted input to a channel also adds a shortcut's value, and then
   ///   normalises the channel or sums its moments.
   /// - The moments and extremes of a mixing layer's output are computed without storing it, even if a shortcut is added
-  ///   to it.
+  ///   to it, and so are the maxima alone of a mixing layer of integers.
   ///
   /// - Parameter order: the steps of the segment.
   func fuse(_ order: [Int]) -> [FusedStep] {
@@ -83,13 +83,20 @@ extension Pass {
     func takeMixing(_ fused: inout FusedStep, readBy count: Int = 1) -> Bool {
       guard let found = mixing(fused.x, readBy: count),
         case .mix(let weights) = steps[found.steps[0]].operation,
-        count == 1 || weights.atPoints != nil
+        count == 1 || weights.atPoints != nil || weights.integers != nil
       else { return false }
       absorbed.formUnion(found.steps)
       fused.source.mixing = weights
       (fused.x, fused.b) = (steps[found.steps[0]].b, steps[found.steps[0]].x)
       fused.added = found.added
       return true
+    }
+    /// Whether a mixing layer of integers makes a value that one step reads.
+    func mixesIntegers(_ value: ValueID?) -> Bool {
+      guard let index = producer(value), case .mix(let mixing) = steps[index].operation else {
+        return false
+      }
+      return mixing.integers != nil
     }
     /// The step that computes the extremes of the value that step `index` reads.
     func extremes(beside index: Int) -> Int? {
@@ -144,11 +151,9 @@ extension Pass {
         guard joined.source.step.isStep else { break }
         absorbed.insert(index)
         joined.x = steps[index].x
-        if let index = producer(joined.x), case .mix(let mixing) = steps[index].operation,
-          mixing.integers != nil
-        {
-          _ = takeMixing(&joined)
-        }
+        if mixesIntegers(joined.x) { _ = takeMixing(&joined) }
+      case .globalMax:
+        if mixesIntegers(joined.x) { _ = takeMixing(&joined) }
       case .normalize(let norm, let activation)
       where [rso_relu, rso_identity].contains(activation.function):
         if let maker = producer(step.x), let shift = fused[maker], case .shiftAdd = shift.operation,
@@ -204,8 +209,9 @@ extension Pass.Instruction {
     case .integers(let weights):
       var layer = layer(weights)
       return Int(rso_integer_workspace(&layer))
-    case .moments where source.mixing?.integers != nil:
+    case .moments where source.mixing?.integers != nil, .globalMax where source.mixing != nil:
       var source = integerSource(shape.channels, nil)
+      source.lanes = Int32(lanes)
       return Int(rso_integer_source_workspace(&source))
     case .moments:
       var source = kernelSource

@@ -62,7 +62,7 @@ extension Pass {
             execute(
               instruction,
               Place(
-                chunk, block, lanes, scratch, blocks: 1,
+                chunk: chunk, block: block, lanes: lanes, scratch: scratch, blocks: 1,
                 next: block + 1 < end || isFollowed ? 1 : 0))
           }
         }
@@ -71,7 +71,8 @@ extension Pass {
           execute(
             instruction,
             Place(
-              chunk, first, end - first, scratch, blocks: end - first,
+              chunk: chunk, block: first, lanes: end - first, scratch: scratch,
+              blocks: end - first,
               next: isFollowed ? min(Pass.blocksPerChunk, input.blocks - end) : 0))
         }
       }
@@ -86,17 +87,6 @@ extension Pass {
       /// The number of these blocks, and of the blocks that the same thread takes next.
       let blocks: Int
       let next: Int
-      init(
-        _ chunk: Int, _ block: Int, _ lanes: Int, _ scratch: UnsafeMutablePointer<Float>,
-        blocks: Int, next: Int
-      ) {
-        self.blocks = blocks
-        self.next = next
-        self.chunk = chunk
-        self.block = block
-        self.lanes = lanes
-        self.scratch = scratch
-      }
     }
 
     @inline(__always)
@@ -244,6 +234,7 @@ extension Pass {
       case .add: kernels.add(&map, b, bLane)
       case .averagePool(var window): kernels.average_pool(&map, &window)
       case .maxPool(var window): kernels.max_pool(&map, &window)
+      case .globalMax where i.source.mixing != nil: measureIntegers(i, place, nil)
       case .globalMax: kernels.global_max(&map)
       case .globalAverage: kernels.global_average(&map)
       case .extremes: kernels.extremes(&map)
@@ -271,13 +262,7 @@ extension Pass {
         let n = norms[norm]
         let (sums, lane) = sums(n, place)
         if i.source.mixing?.integers != nil {
-          var source = i.integerSource(i.shape.channels, nil)
-          fill(&source, i, place)
-          source.workspace = place.scratch + workspace
-          if place.next > 0, i.x.value >= 0 {
-            source.next = values[i.x.value].blockStride * place.blocks
-          }
-          kernels.mixed_integer_moments(&source, n.origin, valid(place), sums, lane)
+          measureIntegers(i, place, n)
         } else if i.source.mixing == nil {
           kernels.moments(&map, n.origin, valid(place), sums, lane)
         } else {
@@ -315,6 +300,22 @@ extension Pass {
           }
         }
       }
+    }
+
+    /// The moments around a norm's origin and, if there is a `y`, the extremes of a mixing layer of integers, or only its
+    /// maxima.
+    private func measureIntegers(_ i: Instruction, _ place: Place, _ norm: NormPointers?) {
+      let (y, yLane) = find(i.y, place)
+      let moments = norm.map { sums($0, place) }
+      var source = i.integerSource(i.shape.channels, nil)
+      fill(&source, i, place)
+      source.workspace = place.scratch + workspace
+      if place.next > 0, i.x.value >= 0 {
+        source.next = values[i.x.value].blockStride * place.blocks
+      }
+      kernels.mixed_integer_moments(
+        &source, norm?.origin, valid(place), moments?.0, moments?.1 ?? 0,
+        i.y.isNothing ? nil : y, yLane)
     }
 
     /// Sets a source's pointers to the current block.
