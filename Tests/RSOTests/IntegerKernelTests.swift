@@ -284,6 +284,18 @@ struct IntegerKernelTests {
     }
   }
 
+  /// Small layers of a single pixel are faster in floats.
+  @Test func layersThatPay() {
+    let pixel = rso_window(
+      Shape(channels: 16), Shape(channels: 10), kernel: 1, stride: 1, padding: 0)
+    #expect(!IntegerWeights.suits(pixel, inputs: 16, outputs: 31))
+    #expect(IntegerWeights.suits(pixel, inputs: 4, outputs: 32))
+    #expect(!IntegerWeights.suits(pixel, inputs: 3, outputs: 32))
+    let shape = Shape(channels: 4, height: 1, width: 2)
+    let pair = rso_window(shape, shape, kernel: 1, stride: 1, padding: 0)
+    #expect(IntegerWeights.suits(pair, inputs: 4, outputs: 1))
+  }
+
   /// Which values are bytes, and which layers read them.
   @Test func bytes() throws {
     let network = try Network(input: Shape(channels: 4, height: 8, width: 8)) {

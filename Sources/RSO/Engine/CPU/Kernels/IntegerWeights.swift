@@ -1,7 +1,9 @@
 import CRSO
 
 /// Integer weights of a convolution or linear layer that reads bytes, as `rso_integer_layer` has them.
-struct IntegerWeights {
+///
+/// A class, so that an instruction, which is copied for every block, has one reference to count.
+final class IntegerWeights {
   let window: rso_window
   let inputs: Int
   /// The bytes that the layer reads.
@@ -42,6 +44,11 @@ struct IntegerWeights {
     packed = try Buffer(padded * ((inputs + 3) / 4) * rows.count * kernel)
     start = try Buffer(padded * (isAtPoints ? rows.count : 1))
     unit = try Buffer(padded)
+  }
+
+  /// Whether bytes pay. Of a single pixel, they cost more than they save in the products of few outputs.
+  static func suits(_ window: rso_window, inputs: Int, outputs: Int) -> Bool {
+    inputs >= 4 && (outputs >= 32 || window.out_height * window.out_width > 1)
   }
 
   /// What makes the weights at the points integers: the denominators are 1, 2, 4, 6 and 24.

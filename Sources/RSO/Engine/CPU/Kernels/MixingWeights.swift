@@ -1,7 +1,9 @@
 import CRSO
 
 /// The weights that mix one channel into all outputs of a 3×3 convolution.
-struct MixingWeights {
+///
+/// A class, so that an instruction, which is copied for every block, has one reference to count.
+final class MixingWeights {
   let window: rso_window
   let packed: PackedWeights
   /// The rows of every output's weights at Winograd's points; `nil` where the kernel cannot use them.

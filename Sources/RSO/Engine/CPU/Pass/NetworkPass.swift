@@ -114,7 +114,7 @@ final class NetworkPass {
   func convolution(
     _ node: Int, _ window: rso_window, inputs: Int, outputs: Int, bias: Buffer<Float>
   ) throws -> (Pass.Operation, SetWeights) {
-    if let bytes = bytes[node], inputs >= 4 {
+    if let bytes = bytes[node], IntegerWeights.suits(window, inputs: inputs, outputs: outputs) {
       let weights = try IntegerWeights(
         window, inputs: inputs, outputs: outputs,
         levels: network.nodes[node].weights.levels.upperBound, reading: bytes)
