@@ -233,8 +233,8 @@ struct NetworkDescription {
     func row(_ name: String, _ value: Int?, _ cells: [String]) -> [String] {
       [name] + (isDrawn ? [value.map { drawing[$0] } ?? ""] : []) + cells
     }
-    func bits(_ layer: Layer) -> String {
-      guard case .activation(.quantize(let bits, _)) = layer else { return "" }
+    func bits(_ node: Node) -> String {
+      guard case .activation(.quantize(let bits, _)) = node.layer else { return "" }
       return bits == 1 ? ", 1 bit" : ", \(bits) bits"
     }
     var layout = TextTable(
@@ -248,7 +248,7 @@ struct NetworkDescription {
           layer.name, index + 1,
           [
             layer.type + (domain.isDiscrete ? ", \(domain)" : "")
-              + bits(network.nodes[index].layer),
+              + bits(network.nodes[index]),
             layer.shape.map(String.init).joined(separator: "×"),
             layer.elements == 0 ? "" : grouped(layer.elements),
             layer.multiplyAdds == 0 ? "" : grouped(layer.multiplyAdds),
