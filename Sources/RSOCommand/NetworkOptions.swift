@@ -36,8 +36,7 @@ struct NetworkOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Quantise activations: every ReLU becomes 2^bits levels, 1 to 8 bits; or those whose names match, as in 'relu5=2'. "
-        + "With --from, batch norms and weights are fitted to the levels. Repeat it for more; the last one that matches "
-        + "holds.",
+        + "rso train --from fits batch norms and weights to the levels. Repeat it for more; the last one that matches holds.",
       valueName: "[pattern=]bits"))
   var activations: [String] = []
 

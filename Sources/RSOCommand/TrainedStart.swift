@@ -32,7 +32,7 @@ struct TrainedStart {
   }
 
   /// The same start for a network with other activations or domains: ReLUs calibrated, then weights rounded. Says what that
-  /// has cost: the error of every layer, and loss and accuracy before and after, with statistics of batch norm computed anew.
+  /// has cost: the error of every layer, and loss and accuracy before and after, with the statistics that the run begins with.
   ///
   /// - Parameters:
   ///   - file: what messages call the start.
@@ -47,12 +47,12 @@ struct TrainedStart {
     func evaluated(_ start: TrainedStart) throws -> (model: Model, result: String) {
       // How the search goes on has no part in it, and may not suit a network of floats.
       var settings = SearchSettings()
-      (settings.loss, settings.batchSize) = (
-        configuration.settings.loss, configuration.settings.batchSize
-      )
+      settings.loss = configuration.settings.loss
+      settings.batchSize = configuration.settings.batchSize
+      settings.statistics = configuration.settings.statistics
       var search = try RandomSearch(
         network: start.network, data: data, settings: settings, device: device,
-        parameters: start.parameters)
+        parameters: start.parameters, statistics: start.statistics)
       let found = try search.evaluate(data.evaluatedSplit)
       let result =
         "loss \(fixed(found.meanLoss, 4))"
@@ -63,14 +63,15 @@ struct TrainedStart {
     var start = self
     let quantized = network.takingLevels(of: asked)
     if quantized != network {
-      let found = try before.model.calibration(to: quantized, on: data.train.images)
+      let found = try before.model.calibration(
+        to: quantized, on: data.train.images,
+        renewsStatistics: configuration.settings.statistics == .renew)
       (start.network, start.parameters) = (quantized, found.model.parameters)
       start.statistics?.scale(by: found.factors, in: quantized)
       let ranges = found.calibrations.map {
-        "\($0.layer) to \($0.bits) bit\($0.bits == 1 ? "" : "s") of 0 to \(fixed($0.range, 2)), \(fixed(100 * $0.error, 1)) %"
+        "\($0.layer) to \($0.bits) bit\($0.bits == 1 ? "" : "s") from 0 to \(fixed($0.range, 2)) (error \(fixed(100 * $0.error, 1)) %)"
       }
-      Console.note(
-        "\(file): activations quantised, with an error of \(ranges.joined(separator: "; "))")
+      Console.note("\(file): activations quantised: \(ranges.joined(separator: ", "))")
     }
     let rounded = try start.parameters.rounded(to: asked, scales: scales)
     (start.network, start.parameters) = (asked, rounded.parameters)
@@ -133,6 +134,14 @@ extension Train {
       ).withFloatWeights
       let weights = try StateDict(tensors, for: own, file: from)
       weights.sayWrappers(from)
+      let levels = own.nodes.first {
+        if case .activation(.quantize) = $0.layer { true } else { false }
+      }
+      if let level = levels {
+        Console.note(
+          "\(from): the levels of \(level.name) are taken as trained; to fit weights of ReLUs to levels, name a network with ReLU, "
+            + "and --activations")
+      }
       return (asked, TrainedStart(weights, own))
     }
     let model = try Model(tensors, file: from)

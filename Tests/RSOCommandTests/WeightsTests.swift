@@ -191,7 +191,7 @@ struct WeightsTests {
       #expect(notes.count == 3, "\(notes)")
       #expect(
         notes.first?.contains(
-          "note: f: activations quantised, with an error of relu0 to 4 bits of 0 to ")
+          "note: f: activations quantised: relu0 to 4 bits from 0 to ")
           == true)
       #expect(notes[1].contains("note: f: rounded, with an error of conv0.weight to ternary "))
       #expect(notes[2].contains(" before; loss "))

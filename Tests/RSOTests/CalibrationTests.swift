@@ -28,13 +28,25 @@ struct CalibrationTests {
   private static func model(_ domain: Domain = .float) throws -> (Model, Dataset) {
     let network = try network(domain)
     let data = try Sample.dataset(network.input, classes: 4, train: 120, test: 60)
-    var model = try PredictionTests.model(network, data)
-    for slot in model.parameters.slots where slot.role != .weight {
+    var parameters = Parameters(initialFor: network, seed: 0)
+    for slot in parameters.slots where slot.role != .weight {
       for (index, place) in slot.range.enumerated() {
-        model.parameters.values[place] += [0.5, -0.25, 1.5, 0.75, 2, -0.125][index]
+        parameters.values[place] += [0.5, -0.25, 1.5, 0.75, 2, -0.125][index]
       }
     }
-    return (model, data)
+    return (try model(network, data, parameters), data)
+  }
+
+  /// A model with the running statistics that belong to its parameters.
+  private static func model(
+    _ network: Network, _ data: Dataset, _ parameters: Parameters
+  ) throws -> Model {
+    var settings = SearchSettings()
+    settings.batchSize = 10
+    var search = try RandomSearch(
+      network: network, data: data, settings: settings, device: .reference, parameters: parameters)
+    _ = try search.evaluate()
+    return try search.model
   }
 
   /// The least errors of `np.round(np.minimum(v / r, 1) * n) / n * r` over the same 64 ranges, in NumPy 2.4.
@@ -75,8 +87,47 @@ struct CalibrationTests {
       let product = zip(before, after).reduce(0) { $0 + Double($1.0) * Double($1.1) }
       #expect(bits == 2 || abs(product / size - 1) < 0.05, "\(product / size)")
     }
-    #expect(errors[0] < 0.02 && errors[1] < 0.25 && errors[2] < 0.9, "\(errors)")
+    #expect(errors[0] < 0.03 && errors[1] < 0.25 && errors[2] < 0.9, "\(errors)")
     #expect(errors[0] < errors[1] / 4 && errors[1] < errors[2] / 2, "\(errors)")
+  }
+
+  /// Levels change what later layers read: with one bit, ranges fit the statistics that the network then has.
+  @Test func renewsStatistics() throws {
+    let (model, data) = try Self.model()
+    let network = try model.network.quantizingActivations(to: 1)
+    let images = data.train.images
+    let found = try model.calibrated(to: network, on: images)
+    let expected = try Self.model(network, data, found.model.parameters).statistics
+    for (norm, moments) in expected.moments {
+      let own = try #require(found.model.statistics.moments[norm])
+      for (a, b) in zip(own.mean + own.variance, moments.mean + moments.variance) {
+        #expect(abs(a - b) < 1e-4 * max(abs(b), 0.1), "norm \(norm): \(a), \(b)")
+      }
+    }
+    let kept = try model.calibrated(to: network, on: images, renewsStatistics: false)
+    #expect(kept.model.statistics == model.statistics)
+    #expect(kept.calibrations.map(\.range) != found.calibrations.map(\.range))
+  }
+
+  /// Without a batch norm behind them, discrete weights would leave a factor in the middle of a network.
+  @Test func refusesAFactorInTheMiddle() throws {
+    let network = try Network(input: Shape(channels: 1, height: 4, width: 4)) {
+      Node.conv2d("conv0", channels: 3, kernel: 3, padding: 1, weights: .ternary)
+      Node.batchNorm("bn0")
+      Node.relu("relu0")
+      Node.conv2d("conv1", channels: 3, kernel: 4, weights: .ternary)
+      Node.activation("tanh", .tanh)
+      Node.linear("fc", features: 3)
+    }
+    let data = try Sample.dataset(network.input, classes: 3, train: 20, test: 20)
+    let model = try PredictionTests.model(network, data)
+    #expect(
+      errorText {
+        _ = try model.calibrated(
+          to: network.quantizingActivations(to: 4), on: data.train.images)
+      }
+        == "conv1: expected a batch norm behind its discrete weights, which cannot take up the range of relu0; found none "
+        + "(leave relu0 as it is, or let the weights be floats)")
   }
 
   /// A layer's range does not depend on what the powers of two of the layers before it have left over.
@@ -171,11 +222,11 @@ struct CalibrationTests {
     #expect(
       text("relu0")
         == "relu0: expected a batch norm in front of it that nothing else reads, to fit its levels; "
-        + "found none (quantise others: --activations 'PATTERN=4')")
+        + "found none (those of no layer here can be fitted)")
     #expect(
       text("relu1")
         == "relu1: expected layers with weights behind it, and no others, to fit its levels; found "
-        + "others (quantise others: --activations 'PATTERN=4')")
+        + "conv2, add (those of no layer here can be fitted)")
     #expect(text("relu2")?.hasPrefix("relu2: expected layers with weights behind it") == true)
     let other = try Self.network().quantizingActivations(to: 4)
     #expect(

@@ -18,49 +18,44 @@ extension Model {
   /// The levels of `quantize` end at 1, and what a ReLU passes on may be larger. Of all ranges from 0 to r, the one that rounds
   /// its numbers with the least squared error becomes 0 to 1: the batch norm in front is divided by r, and the weights behind
   /// are multiplied by it, so that nothing else changes. Discrete weights, whose scales are powers of two, take the nearest
-  /// one; a batch norm behind them takes out the rest. Levels are fitted from the input to the output, each behind the levels
-  /// before it.
+  /// one; a batch norm behind them takes out the rest, and without one the network's outputs are larger or smaller by it. Levels
+  /// are fitted from the input to the output, each behind the levels before it.
   ///
   /// - Parameters:
   ///   - network: the network with the levels.
   ///   - images: `[N, C, H, W]`, of those that the model was trained on. A few hundred do.
-  /// - Returns: the model, whose running statistics are not computed anew, and what was done to each activation.
+  ///   - renewsStatistics: whether batch norm's running statistics are computed anew from the images, as levels before a layer
+  ///     change its numbers; if not, they are those of the model.
+  /// - Returns: the model, and what was done to each activation.
   /// - Throws: `RSOError` if the layers are not the same, an activation has no batch norm in front of it or no weights behind
   ///   it to take the range up, or its numbers are not finite.
-  /// - Complexity: for each activation a forward pass of at most 2000 images up to it.
+  /// - Complexity: for each activation and each batch norm a forward pass of at most 2000 images up to it.
   public func calibrated(
-    to network: Network, on images: Pixels
+    to network: Network, on images: Pixels, renewsStatistics: Bool = true
   ) throws -> (model: Model, calibrations: [Calibration]) {
-    let found = try calibration(to: network, on: images)
+    let found = try calibration(to: network, on: images, renewsStatistics: renewsStatistics)
     return (found.model, found.calibrations)
   }
 
-  /// As `calibrated(to:on:)`.
+  /// As `calibrated(to:on:renewsStatistics:)`.
   ///
   /// - Returns: also the factors, `[channels]`, by which the outputs of layers with discrete weights have changed, by the
   ///   layer's index, where a batch norm takes them out again. The model's running statistics have changed with them.
   package func calibration(
-    to network: Network, on images: Pixels
+    to network: Network, on images: Pixels, renewsStatistics: Bool = true
   ) throws -> (model: Model, calibrations: [Calibration], factors: [Int: [Double]]) {
     guard self.network.takingLevels(of: network) == network else {
       throw RSOError("network", "expected the layers of the model, found others")
     }
     var (model, calibrations, factors) = (self, [Calibration](), [Int: [Double]]())
-    for (index, node) in network.nodes.enumerated()
-    where node.layer != self.network.nodes[index].layer {
-      guard case .activation(.quantize(let bits, _)) = node.layer else { continue }
-      guard let norm = network.norm(before: index) else {
-        throw RSOError(
-          node.name,
-          "expected a batch norm in front of it that nothing else reads, to fit its levels; found none",
-          hint: "quantise others: --activations 'PATTERN=\(bits)'")
+    for (index, node) in network.nodes.enumerated() {
+      if renewsStatistics, node.layer.takesStatistics {
+        try model.renewStatistics(of: index, on: images)
       }
-      guard let readers = network.weightedLayers(behind: index) else {
-        throw RSOError(
-          node.name,
-          "expected layers with weights behind it, and no others, to fit its levels; found others",
-          hint: "quantise others: --activations 'PATTERN=\(bits)'")
-      }
+      guard node.layer != self.network.nodes[index].layer,
+        case .activation(.quantize(let bits, _)) = node.layer
+      else { continue }
+      let (norm, readers) = try network.surroundings(ofLevels: index)
       let (range, error) = try Self.range(
         of: model.outputs(of: index, on: images), bits: bits, layer: node.name)
       calibrations.append(Calibration(layer: node.name, bits: bits, range: range, error: error))
@@ -73,7 +68,15 @@ extension Model {
       }
       for reader in readers {
         let rest = try model.multiplyWeights(of: reader, by: range / node.layer.highestLevel)
-        guard rest != 1, network.normalizes(reader) else { continue }
+        guard rest != 1, network.normalizes(reader) else {
+          guard rest == 1 || reader == network.nodes.count - 1 else {
+            throw RSOError(
+              network.nodes[reader].name,
+              "expected a batch norm behind its discrete weights, which cannot take up the range of \(node.name); found none",
+              hint: "leave \(node.name) as it is, or let the weights be floats")
+          }
+          continue
+        }
         let channels = network.shapes[reader + 1].channels
         let factor = [Double](repeating: rest, count: channels)
         model.statistics.scale(by: [reader: factor], in: network)
@@ -104,10 +107,32 @@ extension Model {
     for place in slot.range { parameters.values[place] *= applied }
     try parameters.checkLevels()
     let rest = slot.domain.isDiscrete ? Double(applied) / factor : 1
-    if network.normalizes(node), let bias = parameters.slot(node: node, .bias) {
+    if let bias = parameters.slot(node: node, .bias) {
       for place in bias.range { parameters.values[place] *= Float(rest) }
     }
     return rest
+  }
+
+  /// Takes the moments of what a batch norm reads for its running statistics.
+  private mutating func renewStatistics(of norm: Int, on images: Pixels) throws {
+    let value = network.inputs[norm][0]
+    let shape = network.shapes[value]
+    // A norm of the images themselves stays as it is.
+    guard value > 0 else { return }
+    let numbers = try outputs(of: value - 1, on: images)
+    var (sums, squares) = (
+      [Double](repeating: 0, count: shape.channels), [Double](repeating: 0, count: shape.channels)
+    )
+    for (place, number) in numbers.enumerated() {
+      sums[place / shape.area % shape.channels] += Double(number)
+    }
+    let count = Double(numbers.count / shape.channels)
+    let mean = sums.map { $0 / count }
+    for (place, number) in numbers.enumerated() {
+      let channel = place / shape.area % shape.channels
+      squares[channel] += (Double(number) - mean[channel]) * (Double(number) - mean[channel])
+    }
+    statistics.moments[norm] = .init(mean: mean, variance: squares.map { $0 / count })
   }
 
   /// What a layer gives for the first images: all of its numbers, one image after the other.

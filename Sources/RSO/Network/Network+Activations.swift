@@ -23,11 +23,13 @@ extension Network {
     return try Network(input: input, nodes: result)
   }
 
-  /// The network with the `quantize` layers that another one has where this one has ReLU or other bits.
+  /// The network with the `quantize` layers that another one has where this one has ReLU or other bits under the same name.
   package func takingLevels(of other: Network) -> Network {
     var nodes = nodes
     for (index, node) in other.nodes.prefix(nodes.count).enumerated()
-    where node.layer.isQuantizable && nodes[index].layer.isQuantizable {
+    where node.name == self.nodes[index].name && node.layer.isQuantizable
+      && nodes[index].layer.isQuantizable
+    {
       if case .activation(.quantize) = node.layer { nodes[index].layer = node.layer }
     }
     return (try? Network(input: input, nodes: nodes)) ?? self
@@ -61,6 +63,39 @@ extension Network {
       }
     }
     return found.isEmpty ? nil : found
+  }
+}
+
+extension Network {
+  /// The batch norm in front of an activation and the layers with weights behind it, which levels are fitted by.
+  ///
+  /// - Throws: `RSOError` naming the activation, and others whose levels can be fitted.
+  func surroundings(ofLevels node: Int) throws -> (norm: Int, readers: [Int]) {
+    guard let norm = norm(before: node) else {
+      throw RSOError(
+        nodes[node].name,
+        "expected a batch norm in front of it that nothing else reads, to fit its levels; found none",
+        hint: hintOfLevels)
+    }
+    guard let readers = weightedLayers(behind: node) else {
+      let found = inputs.indices.filter { inputs[$0].contains(node + 1) }.map { nodes[$0].name }
+      throw RSOError(
+        nodes[node].name,
+        "expected layers with weights behind it, and no others, to fit its levels; found "
+          + (found.isEmpty ? "none" : found.joined(separator: ", ")),
+        hint: hintOfLevels)
+    }
+    return (norm, readers)
+  }
+
+  /// Which activations' levels can be fitted.
+  var hintOfLevels: String {
+    let names = nodes.indices.filter {
+      nodes[$0].layer.isQuantizable && norm(before: $0) != nil && weightedLayers(behind: $0) != nil
+    }.map { nodes[$0].name }
+    return names.isEmpty
+      ? "those of no layer here can be fitted"
+      : "those that can be: \(names.joined(separator: ", ")), as in --activations '\(names[0])=4'"
   }
 }
 
