@@ -83,6 +83,8 @@ struct TrainedStart {
       }
       Console.note("\(file): rounded, with an error of \(errors.joined(separator: ", "))")
     }
+    // Networks may differ in widths of proposals alone.
+    guard quantized != network || start.isRounded else { return start }
     Console.note(
       "\(data.evaluatedSplit.rawValue) \(before.result) before; \(try evaluated(start).result) after"
     )
