@@ -34,19 +34,7 @@ struct CalibrationTests {
         parameters.values[place] += [0.5, -0.25, 1.5, 0.75, 2, -0.125][index]
       }
     }
-    return (try model(network, data, parameters), data)
-  }
-
-  /// A model with the running statistics that belong to its parameters.
-  private static func model(
-    _ network: Network, _ data: Dataset, _ parameters: Parameters
-  ) throws -> Model {
-    var settings = SearchSettings()
-    settings.batchSize = 10
-    var search = try RandomSearch(
-      network: network, data: data, settings: settings, device: .reference, parameters: parameters)
-    _ = try search.evaluate()
-    return try search.model
+    return (try PredictionTests.model(network, data, parameters), data)
   }
 
   /// The least errors of `np.round(np.minimum(v / r, 1) * n) / n * r` over the same 64 ranges, in NumPy 2.4.
@@ -97,7 +85,7 @@ struct CalibrationTests {
     let network = try model.network.quantizingActivations(to: 1)
     let images = data.train.images
     let found = try model.calibrated(to: network, on: images)
-    let expected = try Self.model(network, data, found.model.parameters).statistics
+    let expected = try PredictionTests.model(network, data, found.model.parameters).statistics
     for (norm, moments) in expected.moments {
       let own = try #require(found.model.statistics.moments[norm])
       for (a, b) in zip(own.mean + own.variance, moments.mean + moments.variance) {

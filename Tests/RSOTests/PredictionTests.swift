@@ -4,12 +4,14 @@ import Testing
 @testable import RSO
 
 struct PredictionTests {
-  /// A model of drawn weights, with running statistics from the data.
-  static func model(_ network: Network, _ data: Dataset) throws -> Model {
+  /// A model of drawn weights, or those given, with running statistics from the data.
+  static func model(
+    _ network: Network, _ data: Dataset, _ parameters: Parameters? = nil
+  ) throws -> Model {
     var settings = SearchSettings()
     settings.batchSize = 10
     var search = try RandomSearch(
-      network: network, data: data, settings: settings, device: .reference)
+      network: network, data: data, settings: settings, device: .reference, parameters: parameters)
     _ = try search.evaluate()
     return try search.model
   }
