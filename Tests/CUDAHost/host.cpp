@@ -28,6 +28,9 @@ static thread_local bool isBackwards;
 #define RSO_KERNEL static
 static void __syncthreads() {}
 static void __threadfence() {}
+// Whether the kernel awaited earlier ones, as each must.
+static thread_local bool hasAwaited;
+static void awaitEarlier() { hasAwaited = true; }
 static int atomicAdd(int *sum, int more) {
   int before = *sum;
   *sum += more;
@@ -143,7 +146,10 @@ int32_t cudahost_launch(const char *name, const uint32_t grid[3], const uint32_t
     blockIdx = at(grid, backwards ? blocks - 1 - b : b);
     for (size_t t = 0; t < threads; ++t) {
       threadIdx = at(block, backwards ? threads - 1 - t : t);
+      hasAwaited = false;
       kernel->run(arguments);
+      if (!hasAwaited)
+        return -2;
     }
   }
   for (size_t i = (shared + 3) / 4; i < sizeof sharedMemory / 4; ++i) {

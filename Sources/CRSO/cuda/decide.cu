@@ -27,7 +27,10 @@ static __device__ void begin(const rso_gpu_choose &a) {
 }
 
 // Goes to the first group; the host has set the progress. One block of one warp.
-RSO_KERNEL void start(rso_gpu_choose a) { begin(a); }
+RSO_KERNEL void start(rso_gpu_choose a) {
+  awaitEarlier();
+  begin(a);
+}
 
 // Takes the value decided on a turn, in one thread. Returns the number of the round's other decisions to apply.
 static __device__ int finish(const rso_gpu_choose &a, const rso_gpu_turn *turn, float value) {
@@ -145,6 +148,7 @@ static __device__ void decide(const rso_gpu_choose &a) {
 
 // Ends a turn, which is a group, by the host's losses. One block.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) decide_given(rso_gpu_given a) {
+  awaitEarlier();
   RSO_THREADS {
     if (threadIdx.x == 0)
       keepLosses(a.choose, 0, a.losses, 1);
@@ -155,6 +159,7 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) decide_given(rso_gpu_given a)
 
 // Takes the turn's first candidate, which an earlier sweep decided on. One block.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) take(rso_gpu_choose a) {
+  awaitEarlier();
   __shared__ int waiting;
   RSO_THREADS {
     if (threadIdx.x == 0) {
@@ -284,7 +289,13 @@ template <bool LINEAR> static __device__ void loss(const rso_gpu_loss &a) {
     decide(a.decide);
 }
 
-RSO_KERNEL void __launch_bounds__(rso_gpu_threads) cross_entropy(rso_gpu_loss a) { loss<false>(a); }
+RSO_KERNEL void __launch_bounds__(rso_gpu_threads) cross_entropy(rso_gpu_loss a) {
+  awaitEarlier();
+  loss<false>(a);
+}
 
 // Also computes the linear layer before the loss.
-RSO_KERNEL void __launch_bounds__(rso_gpu_threads) classify(rso_gpu_loss a) { loss<true>(a); }
+RSO_KERNEL void __launch_bounds__(rso_gpu_threads) classify(rso_gpu_loss a) {
+  awaitEarlier();
+  loss<true>(a);
+}

@@ -22,6 +22,17 @@
   float *name = (float *)rso_shared
 #endif
 
+// Every kernel begins with it. A launch may begin before the one in front of it ends (`CUDAModule.launch`): behind this line all
+// that the earlier one wrote is there, and the next one may begin. Elsewhere it costs nothing.
+#ifdef RSO_CARD
+static __device__ void awaitEarlier() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+#endif
+
 // Four samples of one place.
 struct Quad {
   float v[rso_gpu_quad];

@@ -88,6 +88,7 @@ template <int OUTPUTS, int KERNEL> static __device__ void convolve(const rso_gpu
 
 #define CONVOLVE(name, outputs, kernel)                                                            \
   RSO_KERNEL void __launch_bounds__(128) name(rso_gpu_convolve a) {                         \
+    awaitEarlier();                                                                         \
     convolve<outputs, kernel>(a);                                                                  \
   }
 CONVOLVE(convolve16_3, 16, 3)
@@ -97,6 +98,7 @@ CONVOLVE(convolve4, 4, 0)
 
 // A thread computes four samples of one place of one channel.
 RSO_KERNEL void depthwise(rso_gpu_depthwise a) {
+  awaitEarlier();
   int n = sample(), p = place();
   const rso_gpu_slide w = a.window;
   if (n >= a.samples || p >= w.out_height * w.out_width)
@@ -164,6 +166,7 @@ static __device__ float poolPlaces(const Map &m, const Numbers &x, int count, in
 
 // Pools whole images. A block has 32 samples, each with several threads. Grid: x samples, y channels, z candidates.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) pool_images(rso_gpu_pool a) {
+  awaitEarlier();
   enum { parts = rso_gpu_threads / 32 };
   __shared__ float part[parts][32];
   const int c = blockIdx.y, candidate = blockIdx.z, area = a.window.height * a.window.width;
@@ -188,6 +191,7 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) pool_images(rso_gpu_pool a) {
 }
 
 RSO_KERNEL void pool(rso_gpu_pool a) {
+  awaitEarlier();
   int n = sample(), p = place();
   const rso_gpu_slide w = a.window;
   if (n >= a.samples || p >= w.out_height * w.out_width)
@@ -216,6 +220,7 @@ RSO_KERNEL void pool(rso_gpu_pool a) {
 
 // A block sums one chunk of one channel. Grid: x chunks, y channels, z candidates.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) moments(rso_gpu_moments a) {
+  awaitEarlier();
   __shared__ double sums[2][rso_gpu_threads];
   int chunk = blockIdx.x, c = blockIdx.y, candidate = blockIdx.z;
   Map m = map(a.x, candidate, c);
@@ -249,6 +254,7 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) moments(rso_gpu_moments a) {
 
 // A block computes one channel of one candidate. Grid: x channels, y candidates.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) settle(rso_gpu_settle a) {
+  awaitEarlier();
   __shared__ double sums[2][rso_gpu_threads];
   int c = blockIdx.x, candidate = blockIdx.y;
   double mean, variance;
@@ -293,6 +299,7 @@ RSO_KERNEL void __launch_bounds__(rso_gpu_threads) settle(rso_gpu_settle a) {
 }
 
 RSO_KERNEL void add(rso_gpu_add a) {
+  awaitEarlier();
   int n = sample(), p = place();
   if (n >= a.samples || p >= a.area)
     return;
@@ -307,6 +314,7 @@ RSO_KERNEL void add(rso_gpu_add a) {
 
 // Grid: x samples, y places, z candidates and channels to copy.
 RSO_KERNEL void copy(rso_gpu_copy a) {
+  awaitEarlier();
   int n = sample(), p = place();
   if (n >= a.samples || p >= a.area)
     return;
@@ -333,6 +341,7 @@ RSO_KERNEL void copy(rso_gpu_copy a) {
 
 // One sample per thread. Grid: x samples, y places, z channels.
 RSO_KERNEL void load_images(rso_gpu_load a) {
+  awaitEarlier();
   int n = blockIdx.x * blockDim.x + threadIdx.x, p = place(), c = blockIdx.z;
   if (n >= a.samples || p >= a.area)
     return;

@@ -10,6 +10,7 @@ struct Change {
 // Brings the kept channel up to date and computes from it every candidate's channel, turn by turn. A thread: four samples
 // of a place. A block: one chunk of the channel, including its sums. Grid: x chunks.
 RSO_KERNEL void __launch_bounds__(rso_gpu_threads) shift_add(rso_gpu_shift_add a) {
+  awaitEarlier();
   __shared__ double sums[2 * rso_gpu_candidates][rso_gpu_threads];
   __shared__ Change changes[rso_gpu_threads];
   const rso_gpu_slide w = a.window;

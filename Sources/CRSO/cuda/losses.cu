@@ -71,7 +71,13 @@ template <bool LINEAR> static __device__ void anyLosses(const rso_gpu_loss &a) {
     decide(a.decide);
 }
 
-RSO_KERNEL void __launch_bounds__(rso_gpu_threads) sample_losses(rso_gpu_loss a) { anyLosses<false>(a); }
+RSO_KERNEL void __launch_bounds__(rso_gpu_threads) sample_losses(rso_gpu_loss a) {
+  awaitEarlier();
+  anyLosses<false>(a);
+}
 
 // Also computes the linear layer before the losses.
-RSO_KERNEL void __launch_bounds__(rso_gpu_threads) classify_losses(rso_gpu_loss a) { anyLosses<true>(a); }
+RSO_KERNEL void __launch_bounds__(rso_gpu_threads) classify_losses(rso_gpu_loss a) {
+  awaitEarlier();
+  anyLosses<true>(a);
+}

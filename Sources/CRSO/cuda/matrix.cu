@@ -280,10 +280,12 @@ static __device__ void matrix(const rso_gpu_convolve &a) {
 
 #define MATRIX(name, strip, box, passes, threads, blocks)                                          \
   RSO_KERNEL void __launch_bounds__(threads, blocks) name(rso_gpu_convolve a) {                        \
+    awaitEarlier();                                                                                    \
     matrix<strip, box, passes, threads>(a);                                                        \
   }
 #define HALVES(name, strip, box, passes, threads, blocks)                                          \
   RSO_KERNEL void __launch_bounds__(threads, blocks) name(rso_gpu_convolve a) {                        \
+    awaitEarlier();                                                                                    \
     matrix<strip, box, passes, threads, true>(a);                                                  \
   }
 MATRIX(matrix7, 7, false, 3, 128, 4)

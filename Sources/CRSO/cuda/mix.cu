@@ -145,6 +145,7 @@ template <int STRIP, int THREADS, bool EITHER> static __device__ void mix(const 
 
 #define MIX(name, strip, threads, blocks)                                                          \
   RSO_KERNEL void __launch_bounds__(threads, blocks) name(rso_gpu_convolve a) {                    \
+    awaitEarlier();                                                                                \
     if (a.y.unit != 0)                                                                             \
       mix<strip, threads, true>(a);                                                                \
     else                                                                                           \

@@ -296,6 +296,7 @@ static __device__ void tile(const rso_gpu_convolve &a) {
 
 #define TILE(name, strip, stride, outputs, box, threads, blocks)                                   \
   RSO_KERNEL void __launch_bounds__(threads, blocks) name(rso_gpu_convolve a) {                    \
+    awaitEarlier();                                                                                \
     if (a.x.unit != 0 || a.y.unit != 0)                                                            \
       tile<strip, stride, outputs, box, threads, true>(a);                                         \
     else                                                                                           \

@@ -9,6 +9,7 @@ static __device__ float at(const float *parameters, const float *start, const in
 
 // A thread packs one weight. Grid: x all packed weights.
 RSO_KERNEL void pack(rso_gpu_pack a) {
+  awaitEarlier();
   long long index = (long long)blockIdx.x * blockDim.x + threadIdx.x;
   long long rows = (long long)a.inputs * a.taps;
   if (a.row_length) {
@@ -52,6 +53,7 @@ RSO_KERNEL void pack(rso_gpu_pack a) {
 
 // A thread copies one number. Grid: x all of them.
 RSO_KERNEL void rows(rso_gpu_rows a) {
+  awaitEarlier();
   int index = blockIdx.x * blockDim.x + threadIdx.x;
   if (index >= a.count * a.width)
     return;

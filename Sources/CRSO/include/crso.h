@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "crso_cuda.h"
+#include "crso_launch.h"
 #include "crso_zlib.h"
 
 enum { rso_block = 16, rso_tile = 8 };

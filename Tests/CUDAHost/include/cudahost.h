@@ -13,7 +13,7 @@ extern "C" {
 size_t cudahost_arguments(const char *kernel);
 
 // Runs a kernel, one thread after another: forwards, or from the last one. Returns 0 if there is no such kernel,
-// -1 if it wrote behind the `shared` bytes of shared memory.
+// -1 if it wrote behind the `shared` bytes of shared memory, -2 if a thread did not await earlier launches.
 int32_t cudahost_launch(const char *kernel, const uint32_t grid[3], const uint32_t block[3],
                         uint32_t shared, const void *arguments, int32_t backwards);
 

@@ -15,6 +15,8 @@ final class FakeCUDA: @unchecked Sendable {
     var block: [UInt32]
     var shared: UInt32
     var stream: Int
+    /// It may begin before the launch in front of it ends.
+    var overlaps = false
     var arguments: [UInt8]
   }
 
@@ -43,6 +45,8 @@ final class FakeCUDA: @unchecked Sendable {
   var contexts = 0
   var functions: [Int: String] = [:]
   var recorded: Set<Int> = []
+  /// Streams whose last work is a kernel.
+  var behindKernel: Set<Int> = []
   /// Bytes of shared memory that a kernel may ask for, if they were raised.
   var shared: [String: UInt32] = [:]
   var graphs: [Int: [Recorded]] = [:]
@@ -140,8 +144,9 @@ final class FakeCUDA: @unchecked Sendable {
         recorded.name, recorded.grid, recorded.block, recorded.shared, $0.baseAddress,
         isBackwards ? 1 : 0)
     }
-    if status < 0 { faults.append("\(recorded.name): written behind its shared memory") }
-    return abs(status) == 1 ? 0 : fault("no kernel \(recorded.name)", 500)
+    if status == -1 { faults.append("\(recorded.name): written behind its shared memory") }
+    if status == -2 { faults.append("\(recorded.name): did not await earlier launches") }
+    return status != 0 ? 0 : fault("no kernel \(recorded.name)", 500)
   }
 
   /// Launches of a graph with those of branches in turns, as a card may take them.
@@ -176,6 +181,10 @@ final class FakeCUDA: @unchecked Sendable {
       recorded.grid[1] <= 65535, recorded.grid[2] <= 65535,
       recorded.shared <= shared[recorded.name] ?? 49152
     else { return fault("\(recorded.name): grid \(recorded.grid), block \(recorded.block)", 1) }
+    if recorded.overlaps, !behindKernel.contains(recorded.stream) {
+      faults.append("\(recorded.name): overlaps what is no kernel")
+    }
+    behindKernel.insert(recorded.stream)
     if capture != nil {
       capture?.append(recorded)
       return 0
@@ -188,11 +197,11 @@ extension FakeCUDA {
   /// The engine on this card.
   func engine(
     network: Network, data: Dataset, parameters: Parameters, precision: CUDAPrecision = .fp32,
-    objective: Objective = .crossEntropy, mostTogether: Int = rso_gpu_group
+    objective: Objective = .crossEntropy, mostTogether: Int = rso_gpu_group, overlaps: Bool = false
   ) throws -> CUDAEngine {
     try CUDAEngine(
       network: network, data: data, parameters: parameters, precision: precision,
       objective: objective, context: CUDAContext(driver: driver(), card: 0), image: [0],
-      mostTogether: mostTogether)
+      mostTogether: mostTogether, overlaps: overlaps)
   }
 }

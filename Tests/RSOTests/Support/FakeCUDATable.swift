@@ -158,9 +158,10 @@ extension FakeCUDA {
           self.capture == nil ? 0 : self.fault("waits while it captures", 900)
         }
       },
-      cuStreamWaitEvent: { _, event, _ in
+      cuStreamWaitEvent: { stream, event, _ in
         self.call("cuStreamWaitEvent") {
-          self.recorded.contains(number(event)) ? 0 : self.fault("waits for nothing", 400)
+          self.behindKernel.remove(number(stream))
+          return self.recorded.contains(number(event)) ? 0 : self.fault("waits for nothing", 400)
         }
       },
       cuEventCreate: { out, _ in
@@ -180,6 +181,7 @@ extension FakeCUDA {
         self.call("cuStreamBeginCapture") {
           guard self.capture == nil else { return self.fault("captures twice", 900) }
           self.capture = []
+          self.behindKernel = []
           self.captured = number(stream)
           return 0
         }
@@ -222,6 +224,24 @@ extension FakeCUDA {
             Recorded(
               name: name, grid: [gx, gy, gz], block: [bx, by, bz], shared: shared,
               stream: number(stream),
+              arguments: Array(copy)))
+        }
+      },
+      cuLaunchKernelEx: { configuration, function, arguments, _ in
+        self.call("cuLaunchKernelEx") {
+          guard let name = self.functions[number(function)], let bytes = arguments?.pointee else {
+            return self.fault("no function", 400)
+          }
+          let launch = configuration.pointee
+          guard launch.attribute_count == 1, let attribute = launch.attributes?.pointee,
+            attribute.id == 6, attribute.value.number == 1
+          else { return self.fault("\(name): unknown attributes", 1) }
+          let copy = UnsafeRawBufferPointer(start: bytes, count: cudahost_arguments(name))
+          let (grid, block) = (launch.grid, launch.block)
+          return self.launch(
+            Recorded(
+              name: name, grid: [grid.0, grid.1, grid.2], block: [block.0, block.1, block.2],
+              shared: launch.shared, stream: Int(bitPattern: launch.stream), overlaps: true,
               arguments: Array(copy)))
         }
       })

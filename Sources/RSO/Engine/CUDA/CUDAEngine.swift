@@ -63,10 +63,11 @@ final class CUDAEngine: Engine {
   ///   - context: the card.
   ///   - image: the kernels, compiled for it.
   ///   - mostTogether: the most turns of a round that are judged together, a power of two.
+  ///   - overlaps: launches may begin before the ones in front of them end.
   init(
     network: Network, data: Dataset, parameters: Parameters, precision: CUDAPrecision = .fp32,
     objective: Objective = .crossEntropy, context: CUDAContext, image: [UInt8],
-    mostTogether: Int = rso_gpu_group
+    mostTogether: Int = rso_gpu_group, overlaps: Bool = false
   ) throws {
     self.mostTogether = mostTogether
     self.network = network.foldingAveragePools()
@@ -74,7 +75,7 @@ final class CUDAEngine: Engine {
     self.data = data
     self.context = context
     self.objective = objective
-    module = try CUDAModule(context, image: image)
+    module = try CUDAModule(context, image: image, overlaps: overlaps)
     original = parameters
     current = Parameters(zerosFor: self.network)
     current.values = parameters.values
@@ -92,12 +93,14 @@ final class CUDAEngine: Engine {
   ) throws -> CUDAEngine {
     do {
       let context = try CUDAContext(driver: .load(), card: number)
-      // If a card judges groups wrongly, it can still judge turns one by one.
-      let isAlone = ProcessInfo.processInfo.environment["RSO_CUDA_GROUPS"] == "0"
+      let environment = ProcessInfo.processInfo.environment
+      // If a card judges groups wrongly, it can still judge turns one by one. No card has overlapped launches yet.
+      let isAlone = environment["RSO_CUDA_GROUPS"] == "0"
+      let overlaps = environment["RSO_CUDA_OVERLAP"] == "1"
       return try CUDAEngine(
         network: network, data: data, parameters: parameters, precision: precision,
         objective: objective, context: context, image: KernelCache.user.kernels(for: context.card),
-        mostTogether: isAlone ? 1 : rso_gpu_group)
+        mostTogether: isAlone ? 1 : rso_gpu_group, overlaps: overlaps)
     } catch let error as RSOError where !error.subject.hasPrefix("cuda:") {
       throw RSOError("cuda:\(number)", "\(error.subject): \(error.problem)", hint: error.hint)
     }

@@ -1,3 +1,5 @@
+import CRSO
+
 /// The functions of NVIDIA's driver that the CUDA engine calls, under their own names.
 ///
 /// A table, so that tests can substitute functions. `load` fills it from `libcuda.so.1` at run time: nothing is linked,
@@ -52,6 +54,12 @@ package struct CUDADriver: @unchecked Sendable {
     (
       Handle, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, Handle,
       Out<UnsafeMutableRawPointer?>?, Out<UnsafeMutableRawPointer?>?
+    ) -> Status
+  /// Configuration, function, arguments, extra.
+  var cuLaunchKernelEx:
+    (
+      UnsafePointer<rso_launch_configuration>, Handle, Out<UnsafeMutableRawPointer?>?,
+      Out<UnsafeMutableRawPointer?>?
     ) -> Status
 }
 
@@ -143,6 +151,12 @@ extension CUDADriver {
         (@convention(c) (
           Handle, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, Handle,
           P<UnsafeMutableRawPointer?>?, P<UnsafeMutableRawPointer?>?
+        ) -> Status).self),
+      cuLaunchKernelEx: try find(
+        "cuLaunchKernelEx",
+        (@convention(c) (
+          UnsafePointer<rso_launch_configuration>, Handle, P<UnsafeMutableRawPointer?>?,
+          P<UnsafeMutableRawPointer?>?
         ) -> Status).self))
   }
 }

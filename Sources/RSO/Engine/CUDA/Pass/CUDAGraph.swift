@@ -10,7 +10,8 @@ final class CUDAGraph {
     try context.check("cuStreamBeginCapture", driver.cuStreamBeginCapture(context.stream, 1))
     var captured: CUDADriver.Handle = nil
     do {
-      for turn in turns { try Self.launch(turn, module) }
+      var followsKernel = false
+      for turn in turns { try Self.launch(turn, module, &followsKernel) }
     } catch {
       // The capture must end, or the stream accepts no more work.
       if driver.cuStreamEndCapture(context.stream, &captured) == 0 {
@@ -30,20 +31,27 @@ final class CUDAGraph {
 
   /// Queues the launches of a turn, or of turns that are judged together. A branch starts after the launches before its
   /// first one, and runs beside the later ones.
-  private static func launch(_ launches: [CUDALaunch], _ module: CUDAModule) throws {
+  ///
+  /// - Parameter followsKernel: whether the last work on the graph's own stream is a kernel.
+  private static func launch(
+    _ launches: [CUDALaunch], _ module: CUDAModule, _ followsKernel: inout Bool
+  ) throws {
     let context = module.context
     var branches: Set<Int> = []
     for launch in launches {
       guard let branch = launch.branch else {
-        try module.launch(launch)
+        try module.launch(launch, followsKernel: followsKernel)
+        followsKernel = true
         continue
       }
       let stream = try context.branch(branch)
-      if branches.insert(branch).inserted { try context.order(stream, after: context.stream) }
-      try module.launch(launch, on: stream)
+      let isFirst = branches.insert(branch).inserted
+      if isFirst { try context.order(stream, after: context.stream) }
+      try module.launch(launch, on: stream, followsKernel: !isFirst)
     }
     for branch in branches.sorted() {
       try context.order(context.stream, after: context.branch(branch))
+      followsKernel = false
     }
   }
 
