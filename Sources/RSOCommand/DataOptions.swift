@@ -51,7 +51,7 @@ struct DataOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "A data set known by name: mnist or M10, cifar10 or C10, fashion-mnist, kmnist; `rso data list` "
-        + "says which are here (default: mnist).",
+        + "says which are here (default: mnist; cifar10 with --network cifar10).",
       valueName: "name"), completion: .list(KnownData.all.map(\.name)))
   var data: String?
 

@@ -10,7 +10,7 @@ struct Devices: ParsableCommand {
       A GPU needs NVIDIA's driver and NVRTC, NVIDIA's run-time compiler; both are looked for when they are needed: in \
       RSO_CUDA_PATH, CUDA_HOME, the Python environment that is active, and the system's folders.
 
-      It takes a card of compute capability 8.0 or more. --check holds one against the reference engine; it takes minutes.
+      It takes a card of compute capability 8.0 or more. --check holds one against the reference engine, which takes a minute on many cores.
 
         rso devices
         rso devices --json

@@ -5,14 +5,14 @@ import RSO
 struct ProposalOptions: ParsableArguments {
   @Option(
     name: [.customLong("cycles"), .customLong("epochs")], parsing: .unconditional,
-    help: ArgumentHelp("Passes over all weights (default: 50).", valueName: "n"))
+    help: ArgumentHelp("Passes over all weights (default: 50; 500 for CIFAR-10).", valueName: "n"))
   var cycles: Int?
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
       "Test that many weights in a row, or those of a channel, on the same mini-batch or with the same seed (default: 1). "
-        + "The rule best then knows the loss of the current value, and needs two losses in place of three.",
+        + "The rules best, margin and leader then know the loss of the current value, and need two losses in place of three.",
       valueName: "n|channel"))
   var hold: SearchSettings.Span?
 

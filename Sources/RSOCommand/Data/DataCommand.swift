@@ -98,7 +98,7 @@ struct DataCommand: ParsableCommand {
 
     @Option(
       parsing: .unconditional,
-      help: ArgumentHelp("How long to wait for the next bytes (default: 30).", valueName: "s"))
+      help: ArgumentHelp("How long to wait for the next bytes.", valueName: "s"))
     var timeout = 30.0
 
     func validate() throws {
