@@ -108,7 +108,7 @@ public final class Predictor {
   /// - Throws: `RSOError` when they are not whole images, or are bytes where the model was trained on floats of another
   ///   scale, or the other way round.
   public func predict(_ images: Pixels) throws -> [Prediction] {
-    let images = try kind?.adapted(images, name: "images").pixels ?? images
+    let images = try kind?.adapted(images, name: "images", divisor: normalization.divisor).pixels ?? images
     guard images.count.isMultiple(of: shape.count) else {
       throw RSOError("images", "expected whole images of \(shape), found \(images.count) values")
     }

@@ -109,6 +109,12 @@ struct NetworkDescription {
   let model: CostModel
   let estimate: CycleEstimate?
 
+  /// What was measured of each sweep of `model`; `nil` for those of scales.
+  private var measured: [CycleEstimate.Sweep?] {
+    var rest = (estimate?.sweeps ?? [])[...]
+    return model.sweeps.map { $0.isOfScales ? nil : rest.popFirst() }
+  }
+
   private struct Layer: Encodable {
     var name: String
     var type: String
@@ -196,12 +202,11 @@ struct NetworkDescription {
   }
 
   func json() throws -> String {
-    let sweeps = model.sweeps.enumerated().map { index, sweep in
+    let sweeps = zip(model.sweeps, measured).map { sweep, measured in
       Answer.Sweep(
         parameter: sweep.parameter, proposals: sweep.proposals,
         multiplyAddsPerProposal: sweep.averagePerProposal, multiplyAdds: sweep.total,
-        secondsPerProposal: estimate?.sweeps[index].secondsPerProposal,
-        seconds: estimate?.sweeps[index].seconds)
+        secondsPerProposal: measured?.secondsPerProposal, seconds: measured?.seconds)
     }
     let answer = Answer(
       network: network, outputs: layers,
@@ -272,13 +277,13 @@ struct NetworkDescription {
     var sweeps = TextTable(
       ["sweep", "proposals", "M multiply-adds each"]
         + (estimate == nil ? [] : ["ms each", "seconds"]), left: 1)
-    for (index, sweep) in model.sweeps.enumerated() {
+    for (sweep, measured) in zip(model.sweeps, measured) {
       var row = [
         sweep.parameter, grouped(sweep.proposals), fixed(sweep.averagePerProposal / 1e6, 2),
       ]
-      if let estimate {
-        row.append(fixed(1000 * estimate.sweeps[index].secondsPerProposal, 2))
-        row.append(fixed(estimate.sweeps[index].seconds, 1))
+      if estimate != nil {
+        row.append(measured.map { fixed(1000 * $0.secondsPerProposal, 2) } ?? "")
+        row.append(measured.map { fixed($0.seconds, 1) } ?? "")
       }
       sweeps.add(row)
     }

@@ -97,7 +97,7 @@ struct TrainedStart {
   func adapted(_ data: Dataset) throws -> Dataset {
     var data = data
     if let images {
-      let adapted = try data.adapted(to: images)
+      let adapted = try data.adapted(to: images, divisor: normalization?.divisor ?? 255)
       if let note = adapted.note { Console.note("\(data.name): \(note)") }
       data = adapted.data
     }

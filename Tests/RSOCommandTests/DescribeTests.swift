@@ -3,6 +3,25 @@ import RSO
 import Testing
 
 struct DescribeTests {
+  /// Sweeps of scales have a line without a time, and kept statistics are no obstacle to measuring.
+  @Test func timesOfOtherRuns() throws {
+    try Workplace.with { place in
+      let options = ["--cycles", "1", "--weights", "ternary", "--only", "fc*", "--quiet"]
+      #expect(try place.train(options + ["--scales", "tensor", "--run", "r"]).code == 0)
+      let result = try place.run(["describe", "r"])
+      #expect(result.code == 0 && result.errors == "", "\(result.errors)")
+      let sweeps = result.output.split(separator: "\n").filter { $0.hasPrefix("fc.") }
+      #expect(sweeps.map { $0.split(separator: " ").count } == [5, 3], "\(result.output)")
+      let json = try place.run(["describe", "r", "--json"])
+      #expect(json.code == 0 && json.output.contains("\"secondsPerProposal\""))
+
+      let keep = ["--from", "r", "--statistics", "keep", "--cycles", "1", "--only", "fc*"]
+      #expect(try place.train(keep + ["--run", "k", "--quiet"]).code == 0)
+      let kept = try place.run(["describe", "k"])
+      #expect(kept.code == 0 && kept.errors == "", "\(kept.errors)")
+    }
+  }
+
   /// A run's best model, with the data and settings of the run.
   @Test func describesARun() throws {
     try Workplace.with { place in

@@ -97,8 +97,8 @@ struct CalibrationTests {
     #expect(kept.calibrations.map(\.range) != found.calibrations.map(\.range))
   }
 
-  /// Without a batch norm behind them, discrete weights would leave a factor in the middle of a network.
-  @Test func refusesAFactorInTheMiddle() throws {
+  /// Without a batch norm behind them, discrete weights take up a range only if it is a power of two of the highest level.
+  @Test func leavesNoFactorInTheMiddle() throws {
     let network = try Network(input: Shape(channels: 1, height: 4, width: 4)) {
       Node.conv2d("conv0", channels: 3, kernel: 3, padding: 1, weights: .ternary)
       Node.batchNorm("bn0")
@@ -109,13 +109,51 @@ struct CalibrationTests {
     }
     let data = try Sample.dataset(network.input, classes: 3, train: 20, test: 20)
     let model = try PredictionTests.model(network, data)
-    #expect(
-      errorText {
-        _ = try model.calibrated(
-          to: network.quantizingActivations(to: 4), on: data.train.images)
+    let (found, calibrations) = try model.calibrated(
+      to: network.quantizingActivations(to: 8), on: data.train.images)
+    let range = try #require(calibrations.first).range / (255.0 / 256)
+    #expect(Float(range).significand == 1, "\(range)")
+    let logits = try [model, found].map {
+      try $0.predict(data.test.images).flatMap(\.logits).map { Double($0) }
+    }
+    let size = logits[0].reduce(0) { $0 + $1 * $1 }
+    let error = zip(logits[0], logits[1]).reduce(0) { $0 + pow($1.0 - $1.1, 2) }
+    #expect((error / size).squareRoot() < 0.03)
+  }
+
+  /// Outputs that are numbers must stay what they are, and logits need not.
+  @Test func theLastLayer() throws {
+    let values = (0..<300).map { Float($0) / 100 }
+    let unit = 15.0 / 16
+    let (range, error) = try Model.range(of: values, bits: 4, layer: "relu", unit: unit)
+    #expect(range == 2 * unit || range == 4 * unit)
+    // The better of the two, by hand.
+    let errors = [1.0, 2, 4].map { factor -> Double in
+      let range = factor * unit
+      return values.reduce(0) { sum, value in
+        let level = (min(Double(value) / range, 1) * 15).rounded(.toNearestOrEven) / 15
+        return sum + pow(Double(value) - level * range, 2)
       }
-        == "conv1: expected a batch norm behind its discrete weights, which cannot take up the range of relu0; found none "
-        + "(leave relu0 as it is, or let the weights be floats)")
+    }
+    let size = values.reduce(0) { $0 + Double($1) * Double($1) }
+    #expect(abs(error - ((errors.min() ?? 0) / size).squareRoot()) < 1e-4)
+
+    let network = try Network(input: Shape(channels: 4, height: 1, width: 1)) {
+      Node.linear("fc0", features: 8)
+      Node.batchNorm("bn0")
+      Node.relu("relu0")
+      Node.linear("fc1", features: 2, bias: true, weights: .integer(bits: 8))
+    }
+    let data = try Sample.dataset(network.input, classes: 2, train: 60, test: 20)
+    var model = try PredictionTests.model(network, data)
+    func ratio() throws -> Float {
+      let found = try model.calibrated(
+        to: network.quantizingActivations(to: 8), on: data.train.images)
+      return Float(try #require(found.calibrations.first).range / (255.0 / 256))
+    }
+    #expect(try ratio().significand != 1)
+    model.hasClasses = false
+    #expect(try ratio().significand == 1)
   }
 
   /// A layer's range does not depend on what the powers of two of the layers before it have left over.

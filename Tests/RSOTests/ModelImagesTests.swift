@@ -14,6 +14,22 @@ struct ModelImagesTests {
     }
   }
 
+  /// A model that divides bytes by 256 takes floats as the bytes / 255 that they are, also where one of them is none.
+  @Test func dividedByAnother() throws {
+    let (pixels, _) = try Model.Images.bytes.adapted(
+      .floats([0, 1, 0.3, 51 / 255]), name: "p", divisor: 256)
+    guard case .floats(let floats) = pixels else {
+      Issue.record("\(pixels)")
+      return
+    }
+    for (value, expected) in zip(floats, [0, 255 / 256, 0.3 * 255 / 256, 51 / 256] as [Float]) {
+      #expect(abs(value - expected) < 1e-6)
+    }
+    let (same, _) = try Model.Images.bytes.adapted(
+      .floats([0, 1, 51 / 255]), name: "p", divisor: 256)
+    #expect(same == .bytes([0, 255, 51]))
+  }
+
   static let cases: [(Model.Images, Pixels, String)] = [
     (.bytes, .bytes([0, 255]), "as they are"),
     (

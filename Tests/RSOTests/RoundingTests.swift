@@ -57,6 +57,26 @@ struct RoundingTests {
     try free.checkLevels()
   }
 
+  /// Binary weights become as large as the others are on average, however large one of them is; zeros become the smallest.
+  @Test func binaryWeightsOfAllSizes() throws {
+    var floats = try Self.floats(hasNorm: false)
+    for element in 0..<12 { floats.values[element] = element == 7 ? 4 : 0.01 }
+    let binary = try Self.network(.binary, hasNorm: false)
+    let found = try floats.rounded(to: binary, scales: .tensor)
+    // The mean is 0.34. Of the powers of two, 0.25 leaves (4 − 0.25)² + 11 · 0.24², and 0.5 leaves more.
+    #expect(found.parameters.scales[0] == [0.25])
+    let size = 16 + 11 * 0.0001
+    let error = (3.75 * 3.75 + 11 * 0.24 * 0.24) / size
+    #expect(abs((found.roundings.first?.error ?? 0) - error.squareRoot()) < 1e-4)
+    for element in 6..<12 { floats.values[element] = 0 }
+    let zeros = try floats.rounded(to: binary, scales: .channel)
+    #expect(zeros.parameters.scales[0]?.last == 0x1p-64)
+    // Other domains have a zero, and keep the scale that a search can begin with.
+    let network = try Self.network(.ternary, hasNorm: false)
+    let ternary = try floats.rounded(to: network, scales: .channel)
+    #expect(ternary.parameters.scales[0]?.last == Parameters(zerosFor: network).scales[0]?.first)
+  }
+
   /// Channels of different sizes need scales of their own.
   @Test func channels() throws {
     var floats = try Self.floats(hasNorm: false)

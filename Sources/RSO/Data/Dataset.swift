@@ -143,18 +143,21 @@ public struct Dataset: Sendable {
 
   /// The same data with images as a model takes them that was trained on `images`.
   ///
+  /// - Parameter divisor: what the model divides bytes by (`Normalization.divisor`).
   /// - Returns: the data, and a note if they are of the other kind but certain to mean the same.
   /// - Throws: `RSOError` if they are of the other kind.
-  package func adapted(to images: Model.Images) throws -> (data: Dataset, note: String?) {
-    let (trainPixels, trainNote) = try images.adapted(train.images, name: train.names.images)
-    let (testPixels, testNote) = try images.adapted(test.images, name: test.names.images)
-    let validation = try validation.map {
-      $0.replacing(try images.adapted($0.images, name: $0.names.images).pixels)
+  package func adapted(
+    to images: Model.Images, divisor: Float = 255
+  ) throws -> (data: Dataset, note: String?) {
+    func adapted(_ split: Split) throws -> (split: Split, note: String?) {
+      let found = try images.adapted(split.images, name: split.names.images, divisor: divisor)
+      return (split.replacing(found.pixels), found.note)
     }
+    let (train, test) = (try adapted(train), try adapted(test))
     let data = Dataset(
-      self, train: train.replacing(trainPixels), validation: validation,
-      test: test.replacing(testPixels))
-    return (data, trainNote ?? testNote)
+      self, train: train.split, validation: try validation.map { try adapted($0).split },
+      test: test.split)
+    return (data, train.note ?? test.note)
   }
 
   /// The same data with the last training images kept out of training, as validation images.

@@ -11,6 +11,8 @@ public struct CostModel: Hashable, Sendable {
     public let parameter: String
     /// Index into `Parameters.slots`.
     public let slot: Int
+    /// Whether it searches the tensor's scales, not its elements.
+    public let isOfScales: Bool
     /// One proposal per element, or per scale.
     public let proposals: Int
     /// Multiply-adds of one candidate on one image: the changed tap on its channel, the depthwise convolutions of that
@@ -121,7 +123,8 @@ public struct CostModel: Hashable, Sendable {
       memories.append(memory)
       sweeps.append(
         Sweep(
-          parameter: slot.name, slot: sweep.parameter, proposals: slot.count,
+          parameter: slot.name, slot: sweep.parameter, isOfScales: isOfScales,
+          proposals: slot.count,
           perImage: perImage, candidates: candidates,
           judging: Self.times(candidates, settings.batchSize, perImage),
           upkeep: Self.times(perBatch, settings.batchSize),

@@ -13,6 +13,7 @@ package struct CycleEstimate: Hashable, Sendable {
     package var seconds: Double
   }
 
+  /// Of elements; the few proposals of scales are not measured.
   package var sweeps: [Sweep]
   package var model: CostModel
   /// The mini-batch size used for measuring.
@@ -27,6 +28,8 @@ package struct CycleEstimate: Hashable, Sendable {
     try settings.validate(samples: data.train.count, network: network)
     var settings = settings
     settings.scales = .fixed
+    // Statistics that are kept take no time, but belong to weights that are not here.
+    settings.statistics = .renew
     model = CostModel(network: network, settings: settings, data: data)
     guard !model.sweeps.isEmpty else {
       (sweeps, measuredBatch) = ([], settings.batchSize)

@@ -50,6 +50,7 @@ package struct SpeedMeasurement {
     // One or a few proposals of a cycle.
     var settings = settings
     settings.scales = .fixed
+    settings.statistics = .renew
     search = try RandomSearch(
       network: network, data: data, settings: settings, device: .cpu(threads: threads))
     engine = try CPUEngine(

@@ -18,7 +18,8 @@ extension Model {
   /// The levels of `quantize` end at 1, and what a ReLU passes on may be larger. Of all ranges from 0 to r, the one that rounds
   /// its numbers with the least squared error becomes 0 to 1: the batch norm in front is divided by r, and the weights behind
   /// are multiplied by it, so that nothing else changes. Discrete weights, whose scales are powers of two, take the nearest
-  /// one; a batch norm behind them takes out the rest, and without one the network's outputs are larger or smaller by it. Levels
+  /// one. A batch norm behind them takes out the rest; without one, the logits of classes are larger or smaller by it, and elsewhere
+  /// only ranges are tried that leave no rest. Levels
   /// are fitted from the input to the output, each behind the levels before it.
   ///
   /// - Parameters:
@@ -56,8 +57,14 @@ extension Model {
         case .activation(.quantize(let bits, _)) = node.layer
       else { continue }
       let (norm, readers) = try network.surroundings(ofLevels: index)
+      // Classes do not depend on how large all logits are.
+      let isExact = readers.contains { reader in
+        network.nodes[reader].weights.isDiscrete && !network.normalizes(reader)
+          && !(reader == network.nodes.count - 1 && hasClasses)
+      }
       let (range, error) = try Self.range(
-        of: model.outputs(of: index, on: images), bits: bits, layer: node.name)
+        of: model.outputs(of: index, on: images), bits: bits, layer: node.name,
+        unit: isExact ? node.layer.highestLevel : nil)
       calibrations.append(Calibration(layer: node.name, bits: bits, range: range, error: error))
       // `quantize` passes 1 on as a little less.
       let norms = range / self.network.nodes[index].layer.highestLevel
@@ -68,15 +75,7 @@ extension Model {
       }
       for reader in readers {
         let rest = try model.multiplyWeights(of: reader, by: range / node.layer.highestLevel)
-        guard rest != 1, network.normalizes(reader) else {
-          guard rest == 1 || reader == network.nodes.count - 1 else {
-            throw RSOError(
-              network.nodes[reader].name,
-              "expected a batch norm behind its discrete weights, which cannot take up the range of \(node.name); found none",
-              hint: "leave \(node.name) as it is, or let the weights be floats")
-          }
-          continue
-        }
+        guard rest != 1, network.normalizes(reader) else { continue }
         let channels = network.shapes[reader + 1].channels
         let factor = [Double](repeating: rest, count: channels)
         model.statistics.scale(by: [reader: factor], in: network)
@@ -174,8 +173,10 @@ extension Model {
 
   /// The range of levels that rounds numbers with the least squared error. It tries sixteenths of an octave, four octaves down
   /// from the largest number.
+  ///
+  /// - Parameter unit: the range must be this times a power of two.
   static func range(
-    of values: [Float], bits: Int, layer: String
+    of values: [Float], bits: Int, layer: String, unit: Double? = nil
   ) throws -> (range: Double, error: Double) {
     if let value = values.first(where: { !$0.isFinite }) {
       throw RSOError(layer, "expected finite numbers from the layers before it, found \(value)")
@@ -183,11 +184,16 @@ extension Model {
     let (largest, size) = values.reduce((Float(0), 0.0)) {
       (max($0.0, $1), $0.1 + Double($1) * Double($1))
     }
-    guard largest > 0 else { return (1, 0) }
+    guard largest > 0 else { return (unit ?? 1, 0) }
     let steps = Float(1 << bits - 1)
+    let ranges =
+      if let unit {
+        (0...5).map { unit * exp2((log2(Double(largest) / unit)).rounded(.up) - Double($0)) }
+      } else {
+        (0..<64).map { Double(largest) * exp2(-Double($0) / 16) }
+      }
     var best = (range: Double(largest), error: Double.infinity)
-    for step in 0..<64 {
-      let range = Float(Double(largest) * exp2(-Double(step) / 16))
+    for range in ranges.map({ Float($0) }) {
       let error = values.reduce(0.0) { sum, value in
         let level = (min(value / range, 1) * steps).rounded(.toNearestOrEven)
         let difference = Double(value - level / steps * range)

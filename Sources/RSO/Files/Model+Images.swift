@@ -49,10 +49,14 @@ extension Model.Images {
 
   /// Images as the model takes them.
   ///
-  /// - Parameter name: what errors call the images.
+  /// - Parameters:
+  ///   - name: what errors call the images.
+  ///   - divisor: what the model divides bytes by (`Normalization.divisor`).
   /// - Returns: the images, and a note if they are of the other kind but certain to mean the same.
   /// - Throws: `RSOError` if they are of the other kind.
-  package func adapted(_ pixels: Pixels, name: String) throws -> (pixels: Pixels, note: String?) {
+  package func adapted(
+    _ pixels: Pixels, name: String, divisor: Float = 255
+  ) throws -> (pixels: Pixels, note: String?) {
     switch (self, pixels) {
     case (.bytes, .bytes): return (pixels, nil)
     case (.bytes, .floats(let values)):
@@ -68,7 +72,9 @@ extension Model.Images {
       let bytes = values.map { ($0 * 255).rounded() }
       let areBytes = zip(values, bytes).allSatisfy { abs($0 * 255 - $1) < 1e-3 }
       return (
-        areBytes ? .bytes(bytes.map { UInt8($0) }) : pixels,
+        areBytes
+          ? .bytes(bytes.map { UInt8($0) })
+          : divisor == 255 ? pixels : .floats(values.map { $0 * 255 / divisor }),
         "floats from 0 to 1, taken as the bytes / 255 that the model was trained on"
       )
     case (.floats(nil), .floats): return (pixels, nil)

@@ -56,7 +56,8 @@ public struct Model: Sendable {
     on data: Dataset, _ split: EvaluatedSplit = .test, loss: Loss? = nil,
     own: (any BatchLoss)? = nil, metrics: [Measure] = [], device: Device = .cpu()
   ) throws -> Evaluation {
-    var data = try images.map { try data.adapted(to: $0).data } ?? data
+    var data =
+      try images.map { try data.adapted(to: $0, divisor: normalization.divisor).data } ?? data
     data.normalization = normalization
     let standard = data.hasLabels ? Loss.crossEntropy : Loss(.sample(.squaredError))
     let objective = try Objective(

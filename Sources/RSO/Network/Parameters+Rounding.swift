@@ -66,7 +66,9 @@ extension Parameters {
         let best =
           choice == .fixed
           ? fixed
-          : slot.domain.bestScale(of: part, isPowerOfTwo: !isFree) ?? fixed
+          : slot.domain.bestScale(of: part, isPowerOfTwo: !isFree)
+            ?? slot.domain.scaleOfZeros(
+              else: fixed)
         let scale = Domain.powerOfTwo(nearest: best)
         for element in part.indices {
           let level = slot.domain.level(nearest: Double(own[element]) / best)
@@ -91,7 +93,7 @@ extension Parameters {
       roundings.append(
         Rounding(
           parameter: slot.name, domain: slot.domain,
-          error: size == 0 ? 0 : (error / size).squareRoot()))
+          error: size > 0 ? (error / size).squareRoot() : error < 1e-30 ? 0 : .infinity))
     }
     return (result, roundings, factors)
   }
@@ -106,6 +108,11 @@ extension Domain {
     }
   }
 
+  /// The scale of weights that are all zero: the smallest, if the domain has no zero.
+  fileprivate func scaleOfZeros(else scale: Double) -> Double {
+    level(nearest: 0) == 0 ? scale : Double(Self.powerOfTwo(nearest: 0))
+  }
+
   /// The scale that rounds weights with the least squared error; `nil` if all of them are zero.
   ///
   /// It tries powers of two and, unless it must be one, steps of a sixteenth of an octave, and improves the best one:
@@ -118,6 +125,13 @@ extension Domain {
     let exponent = Int(highest.exponent) + 1
     var candidates = (exponent - 7...exponent).map {
       Double(Self.powerOfTwo(nearest: Double(sign: .plus, exponent: $0, significand: 1)))
+    }
+    if self == .binary {
+      // All weights become as large as they are on average, however large the largest is.
+      let mean = weights.reduce(0) { $0 + Double($1.magnitude) } / Double(weights.count)
+      for scale in [mean, mean / 2, mean * 2] {
+        candidates.append(Double(Self.powerOfTwo(nearest: scale)))
+      }
     }
     // Of a few weights, the best scale may leave the highest levels out.
     if !isPowerOfTwo { candidates += (0..<104).map { highest * exp2((8 - Double($0)) / 16) } }
