@@ -43,6 +43,12 @@ struct RunOptions: ParsableArguments {
 
   func validate() throws {
     guard !(json && quiet) else { throw ValidationError("--json: expected it without --quiet") }
+    guard folder != "" else {
+      throw ValidationError("--run: expected the path of a folder, found nothing")
+    }
+    guard trace != "" else {
+      throw ValidationError("--trace: expected the path of a file, found nothing")
+    }
     guard !resume || folder != nil else {
       throw ValidationError("--resume: expected --run DIR, the folder of the run to go on with")
     }

@@ -83,6 +83,17 @@ struct SeedList: Codable {
     return file
   }
 
+  /// Removes the list of runs of which none has begun, and folders that were made for them, outermost first.
+  func remove(_ folder: String, made: [URL]) {
+    try? FileManager.default.removeItem(at: Self.url(folder))
+    for folder in made.reversed() { rmdir(folder.path) }
+  }
+
+  /// Whether a name is that of a temporary file that a killed program left behind.
+  static func isTemporary(_ file: String) -> Bool {
+    file.hasPrefix(".\(name).") && file.hasSuffix(".tmp")
+  }
+
   func write(_ folder: String) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -92,6 +103,8 @@ struct SeedList: Codable {
 
 extension RunCommand {
   /// Runs every seed in a folder of its own, one after another, or goes on with those that are not finished.
+  ///
+  /// What cannot begin, or go on, leaves the folder as it was.
   ///
   /// - Parameter started: becomes the folder as soon as `--resume` can go on with it.
   func runSeeds(_ started: inout String?) throws {
@@ -104,8 +117,15 @@ extension RunCommand {
     var beginning = runOptions.resume ? nil : try self.beginning()
     // Several programs may begin in the same second.
     let path = try runOptions.folder ?? RunFolder.makeNew(Self.defaultFolder(beginning?.name ?? ""))
-    let list = try beginning.map { try begunList($0, path) } ?? resumedList(path)
-    started = path
+    let made = try beginning.map { _ in try madeFolder(path) } ?? []
+    let (list, isChanged) = try beginning.map { try begunList($0, path) } ?? resumedList(path)
+    var hasBegun = false
+    /// The first run has begun or gone on, so the settings hold.
+    func begin() throws {
+      if !hasBegun, isChanged, runOptions.resume { try list.write(path) }
+      (hasBegun, started) = (true, path)
+    }
+    defer { if !hasBegun, !runOptions.resume { list.remove(path, made: made) } }
     for seed in list.seeds {
       try StopRequest.check()
       let folder = SeedList.folder(of: seed, in: path)
@@ -123,6 +143,7 @@ extension RunCommand {
         start.configuration.settings.seed = seed
         session = try begun(start, folder: folder, isNumbered: false, parent: path)
       }
+      try begin()
       if session.isFinished {
         if output == .table { Console.line("\(folder): finished") }
       } else {
@@ -134,31 +155,37 @@ extension RunCommand {
     try summary(of: list, path)
   }
 
-  /// A list of new runs, in a new or empty folder.
-  private func begunList(_ beginning: Beginning, _ path: String) throws -> SeedList {
+  /// Makes a new or empty folder for several runs.
+  ///
+  /// - Returns: the folders it made, outermost first.
+  private func madeFolder(_ path: String) throws -> [URL] {
+    let url = URL(fileURLWithPath: path)
+    let made = try runOptions.folder == nil ? [url] : RunFolder.make(url)
     let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-    if let name = names.sorted().first {
+    if let name = names.sorted().first(where: { !SeedList.isTemporary($0) }) {
       throw RSOError(
         path, "expected an empty folder, found \(name)",
         hint: SeedList.exists(in: path)
           ? "go on with it: --resume; or use another folder: --run DIR"
           : "use another folder: --run DIR")
     }
-    do {
-      try FileManager.default.createDirectory(
-        atPath: path, withIntermediateDirectories: true)
-    } catch {
-      throw RSOError(path, "the folder cannot be made: \(error.localizedDescription)")
-    }
+    for name in names { unlink("\(path)/\(name)") }
+    return made
+  }
+
+  /// The list of new runs.
+  private func begunList(
+    _ beginning: Beginning, _ path: String
+  ) throws -> (list: SeedList, isChanged: Bool) {
     let list = SeedList(
       seeds: try runOptions.seeds.map(SeedsArgument.seeds) ?? [],
       configuration: beginning.configuration, startsFromModel: beginning.hasSameStart)
     try list.write(path)
-    return list
+    return (list, true)
   }
 
-  /// The list in a folder, which the options must agree with.
-  private func resumedList(_ path: String) throws -> SeedList {
+  /// The list in a folder, which the options must agree with, and whether they add runs or cycles.
+  private func resumedList(_ path: String) throws -> (list: SeedList, isChanged: Bool) {
     var list = try SeedList.read(path)
     if case .tensors = list.configuration.subject, !Self.isOfTensors {
       throw RSOError.isSearch(path)
@@ -181,8 +208,7 @@ extension RunCommand {
     if case .network(let network, let data) = list.configuration.subject {
       try list.configuration.settings.validate(samples: data.train, network: network)
     }
-    if isExtended || !added.isEmpty { try list.write(path) }
-    return list
+    return (list, isExtended || !added.isEmpty)
   }
 
   // MARK: What is said

@@ -112,6 +112,7 @@ struct TimeEstimate {
   var sweepLeft: Double? {
     guard let current, let done = current.last?.done else { return nil }
     let left = Double(work[current.sweep].proposals - done)
+    if left == 0 { return 0 }
     return expectedPerProposal(current.sweep).map { $0 * left * current.cost }
   }
 

@@ -74,6 +74,7 @@ struct Train: RunCommand {
   var lossCommand: String?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "Seconds to wait for an answer of --loss-command (default: 60).", valueName: "s"))
   var lossTimeout: Double?
@@ -84,6 +85,9 @@ struct Train: RunCommand {
     }
     guard lossTimeout == nil || lossCommand != nil || runOptions.resume else {
       throw ValidationError("--loss-timeout: expected it with --loss-command")
+    }
+    guard saveInitial != "" else {
+      throw ValidationError("--save-initial: expected the path of a file, found nothing")
     }
     try runOptions.requireBeginning([("--from", from), ("--save-initial", saveInitial)])
   }
@@ -219,9 +223,7 @@ struct Train: RunCommand {
     files.add(from, "the model to start from")
     files.add(folder: data.dataDir, "one of the data's files")
     if let folder = runOptions.folder {
-      for file in RunFolder.files(in: folder) + ["\(folder)/\(EventLog.name)"] {
-        files.add(file, "a file of the run")
-      }
+      for file in RunFolder.files(in: folder) { files.add(file, "a file of the run") }
     }
     try files.write(saveInitial, "--save-initial")
     try files.write(runOptions.trace, "--trace")

@@ -14,11 +14,11 @@ final class EventFile {
   ///
   /// - Parameters:
   ///   - step: events after this step are cut off, as is everything from the first damaged event on.
-  ///   - tags: values under these tags are removed.
-  init(_ url: URL, keepingTo step: Int, removing tags: Set<String> = []) throws {
+  ///   - prefix: values under tags that begin with it are removed.
+  init(_ url: URL, keepingTo step: Int, removing prefix: String? = nil) throws {
     var bytes = FileManager.default.fileExists(atPath: url.path) ? try readFile(url) : []
     var kept = Self.length(of: bytes, to: step)
-    if let rest = try Self.removing(tags, from: bytes[..<kept]) {
+    if let prefix, let rest = try Self.removing(prefix, from: bytes[..<kept]) {
       try AtomicFile.write(Data(rest), to: url)
       (bytes, kept) = (rest, rest.count)
     }
@@ -74,17 +74,16 @@ final class EventFile {
     return place
   }
 
-  /// The records without the values under some tags; `nil` if there are none.
+  /// The records without the values under tags that begin with a prefix; `nil` if there are none.
   private static func removing(
-    _ tags: Set<String>, from bytes: ArraySlice<UInt8>
+    _ prefix: String, from bytes: ArraySlice<UInt8>
   ) throws -> [UInt8]? {
-    guard !tags.isEmpty else { return nil }
     let bytes = Array(bytes)
     var (rest, place, isChanged): ([UInt8], Int, Bool) = ([], 0, false)
     while let content = content(of: bytes, at: place) {
       var event = try TensorBoardEvent(serializedBytes: Array(content))
-      if event.summary.value.contains(where: { tags.contains($0.tag) }) {
-        event.summary.value.removeAll { tags.contains($0.tag) }
+      if event.summary.value.contains(where: { $0.tag.hasPrefix(prefix) }) {
+        event.summary.value.removeAll { $0.tag.hasPrefix(prefix) }
         isChanged = true
       }
       rest += try record(event.serializedBytes())

@@ -8,9 +8,6 @@ import RSO
 /// if there is none, the test set. Every cycle has those two, its seconds, a histogram of each tensor and the filters
 /// of the first layer. A run with validation images ends with the best model's accuracy and loss on the test set.
 package final class EventLog {
-  /// TensorBoard looks for `tfevents` in the name.
-  package static let name = "events.out.tfevents.rso"
-
   private let file: EventFile
   /// The number of sweeps in a cycle.
   private let sweeps: Int
@@ -30,9 +27,9 @@ package final class EventLog {
     self.sweeps = sweeps
     self.cycleSeconds = cycleSeconds
     file = try EventFile(
-      folder.appendingPathComponent(Self.name),
+      folder.appendingPathComponent(RunFolder.eventsName),
       keepingTo: position.cycle * sweeps + position.sweep,
-      removing: split == .test ? [] : ["test/accuracy", "test/loss"])
+      removing: split == .test ? nil : "\(EvaluatedSplit.test)/")
   }
 
   /// Whether nothing has been written yet, not even the initial model.
@@ -84,9 +81,11 @@ package final class EventLog {
   private func judgement(
     _ evaluation: Evaluation, _ split: EvaluatedSplit
   ) -> [TensorBoardSummary.Value] {
-    [value("\(split)/loss", evaluation.meanLoss)]
-      + (evaluation.hasClasses ? [value("\(split)/accuracy", evaluation.accuracy)] : [])
-      + (evaluation.measures ?? [:]).sorted { $0.key < $1.key }.map { value("\(split)/\($0)", $1) }
+    var values = ["loss": evaluation.meanLoss]
+    if evaluation.hasClasses { values["accuracy"] = evaluation.accuracy }
+    // A metric may be one of these two.
+    values.merge(evaluation.measures ?? [:]) { own, _ in own }
+    return values.sorted { $0.key < $1.key }.map { value("\(split)/\($0)", $1) }
   }
 
   private func cycleValues(

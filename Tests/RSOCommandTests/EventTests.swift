@@ -95,7 +95,7 @@ struct EventTests {
     try Workplace.with { place in
       #expect(try place.train(["--cycles", "2", "--run", "r"]).code == 0)
       try place.cut(to: 5)
-      try FileManager.default.removeItem(at: place.file("r/\(EventLog.name)"))
+      try FileManager.default.removeItem(at: place.file("r/\(RunFolder.eventsName)"))
       #expect(try place.run(["train", "--run", "r", "--resume"]).code == 0)
       #expect(try place.events("r").map(\.step) == [0] + (6...14).map { Int64($0) })
     }

@@ -124,6 +124,21 @@ struct OutputTests {
       "--trace: expected a file of its own, found a file of the run (s/metrics.jsonl)"
     ),
     (
+      ["train"] + Workplace.options + ["--run", "s", "--trace", "s/sessions.jsonl"],
+      "--trace: expected a file of its own, found a file of the run (s/sessions.jsonl)"
+    ),
+    (
+      ["train"] + Workplace.options + ["--run", "s", "--trace", "s/events.out.tfevents.rso"],
+      "--trace: expected a file of its own, found a file of the run (s/events.out.tfevents.rso)"
+    ),
+    (
+      [
+        "search", "--start", "r/best.safetensors", "--command", "false", "--run", "s", "--trace",
+        "s/events.out.tfevents.rso",
+      ],
+      "--trace: expected a file of its own, found a file of the run (s/events.out.tfevents.rso)"
+    ),
+    (
       ["train"] + Workplace.options + ["--run", "s", "--save-initial", "s/best.safetensors"],
       "--save-initial: expected a file of its own, found a file of the run"
     ),

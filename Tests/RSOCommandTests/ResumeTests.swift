@@ -78,7 +78,7 @@ struct ResumeTests {
   @Test func aRunWithoutEventsBeginsThem() throws {
     try Workplace.with { place in
       let expected = try uninterrupted(place)
-      let events = place.file("r/\(EventLog.name)")
+      let events = place.file("r/\(RunFolder.eventsName)")
       for _ in 0..<50 {
         try? FileManager.default.removeItem(at: place.file("r"))
         let running = try start(place)

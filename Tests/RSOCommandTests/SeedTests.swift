@@ -162,6 +162,7 @@ struct SeedTests {
       "--seeds: expected at most 1000 seeds, found 0..18446744073709551615"
     ),
     (["--seeds", "0..1", "--seed", "3"], "--seed: expected it for a single run"),
+    (["--seeds", "0..1", "--batch", "100000"], "--batch: expected at most the"),
     (["--seeds", "0..1", "--trace", "t"], "--trace: expected it for a single run"),
     (["--seeds", "0..1", "--save-initial", "t"], "--save-initial: expected it for a single run"),
   ])

@@ -235,6 +235,22 @@ struct ValidationTests {
     }
   }
 
+  /// With more cycles, what metrics say of the test images moves to the new end, too; each has one value in an event.
+  @Test func metricsMoveToTheNewEnd() throws {
+    try Workplace.with { place in
+      let metrics = ["--metric", "macro-f1", "--metric", "accuracy"]
+      let options = ["--cycles", "1", "--validation", "30", "--run", "r", "--only", "fc*"]
+      #expect(try place.train(options + metrics).code == 0)
+      #expect(try place.run(["train", "--run", "r", "--resume", "--cycles", "2"]).code == 0)
+      let tags = try place.events("r").map { $0.summary.value.map(\.tag) }
+      for tag in ["test/macro-f1", "test/accuracy", "test/loss"] {
+        #expect(
+          tags.dropLast().allSatisfy { !$0.contains(tag) } && tags.last?.contains(tag) == true)
+      }
+      for tags in tags { #expect(Set(tags).count == tags.count, "\(tags)") }
+    }
+  }
+
   /// What `metrics.jsonl` says about the work: of a resumed run, too.
   @Test func metricsCountTheWork() throws {
     try Workplace.with { place in

@@ -62,6 +62,52 @@ extension VectorSearchCommandTests {
     }
   }
 
+  /// Names may hold what JSON escapes: such runs go on, and have traces and reports.
+  @Test func namesThatJSONEscapes() throws {
+    try with { place in
+      let names = ["a\"b<i>&\\", "c\\t", "d\ne\u{1}"]
+      try SafeTensors(tensors: names.map { ($0, .init(shape: [1], values: [1])) })
+        .write(to: place.file("start.safetensors"))
+      let result = try place.run(
+        Self.options + ["--cycles", "1", "--run", "r", "--trace", "trace.jsonl", "--json"])
+      #expect(result.code == 0, "\(result.errors)")
+      let more = try place.run(["search", "--run", "r", "--resume", "--cycles", "2", "--quiet"])
+      #expect(more.code == 0, "\(more.errors)")
+      #expect(try place.metrics("r").compactMap(\.parameter) == names + names)
+      #expect(try place.traceLines("trace.jsonl").map(\.parameter) == names + names)
+      #expect(try place.run(["report", "r"]).code == 0)
+      #expect(try !place.text("r/report.html").contains("<i>"))
+    }
+  }
+
+  /// What cannot begin leaves nothing, and what cannot go on changes nothing.
+  @Test func seedsThatCannotRun() throws {
+    try with { place in
+      let seeds = ["--seeds", "0..1", "--quiet", "--run", "r"]
+      let before = try place.files()
+      for wrong in [["--cycles", "0"], ["--hold", "0"], ["--command", "false"]] {
+        let result = try place.run(Self.options + seeds + wrong)
+        #expect(result.code != 0 && !result.errors.contains("go on"), "\(result.errors)")
+        #expect(try place.files() == before, "\(wrong)")
+      }
+      // Stopped in its first evaluation.
+      let slow = ["--command", "sleep 60", "--minutes", "0.01"]
+      let stopped = try place.run(Self.options + seeds + slow)
+      #expect(!(stopped.output + stopped.errors).contains("go on"), "\(stopped)")
+      #expect(try place.files() == before)
+
+      #expect(try place.run(Self.options + seeds + ["--cycles", "1"]).code == 0)
+      let list = try place.text("r/seeds.json")
+      let resume = ["search", "--run", "r", "--resume", "--quiet"]
+      for wrong in [["--cycles", "1000001"], ["--cycles", "3", "--timeout", "-1"]] {
+        #expect(try place.run(resume + wrong).code == 64)
+        #expect(try place.text("r/seeds.json") == list, "\(wrong)")
+      }
+      #expect(try place.run(resume + ["--cycles", "2"]).code == 0)
+      #expect(try place.text("r/seeds.json") != list)
+    }
+  }
+
   /// Commands that need a network say that there is none.
   @Test func aSearchIsNoNetwork() throws {
     try with { place in

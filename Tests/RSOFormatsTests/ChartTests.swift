@@ -21,6 +21,23 @@ struct ChartTests {
     #expect(Set(ticks.values.map(ticks.label)).count == ticks.values.count)
   }
 
+  /// Losses at the ends of what numbers can be.
+  private static let extremes: [(low: Double, high: Double)] = [
+    (0, .leastNonzeroMagnitude), (-1.7e308, 1.7e308), (1.79e308, 1.79e308), (-1.79e308, -1.79e308),
+    (1, 1.0.nextUp), (1e-80, 1),
+  ]
+
+  @Test(arguments: extremes)
+  func extremeTicks(range: (low: Double, high: Double)) {
+    let ticks = Ticks(from: range.low, to: range.high, count: 6)
+    #expect((2...40).contains(ticks.values.count) && ticks.values.allSatisfy(\.isFinite))
+    let axis = Axis(from: range.low, to: range.high, count: 6, isLogarithmic: true)
+    for place in [axis.place(range.low), axis.place(range.high)] {
+      #expect((0...1).contains(place), "\(place)")
+    }
+    #expect(axis.ticks.count <= 9 && axis.ticks.allSatisfy { axis.label($0) != "" })
+  }
+
   private func magnitude(_ value: Double) -> Double {
     var power = 1.0
     while power > value * 1.000_001 { power /= 10 }

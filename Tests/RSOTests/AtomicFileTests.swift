@@ -170,6 +170,10 @@ struct AppendingFileTests {
 
   @Test(.enabled(if: FileManager.default.fileExists(atPath: "/dev/full")))
   func saysThatTheDiskIsFullAndKeepsTheLine() throws {
+    // A device keeps nothing of what was written, and goes on where it was.
+    let device = try AppendingFile(URL(fileURLWithPath: "/dev/null"), keeping: 1000)
+    try device.append("a")
+    #expect(device.length == 1002)
     let file = try AppendingFile(URL(fileURLWithPath: "/dev/full"))
     let full =
       "/dev/full: cannot be written: No space left on device "

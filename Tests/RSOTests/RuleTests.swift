@@ -176,6 +176,19 @@ import Testing
     #expect((state.weight > 0) == (margin > 0))
   }
 
+  /// A loss of 10³⁹, which no float holds, leaves totals that a checkpoint can hold.
+  @Test func leaderOfHugeLosses() throws {
+    let slot = Parameters.Slot(
+      name: "p", shape: [1], role: .weight, node: 0, offset: 0, count: 1, initialDeviation: 1,
+      initialMean: 0, proposalDeviation: 1, domain: .binary)
+    var rule = SweepRule(
+      .leader(), width: 1, cycle: 0, of: 2, state: RuleState(), levelWidth: 1, of: slot)
+    let proposal = Proposal(element: 0, batch: 0, candidates: [1, -1], delta: 1)
+    let decision = try Decision(on: proposal, losses: [1e39, 3e39], by: &rule, parameter: "p")
+    #expect(decision.choice == 0)
+    #expect(rule.learnt?.totals.allSatisfy(\.isFinite) == true)
+  }
+
   /// Floats follow slope, and integers of more levels margin: with the leader's own, if it has one.
   @Test func leaderOfOtherTensors() {
     func rule(_ domain: Domain, _ rule: Rule) -> Rule {

@@ -145,6 +145,7 @@ struct RunFolderTests {
     try withTemporaryFolder { folder in
       let left = [
         ".checkpoint.safetensors.1x.tmp", ".best.safetensors.2y.tmp", ".config.json.3.tmp",
+        ".events.out.tfevents.rso.4z.tmp",
       ]
       func leave() throws {
         for name in left { try Data().write(to: folder.appendingPathComponent(name)) }
@@ -160,10 +161,14 @@ struct RunFolderTests {
       try leave()
       _ = try RunFolder(resuming: folder)
       #expect(try Self.names(folder) == files)
-      // The configuration is a record: it comes back.
-      try FileManager.default.removeItem(at: folder.appendingPathComponent("config.json"))
+      // The configuration is a record, and the checkpoint still has the start: both come back.
+      let initial = try readFile(folder.appendingPathComponent("initial.safetensors"))
+      for name in ["config.json", "initial.safetensors"] {
+        try FileManager.default.removeItem(at: folder.appendingPathComponent(name))
+      }
       _ = try RunFolder(resuming: folder)
       #expect(try Self.names(folder) == files)
+      #expect(try readFile(folder.appendingPathComponent("initial.safetensors")) == initial)
     }
   }
 

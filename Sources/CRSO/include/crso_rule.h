@@ -84,7 +84,8 @@ RSO_BOTH int rso_lead(double keep, const float *candidates, const double *losses
     for (int j = 0; j < count; ++j)
       rank += candidates[j] < candidates[i];
     const double total = keep * totals[rank] + (losses[i] - mean);
-    totals[rank] = (float)total;
+    // Totals that no float holds would not be read back.
+    totals[rank] = (float)(total > 3e38 ? 3e38 : total < -3e38 ? -3e38 : total);
     if (i == 0)
       current = total;
     if (total < least) {

@@ -69,7 +69,9 @@ package final class AppendingFile {
     do {
       var status = stat()
       try checkFile(url, "cannot be written") { fstat(file, &status) }
-      let found = Int(status.st_size)
+      // A device or a pipe has no length: what was written to it is gone, and more may follow.
+      let isRegular = status.st_mode & S_IFMT == S_IFREG
+      let found = isRegular ? Int(status.st_size) : length ?? 0
       self.length = length ?? found
       if let length, length != found {
         guard length < found else {

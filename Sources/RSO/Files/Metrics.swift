@@ -93,9 +93,9 @@ package struct Metrics: Hashable, Sendable {
 
   /// The metrics as JSON, with the keys in reading order.
   package var line: String {
-    let name = parameter.map { "\"\($0)\"" } ?? "null"
+    let name = parameter.map(quoted) ?? "null"
     let measures = measures.map { measures in
-      let pairs = measures.sorted { $0.key < $1.key }.map { "\"\($0)\":\(json($1))" }
+      let pairs = measures.sorted { $0.key < $1.key }.map { "\(quoted($0)):\(json($1))" }
       return ",\"metrics\":{\(pairs.joined(separator: ","))}"
     }
     let test =

@@ -47,7 +47,7 @@ extension RunFolder {
     let file = file.standardizedFileURL.resolvingSymlinksInPath()
     let folder = file.deletingLastPathComponent()
     let checkpoint = folder.appendingPathComponent(Name.checkpoint).path
-    let own = files(in: folder.path) + ["\(folder.path)/\(Name.sessions)"]
+    let own = files(in: folder.path)
     guard own.contains(file.path), FileManager.default.fileExists(atPath: file.path),
       FileManager.default.fileExists(atPath: checkpoint)
     else { return nil }

@@ -31,6 +31,13 @@ extension RunFolder {
   }
 }
 
+extension RunFolder {
+  /// Makes a folder and its missing parents.
+  ///
+  /// - Returns: the folders it made, outermost first.
+  package static func make(_ url: URL) throws -> [URL] { try makeFolder(url) }
+}
+
 /// Makes a folder and its missing parents.
 ///
 /// - Returns: the folders it made, outermost first.

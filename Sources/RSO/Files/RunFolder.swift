@@ -59,14 +59,19 @@ public final class RunFolder {
     static let metrics = "metrics.jsonl"
     static let configuration = "config.json"
     static let sessions = "sessions.jsonl"
+    static let events = eventsName
   }
 
+  /// TensorBoard's history of the run; it looks for `tfevents` in the name.
+  package static let eventsName = "events.out.tfevents.rso"
+
   /// The paths of the files that every run has.
-  package static func files(in folder: String) -> [String] {
-    [Name.checkpoint, Name.initial, Name.best, Name.metrics, Name.configuration].map {
-      "\(folder)/\($0)"
-    }
-  }
+  package static func files(in folder: String) -> [String] { names.map { "\(folder)/\($0)" } }
+
+  private static let names = [
+    Name.checkpoint, Name.initial, Name.best, Name.metrics, Name.configuration, Name.sessions,
+    Name.events,
+  ]
 
   package var checkpointURL: URL { url.appendingPathComponent(Name.checkpoint) }
   package var bestURL: URL { url.appendingPathComponent(Name.best) }
@@ -109,10 +114,12 @@ public final class RunFolder {
       metrics = try AppendingFile(file(Name.metrics))
       if let untrained { try metrics.append(untrained.line) }
       try metrics.synchronize()
-      try initialModel.map { try checkpoint.content.write(to: $0) }
       trace = try checkpoint.configuration.trace.map {
-        try AppendingFile(Self.file($0, of: url), keeping: 0)
+        let file = Self.file($0, of: url)
+        if !FileManager.default.fileExists(atPath: file.path) { written.append(file) }
+        return try AppendingFile(file, keeping: 0)
       }
+      try initialModel.map { try checkpoint.content.write(to: $0) }
     } catch {
       for file in written { unlink(file.path) }
       if isLocked { for folder in made.reversed() { rmdir(folder.path) } }
@@ -175,6 +182,12 @@ public final class RunFolder {
       // A program killed in between leaves no configuration, which the next one writes again.
       unlink(file(Name.configuration).path)
       try checkpoint.write(to: file(Name.checkpoint))
+    }
+    // A program killed after its first checkpoint leaves no model of the start, which is still in the checkpoint.
+    if checkpoint.position == RandomSearch.Position(),
+      !FileManager.default.fileExists(atPath: file(Name.initial).path)
+    {
+      try checkpoint.content.write(to: file(Name.initial))
     }
     if !FileManager.default.fileExists(atPath: file(Name.configuration).path) {
       try Self.write(checkpoint.configuration, to: file(Name.configuration))
@@ -265,10 +278,7 @@ public final class RunFolder {
 extension RunFolder {
   /// Whether a name is that of a temporary file that a killed program left behind.
   private static func isTemporary(_ name: String) -> Bool {
-    name.hasSuffix(".tmp")
-      && [
-        Name.checkpoint, Name.best, Name.initial, Name.configuration, Name.sessions, Name.metrics,
-      ].contains { name.hasPrefix(".\($0).") }
+    name.hasSuffix(".tmp") && names.contains { name.hasPrefix(".\($0).") }
   }
 
   /// The path under which a run records a file: relative if the file is in the run's folder, so that the run can move.

@@ -60,6 +60,11 @@ package struct RunRecord: Sendable {
 
   /// The lines that the checkpoint counts, and the untrained network's.
   private static func metrics(_ url: URL, count: Int) throws -> [Metrics] {
+    guard FileManager.default.fileExists(atPath: url.path) else {
+      throw RSOError(
+        url.path, "expected the metrics of a run, found no such file",
+        hint: "a run that was killed as it began has none: go on with it, --run DIR --resume")
+    }
     let bytes = try readFile(url)
     guard bytes.isEmpty || bytes.last == UInt8(ascii: "\n") else {
       throw RSOError(

@@ -9,7 +9,7 @@ package enum Trace {
     let candidates = proposal.candidates.map { json(Double($0)) }.joined(separator: ",")
     let losses = decision.losses.map { json($0) }.joined(separator: ",")
     return """
-      {"cycle":\(cycle),"parameter":"\(parameter)","index":\(proposal.element),\
+      {"cycle":\(cycle),"parameter":\(quoted(parameter)),"index":\(proposal.element),\
       "batch":\(proposal.batch),"delta":\(json(Double(proposal.delta))),\
       "candidates":[\(candidates)],"losses":[\(losses)],"choice":\(decision.choice),\
       "value":\(json(Double(decision.value)))}

@@ -206,7 +206,7 @@ extension SampleLoss: CustomStringConvertible {
   private static func error(_ text: String, _ subject: String) -> RSOError {
     RSOError(
       subject,
-      "expected cross-entropy, with smoothing=E from 0 to 1 and weights=balanced or a weight of 0 or more for each "
+      "expected cross-entropy, with smoothing=E from 0 to below 1 and weights=balanced or a weight of 0 or more for each "
         + "class, found '\(text)'",
       hint: "for example: cross-entropy:smoothing=0.1,weights=1/1/2.5")
   }

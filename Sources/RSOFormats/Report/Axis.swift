@@ -16,9 +16,8 @@ struct Axis {
     // Data of a single value are in the middle of nothing: the axis is as long as its ticks.
     let (low, high) = high > low ? (low, high) : (linear.first, linear.last)
     (self.low, self.high) = (low, high)
-    func isInside(_ tick: Double) -> Bool {
-      tick >= low - 1e-9 * (high - low) && tick <= high + 1e-9 * (high - low)
-    }
+    let margin = 2e-9 * (high / 2 - low / 2)
+    func isInside(_ tick: Double) -> Bool { tick >= low - margin && tick <= high + margin }
     let powers = isLogarithmic ? Axis.powers(from: low, to: high, count: count) : []
     if powers.count >= 3 {
       ticks = powers
@@ -40,14 +39,20 @@ struct Axis {
       }
       return ticks.filter { $0 >= low * (1 - 1e-9) && $0 <= high * (1 + 1e-9) }
     }
-    return choices.first { $0.count <= count + 3 } ?? choices[3]
+    if let dense = choices.first(where: { $0.count <= count + 3 }) { return dense }
+    // So many decades that not each of them has a tick?
+    let every = choices[3].count <= 3 * count ? 1 : (choices[3].count + count) / (count + 1)
+    return choices[3].enumerated().filter { $0.offset.isMultiple(of: every) }.map(\.element)
   }
 
   /// Where a value is, from 0 at the beginning to 1 at the end; values beyond the ends are at the ends.
   func place(_ value: Double) -> Double {
+    // Twice the largest number is none.
+    let part = (high - low).isFinite ? 1.0 : 0.5
     let share =
       isLogarithmic
-      ? log(max(value, low) / low) / log(high / low) : (value - low) / (high - low)
+      ? log(max(value, low) / low) / log(high / low)
+      : (value * part - low * part) / (high * part - low * part)
     return min(max(share, 0), 1)
   }
 
@@ -61,13 +66,16 @@ struct Ticks {
 
   /// - Parameter count: the approximate number of ticks.
   init(from low: Double, to high: Double, count: Int) {
-    let span = high > low ? high - low : max(abs(high), 1)
-    let rough = span / Double(count)
+    // The smallest and largest losses that are finite have a step, too.
+    let parts = Double(count)
+    let wanted = high > low ? high / parts - low / parts : max(abs(high), 1) / parts
+    let rough = min(max(wanted, 1e-300), 5e307)
     let power = pow(10, floor(log10(rough)))
     let step = [1, 2, 5, 10].map { $0 * power }.first { $0 >= rough * 0.999 } ?? 10 * power
     let first = floor(low / step + 1e-9)
     let last = max(ceil(high / step - 1e-9), first + 1)
-    values = (0...Int(last - first)).map { (first + Double($0)) * step }
+    let most = Double.greatestFiniteMagnitude
+    values = (0...Int(last - first)).map { min(max((first + Double($0)) * step, -most), most) }
     self.step = step
   }
 

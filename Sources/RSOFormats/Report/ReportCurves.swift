@@ -113,15 +113,20 @@ extension Report {
     tensorCharts(
       "Kept share",
       "Per cent of the proposals that changed the weight (w + Δ or w − Δ), over cycles, for every tensor."
-        + (runs.allSatisfy { $0.settings.rule.isChoice }
-          ? "" : " Other rules than best change every weight; they have no such share."),
+        + (runs.contains(where: hasSteps)
+          ? " Tensors whose weights all change have no such share." : ""),
       "kept share, %", to: 100, words: { decimal($0, 1) + " %" }
     ) { $0.keptShare.map { 100 * $0 } }
   }
 
+  /// Whether a rule changed every weight of a tensor.
+  func hasSteps(_ run: ReportRun) -> Bool {
+    run.metrics.contains { $0.keptShare == nil && $0.step != nil }
+  }
+
   /// For rules that change every weight: how far.
   var steps: String {
-    if runs.allSatisfy({ $0.settings.rule.isChoice }) { return "" }
+    guard runs.contains(where: hasSteps) else { return "" }
     return tensorCharts(
       "Step",
       "How far the weights moved when they were tested, as a root mean square, in σ, the width of the proposals.",

@@ -142,7 +142,7 @@ extension Report {
       let rows = run.metrics.map { line in
         [
           "\(line.cycle + 1)", line.parameter ?? "–", text(line.sigma),
-          text(run.settings.rule.isChoice ? line.keptShare : line.step), text(line.meanLoss),
+          text(hasSteps(run) ? line.step : line.keptShare), text(line.meanLoss),
           text(line.loss),
         ] + (run.hasLabels ? [text(line.accuracy), text(line.bestAccuracy)] : [])
           + ["\(line.seconds)", "\(line.evaluationSeconds)"]
@@ -150,7 +150,7 @@ extension Report {
       return "<details><summary>\(escaped(run.name)): \(rows.count) tensors</summary>"
         + table(
           [
-            "cycle", "tensor", "σ", run.settings.rule.isChoice ? "kept share" : "step",
+            "cycle", "tensor", "σ", hasSteps(run) ? "step" : "kept share",
             "mean loss", "\(evaluatedWord(run)) loss",
           ] + accuracyColumns(run) + ["seconds", "evaluation s"], rows, id: "sweeps\(number)")
         + "</details>"

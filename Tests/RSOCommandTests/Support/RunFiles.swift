@@ -62,7 +62,7 @@ extension Workplace {
 
   /// Every whole event of a run; the file must have nothing else.
   func events(_ folder: String) throws -> [TensorBoardEvent] {
-    let bytes = try readFile(file("\(folder)/\(EventLog.name)"))
+    let bytes = try readFile(file("\(folder)/\(RunFolder.eventsName)"))
     var events: [TensorBoardEvent] = []
     var place = 0
     while place < bytes.count {
