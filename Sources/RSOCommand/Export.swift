@@ -104,54 +104,75 @@ struct Export: ParsableCommand {
     let model = try Model(tensors, file: file.path)
     let names = try classNames.names(for: model.network)
     let shape = model.network.input
-    // What may fail comes before anything is written.
     let source = try c.map {
       try CSource(of: model, name: name ?? CSource.name(for: URL(fileURLWithPath: $0)))
     }
-    let program = try test == nil ? nil : source?.test(with: testImages(model, tensors, file))
+    // All contents are made before any file is written.
+    var contents: [(data: Data, url: URL)] = []
+    var lines: [String] = []
+    func add(_ data: Data, _ path: String, _ words: String) {
+      contents.append((data, URL(fileURLWithPath: path)))
+      lines.append("\(path): \(words)")
+    }
     if let onnx {
-      try model.writeONNX(to: URL(fileURLWithPath: onnx), classNames: names)
-      say(
-        "\(onnx): input \(model.takesFloats ? "float32" : "uint8") [N, \(shape.channels)"
+      add(
+        try model.onnx(classNames: names), onnx,
+        "input \(model.takesFloats ? "float32" : "uint8") [N, \(shape.channels)"
           + (shape.isTable ? "], " : ", \(shape.height), \(shape.width)], ")
           + "output logits [N, \(names.count)]")
     }
     if let safetensors {
-      try model.writeStateDict(to: URL(fileURLWithPath: safetensors))
-      say(
-        "\(safetensors): \(model.parameters.slots.count) parameters and the statistics of batch "
-          + "norm; the network takes \(model.inputWords)")
+      add(
+        try model.stateDict(file: safetensors).encoded(), safetensors,
+        "\(model.parameters.slots.count) parameters and the statistics of batch norm; the network "
+          + "takes \(model.inputWords)")
     }
     if let c, let source {
-      try source.write(to: URL(fileURLWithPath: c))
-      say(
-        "\(c): \(source.constantBytes) bytes of constants, \(source.memoryBytes) bytes of memory, "
+      add(
+        Data(source.code.utf8), c,
+        "\(source.constantBytes) bytes of constants, \(source.memoryBytes) bytes of memory, "
           + (source.floatReason.map { "floats from \($0)" } ?? "integers alone"))
-      if source.floatReason?.hasPrefix("input:") == true, !model.takesFloats,
-        model.network.hasDiscreteWeights
-      {
-        // What reads the pixels can be chosen anew; the layers are as they are.
-        var other = model
-        other.normalization = Normalization(
-          mean: [Float](repeating: 0, count: shape.channels), divisor: 256)
-        let reason = try CSource(of: other, name: source.name).floatReason
-        say(
-          "trained with --normalize integers, it would have "
-            + (reason.map { "floats from \($0)" } ?? "integers alone"))
-      }
+      if let words = withIntegers(model, source) { lines.append(words) }
     }
-    if let test, let program {
-      try AtomicFile.write(Data(program.utf8), to: URL(fileURLWithPath: test))
-      say("\(test): a test of the C file")
+    if let test, let source {
+      // Before data are read in vain.
+      try source.requireClasses()
+      let data = try testData(model, tensors, file)
+      let program = try source.test(with: data.test.images, name: data.name)
+      add(Data(program.utf8), test, "a test of the C file")
     }
+    try AtomicFile.write(contents)
+    for line in lines { say(line) }
   }
 
-  /// The test images of the data that the options name, or that the model was trained on.
-  private func testImages(_ model: Model, _ tensors: SafeTensors, _ file: URL) throws -> Pixels {
+  /// What the C file would be if the pixels were read in another way; `nil` if they do not decide it.
+  private func withIntegers(_ model: Model, _ source: CSource) -> String? {
+    guard source.floatReason?.hasPrefix("input:") == true, !model.takesFloats,
+      model.network.hasDiscreteWeights
+    else { return nil }
+    // What reads the pixels can be chosen anew; the layers are as they are.
+    var other = model
+    other.normalization = Normalization(
+      mean: [Float](repeating: 0, count: model.network.input.channels), divisor: 256)
+    // One that no C file can compute in integers would be none.
+    guard let made = try? CSource(of: other, name: source.name) else { return nil }
+    return "trained with --normalize integers, it would have "
+      + (made.floatReason.map { "floats from \($0)" } ?? "integers alone")
+  }
+
+  /// The data that the options name, or that the model was trained on.
+  private func testData(_ model: Model, _ tensors: SafeTensors, _ file: URL) throws -> Dataset {
     var options = try EvaluatedDataOptions.parse([])
     (options.data, options.dataDir) = (data, dataDir)
-    return try options.dataset(for: model, .test, Checkpoint.data(in: tensors, file: file.path))
-      .test.images
+    let data = try options.dataset(
+      for: model, .test, Checkpoint.data(in: tensors, file: file.path))
+    guard data.test.shape == model.network.input else {
+      throw RSOError(
+        self.model,
+        "expects images of \(model.network.input), found \(data.test.shape) in \(data.name)",
+        hint: "name its data: --data or --data-dir")
+    }
+    return data
   }
 
   private func say(_ line: String) { if !quiet { Console.line(line) } }

@@ -27,9 +27,17 @@ struct OutputFiles {
   /// Adds a file that is to be written.
   ///
   /// - Parameter option: the option that names it.
-  /// - Throws: `RSOError` naming the option, if the file is one of those added before, or one that a run needs.
+  /// - Throws: `RSOError` naming the option, if it has no name, or the file is one of those added before, or one that a
+  ///   run needs.
   mutating func write(_ path: String?, _ option: String) throws {
-    guard let path, Self.canBeReplaced(path) else { return }
+    guard let path else { return }
+    // An empty path would be the current folder.
+    guard !path.isEmpty else {
+      throw RSOError(
+        option, "expected the name of a file, found ''",
+        hint: "is a variable of the shell empty?")
+    }
+    guard Self.canBeReplaced(path) else { return }
     if let what = known[Self.identity(path)] {
       throw RSOError(
         option, "expected a file of its own, found \(what)",

@@ -1,4 +1,5 @@
 import Foundation
+import RSO
 import Testing
 
 /// `rso export --c`. What the file computes is compared with the engine in `RSOTests.CExportTests`.
@@ -74,6 +75,77 @@ struct CExportTests {
         wrong.code == 64 && wrong.errors.contains("Unknown option '--C'. Did you mean '--c'?"))
       let same = try place.run(["export", "m", "--c", "b", "--onnx", "b"])
       #expect(same.code == 64 && same.errors.contains("--c"), "\(same.errors)")
+    }
+  }
+
+  /// Nothing is written unless all is.
+  @Test func writesAllOrNothing() throws {
+    try Workplace.with { place in
+      try place.writeModel("m") { _ in }
+      try Data("old".utf8).write(to: place.file("old"))
+      let before = try place.files()
+      let all = ["--onnx", "old", "--safetensors", "w", "--c", "a.c"]
+      for (options, code, error) in [
+        (["--onnx", "old", "--c", "none/a.c"], 1, "none/a.c: cannot be written: No such file"),
+        (["--onnx", "old", "--c", "digits"], 1, "digits: cannot be replaced: Is a directory"),
+        (["--onnx", "old", "--safetensors", "m/w"], 1, "m/w: cannot be written: Not a directory"),
+        (all + ["--test", "none/t.c", "--data-dir", "digits"], 1, "none/t.c: cannot be written"),
+        (["--onnx", "old", "--c", ""], 64, "--c: expected the name of a file, found ''"),
+        (["--onnx", ""], 64, "--onnx: expected the name of a file, found ''"),
+        (all + ["--test", ""], 64, "--test: expected the name of a file, found ''"),
+      ] as [([String], Int32, String)] {
+        let result = try place.run(["export", "m"] + options)
+        #expect(result.code == code && result.output == "", "\(options)")
+        #expect(result.errors.contains(error), "\(options) \(result.errors)")
+        #expect(try place.files() == before && place.text("old") == "old", "\(options)")
+      }
+    }
+  }
+
+  /// A test of other images than the network's, or of none that it can judge.
+  @Test func testsOfOtherData() throws {
+    try Workplace.with { place in
+      try place.writeModel("m") { _ in }
+      try place.writeModel("values") { $0.metadata["outputs"] = "values" }
+      func error(_ model: String, _ data: String) throws -> String {
+        let result = try place.run([
+          "export", model, "--c", "a.c", "--test", "t.c", "--data-dir", data,
+        ])
+        #expect(result.code != 0 && result.output == "")
+        for file in ["a.c", "t.c"] {
+          #expect(!FileManager.default.fileExists(atPath: place.file(file).path))
+        }
+        return String(result.errors.split(separator: "\n").last ?? "")
+      }
+      // Before data are read, which are not there.
+      #expect(
+        try error("values", "none")
+          == "rso: error: --test: expected a model that tells classes, found one whose outputs are numbers"
+      )
+      func write(_ folder: String, _ shape: String, type: String, _ values: [UInt8]) throws {
+        try FileManager.default.createDirectory(
+          at: place.file(folder), withIntermediateDirectories: true)
+        for part in ["train", "test"] {
+          try PredictTests.npy("3, \(shape)", type: type, values)
+            .write(to: place.file("\(folder)/\(part)_images.npy"))
+          try PredictTests.npy("3,", [0, 1, 2])
+            .write(to: place.file("\(folder)/\(part)_labels.npy"))
+        }
+      }
+      try write("wide", "4, 16", type: "|u1", (0..<192).map { UInt8($0) })
+      #expect(
+        try error("m", "wide")
+          == "rso: error: m: expects images of 1×8×8, found 1×4×16 in wide (name its data: --data or --data-dir)"
+      )
+      // Floats that are no bytes, of which C would keep nothing.
+      let floats = (0..<192).flatMap { index in
+        withUnsafeBytes(of: (Float(index) / 191).bitPattern.littleEndian) { Array($0) }
+      }
+      try write("floats", "8, 8", type: "<f4", floats)
+      #expect(
+        try error("m", "floats")
+          == "rso: error: floats: expected bytes, as the C file takes them, found floats "
+          + "(give images of bytes, uint8 from 0 to 255)")
     }
   }
 

@@ -74,7 +74,7 @@ struct AtomicFileTests {
     }
   }
 
-  /// A folder in the place of the file fails at the last step, the renaming.
+  /// A folder in the place of the file fails when the temporary one is there.
   @Test func removesTheTemporaryAfterAnError() throws {
     try withTemporaryFolder { folder in
       let file = folder.appendingPathComponent("a")
@@ -83,6 +83,31 @@ struct AtomicFileTests {
         errorText { try AtomicFile.write(Data(), to: file) }
           == "\(file.path): cannot be replaced: Is a directory")
       #expect(try names(in: folder) == ["a"])
+    }
+  }
+
+  /// Several files: all or none, whatever is wrong with one of them.
+  @Test func replacesSeveralFilesOrNone() throws {
+    try withTemporaryFolder { folder in
+      let (a, b) = (folder.appendingPathComponent("a"), folder.appendingPathComponent("b"))
+      try AtomicFile.write(Data("old".utf8), to: a)
+      let inner = folder.appendingPathComponent("inner")
+      try FileManager.default.createDirectory(at: inner, withIntermediateDirectories: false)
+      let wrong = [
+        (inner, "cannot be replaced: Is a directory"),
+        (folder.appendingPathComponent("none/c"), "cannot be written: No such file or directory"),
+        (a.appendingPathComponent("c"), "cannot be written: Not a directory"),
+      ]
+      for (url, problem) in wrong {
+        let new = Data("new".utf8)
+        let error = errorText { try AtomicFile.write([(new, a), (new, b), (new, url)]) }
+        #expect(error?.hasPrefix("\(url.path): \(problem)") == true, "\(error ?? "none")")
+        #expect(try names(in: folder) == ["a", "inner"])
+        #expect(try text(a) == "old")
+      }
+      try AtomicFile.write([(Data("1".utf8), a), (Data("2".utf8), b)])
+      #expect(try text(a) == "1" && text(b) == "2")
+      #expect(try names(in: folder) == ["a", "b", "inner"])
     }
   }
 

@@ -117,6 +117,32 @@ struct CSourceTests {
     #expect(test.contains("int net_classify(const uint8_t *pixels, int32_t *scores);"))
   }
 
+  /// The images of a test are what the file takes, and what the engine is asked about.
+  @Test func imagesOfATest() throws {
+    var model = try Self.small()
+    func test(_ images: Pixels) throws -> String {
+      try CSource(of: model, name: "net").test(with: images, name: "digits")
+    }
+    func floats(_ value: Float) -> Pixels { .floats(.init(repeating: value, count: 16)) }
+    // Bytes that were divided are bytes again.
+    #expect(try test(floats(51 / 255)).contains("images[1][16] = {\n  {51,51,51,"))
+    let refused =
+      "digits: expected bytes, as the C file takes them, found floats (give images of bytes, uint8 from 0 to 255)"
+    #expect(errorText { _ = try test(floats(0.3)) } == refused)
+    model.images = nil
+    #expect(errorText { _ = try test(floats(51 / 255)) } == refused)
+    #expect(
+      errorText { _ = try test(.bytes(.init(repeating: 7, count: 20))) }
+        == "digits: expected whole images of 1×4×4, found 20 values")
+    // A file of floats takes what bytes become.
+    model.images = .floats(0...1)
+    model.normalization.divisor = 255
+    #expect(
+      try test(.bytes(.init(repeating: 51, count: 16))).contains(
+        "static const float images[1][16] = {\n  {0.2f,0.2f,"))
+    #expect(try test(floats(0.3)).contains("{0.3f,0.3f,"))
+  }
+
   @Test func names() throws {
     for (file, name) in [
       ("model.c", "model"), ("a/my-net.2.c", "my_net_2"), ("7.c", "model_7"), ("größe.c", "gr__e"),

@@ -16,8 +16,44 @@ package enum AtomicFile {
   /// Follows symbolic links. Refuses a device such as `/dev/null` rather than replace it.
   /// - Throws: `RSOError` with the path and the system's reason. The temporary file is then gone, and `url` is
   ///   unchanged unless only the folder could not be synced.
-  package static func write(_ data: Data, to url: URL) throws {
-    let target = url.resolvingSymlinksInPath()
+  package static func write(_ data: Data, to url: URL) throws { try write([(data, url)]) }
+
+  /// Replaces several files: the temporary ones of all are written and synced before the first is renamed, so where one
+  /// cannot be written, for want of a folder, of a permission or of space, all files stay as they are.
+  ///
+  /// - Throws: as for one file.
+  package static func write(_ files: [(data: Data, url: URL)]) throws {
+    var made: [(url: URL, target: URL, temporary: URL)] = []
+    do {
+      for (data, url) in files {
+        let target = url.resolvingSymlinksInPath()
+        made.append((url, target, try writeTemporary(data, to: url, beside: target)))
+      }
+      if let file = made.first(where: { isFolder($0.target) }) {
+        throw RSOError(file.url.path, "cannot be replaced: Is a directory")
+      }
+      for file in made {
+        try checkFile(file.url, "cannot be replaced") {
+          rename(file.temporary.path, file.target.path)
+        }
+      }
+    } catch {
+      for file in made { unlink(file.temporary.path) }
+      throw error
+    }
+    for folder in Set(made.map { $0.target.deletingLastPathComponent() }) {
+      let directory = try checkFile(folder, "cannot be synced") {
+        open(folder.path, O_RDONLY | O_CLOEXEC)
+      }
+      defer { close(directory) }
+      try synchronizeFile(directory, at: folder)
+    }
+  }
+
+  /// A synced file beside `target`, with a name of its own.
+  private static func writeTemporary(
+    _ data: Data, to url: URL, beside target: URL
+  ) throws -> URL {
     let folder = target.deletingLastPathComponent()
     var status = stat()
     if stat(target.path, &status) == 0, ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT) {
@@ -31,16 +67,11 @@ package enum AtomicFile {
       defer { close(file) }
       try data.withUnsafeBytes { try writeAll($0, to: file, at: url) }
       try synchronizeFile(file, at: url)
-      try checkFile(url, "cannot be replaced") { rename(temporary.path, target.path) }
     } catch {
       unlink(temporary.path)
       throw error
     }
-    let directory = try checkFile(folder, "cannot be synced") {
-      open(folder.path, O_RDONLY | O_CLOEXEC)
-    }
-    defer { close(directory) }
-    try synchronizeFile(directory, at: folder)
+    return temporary
   }
 }
 

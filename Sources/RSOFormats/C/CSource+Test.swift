@@ -11,16 +11,21 @@ extension CSource {
   /// Run without arguments, it prints a line for every image whose class is another one, and returns 1 if there is any.
   /// Given a file of raw images, one after another without a header, it prints the class of each.
   ///
-  /// - Throws: `RSOError` if the model tells no classes, or the images are not of its shape and kind.
+  /// - Parameters:
+  ///   - images: `[N, C, H, W]` of the network's input shape.
+  ///   - name: what errors call the images.
+  /// - Throws: `RSOError` if the model tells no classes, or the images are not of its shape, or not what the file takes,
+  ///   bytes or floats.
   /// - Complexity: one forward pass over the first images.
-  public func test(with images: Pixels) throws -> String {
-    guard model.hasClasses else {
-      throw RSOError(
-        "`test`", "expected a model that tells classes, found one whose outputs are numbers")
-    }
+  public func test(with images: Pixels, name data: String = "test images") throws -> String {
+    try requireClasses()
     let size = model.network.input.count
-    let images = try model.images?.adapted(images, name: "test images").pixels ?? images
-    let first = images.prefix(8 * Self.testImages * size)
+    guard images.count.isMultiple(of: size) else {
+      throw RSOError(
+        data,
+        "expected whole images of \(model.network.input), found \(images.count) values")
+    }
+    let first = try taken(images, name: data).prefix(8 * Self.testImages * size)
     let predictions = try model.predict(first)
     let chosen = predictions.indices.filter { isExact || predictions[$0].isClear }
       .prefix(Self.testImages)
@@ -35,7 +40,7 @@ extension CSource {
       return "  {\(values.joined(separator: ","))}"
     }
     guard !rows.isEmpty else {
-      throw RSOError("test images", "expected an image whose class is clear, found none")
+      throw RSOError(data, "expected an image whose class is clear, found none")
     }
     let input = model.takesFloats ? "float" : "uint8_t"
     return """
@@ -89,6 +94,31 @@ extension CSource {
       }
 
       """
+  }
+
+  /// - Throws: `RSOError` unless the model tells classes, which a test compares.
+  package func requireClasses() throws {
+    guard model.hasClasses else {
+      throw RSOError(
+        "`test`", "expected a model that tells classes, found one whose outputs are numbers")
+    }
+  }
+
+  /// The images as the file's function takes them, so that it and the engine judge the same numbers.
+  ///
+  /// - Throws: `RSOError` if it takes bytes, and they are floats: as bytes, they would be other images.
+  private func taken(_ images: Pixels, name: String) throws -> Pixels {
+    let images = try model.images?.adapted(images, name: name).pixels ?? images
+    switch images {
+    case .floats where !model.takesFloats:
+      throw RSOError(
+        name, "expected bytes, as the C file takes them, found floats",
+        hint: "give images of bytes, uint8 from 0 to 255")
+    case .bytes(let bytes) where model.takesFloats:
+      // What the engine divides itself.
+      return .floats(bytes.map { Float($0) / model.normalization.divisor })
+    case .bytes, .floats: return images
+    }
   }
 }
 
