@@ -174,6 +174,74 @@ struct CExportTests {
     #expect(source.scoreExponent == nil && !source.isExact)
   }
 
+  /// A network without steps, each of whose layers has the scale 2^`exponent`.
+  static func scaled(
+    _ exponent: Int, bias: [Float], pools: Bool = false
+  ) throws -> (model: Model, data: Dataset) {
+    let network = try Network(input: Shape(channels: 1, height: 4, width: 4)) {
+      Node.conv2d("conv", channels: 4, kernel: 3, padding: 1)
+      if pools {
+        Node.conv2d("conv1", channels: 4, kernel: 1)
+        Node.globalAveragePool("mean")
+      } else {
+        Node.globalMaxPool("max")
+      }
+      Node.linear("fc", features: 3, bias: true)
+    }.settingWeights(to: .ternary)
+    var parameters = Parameters(zerosFor: network)
+    for (tensor, slot) in parameters.slots.enumerated() {
+      guard slot.domain.isDiscrete else {
+        parameters.values.replaceSubrange(slot.range, with: bias)
+        continue
+      }
+      let scale = Float.power(exponent)
+      for i in 0..<slot.count {
+        parameters.values[slot.offset + i] = Float((i + i / 9) % 3 - 1) * scale
+      }
+      parameters.scales[tensor] = [scale]
+    }
+    return try model(network, parameters, divisor: 256)
+  }
+
+  /// At the ends of what floats hold, sums are still the engine's to the bit. There, the last ones of −59 have a unit of
+  /// 2^-126, and of 55 one of 2^102.
+  @Test(arguments: [-59, -58, 0, 55])
+  func scalesAtTheEnds(exponent: Int) throws {
+    // 2^102 holds no small bias.
+    let size: Float = exponent > 0 ? 0x1p102 : 1
+    let (model, data) = try Self.scaled(exponent, bias: [0.3 * size, -0.7 * size, 2.1 * size])
+    let source = try Self.compare(model, data.test.images, "2^\(exponent)")
+    #expect(source.isExact)
+  }
+
+  /// Beyond them there is no file that could say that it has the engine's bits.
+  @Test func scalesBeyondTheEnds() throws {
+    func error(_ exponent: Int, _ bias: [Float] = [0.3, -0.7, 2.1], pools: Bool = false)
+      -> String?
+    {
+      errorText {
+        _ = try CSource(of: Self.scaled(exponent, bias: bias, pools: pools).model, name: "net")
+      }
+    }
+    let hint =
+      "(use scales nearer to 1, or a batch norm and a step behind each layer, and train it again)"
+    func units(_ layer: String, _ exponent: Int) -> String {
+      "\(layer): expected sums that are multiples of a power of two from 2^-126 to 2^103, which 32-bit floats hold, found "
+        + "multiples of 2^\(exponent) \(hint)"
+    }
+    #expect(error(-60) == units("fc", -128))
+    #expect(error(56) == units("fc", 104))
+    // The sum of 16 is divided.
+    #expect(error(-59, pools: true) == units("mean", -130))
+    func biases(_ bias: Float, _ exponent: Int) -> String {
+      "fc: expected biases that 32-bit floats hold as multiples of what its sums are multiples of, found \(bias) and sums "
+        + "of multiples of 2^\(exponent) \(hint)"
+    }
+    #expect(error(-59, [0.3, -0.7, 5]) == biases(5, -126))
+    #expect(error(50, [0.3, 1e-30, 0.3]) == biases(1e-30, 92))
+    #expect(error(55, [3.40282e38, 0, 0.3]) == biases(3.40282e38, 102))
+  }
+
   /// Every activation at many places, through a network that adds nothing to it.
   @Test(arguments: ActivationTests.all)
   func activations(activation: Activation) throws {

@@ -143,6 +143,24 @@ struct CSourceTests {
     #expect(try test(floats(0.3)).contains("{0.3f,0.3f,"))
   }
 
+  /// A batch norm whose results are no numbers has no levels.
+  @Test func resultsBeyondFloats() throws {
+    let network = try Network(input: Shape(channels: 1)) {
+      Node.batchNorm("bn")
+      Node.activation("step", .quantize(bits: 2))
+    }
+    var parameters = Parameters(zerosFor: network)
+    parameters.values = [3e38, 0]
+    var model = Model(
+      network: network, parameters: parameters, statistics: .init(),
+      normalization: .init(mean: [0], divisor: 256), images: .bytes)
+    model.statistics.moments[0] = .init(mean: [0.4], variance: [0])
+    #expect(
+      errorText { _ = try CSource(of: model, name: "net") }
+        == "step: expected one of its levels, found nan (a batch norm before it has numbers so large that its results "
+        + "leave the range of 32-bit floats: make its weights, biases and statistics smaller)")
+  }
+
   @Test func names() throws {
     for (file, name) in [
       ("model.c", "model"), ("a/my-net.2.c", "my_net_2"), ("7.c", "model_7"), ("größe.c", "gr__e"),

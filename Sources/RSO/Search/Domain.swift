@@ -69,7 +69,8 @@ public enum Domain: Hashable, Sendable {
       significand: 1)
   }
 
-  /// With these, no product of a level, and no sum that a network may have, leaves the range of a 32-bit float.
+  /// With these, a weight is a normal float, and so is a product with a pixel or a level of a step. Scales of layers with
+  /// no step between them multiply, and may leave the range of a 32-bit float together.
   static let scaleExponents = -64...64
 
   /// Whether a scale is one that a file may have.

@@ -38,7 +38,7 @@ extension CProgramBuilder {
     let ranges = sums(
       weights.levels, integers.ranges, isDepthwise: isDepthwise, taps: window.area,
       outputs: output.channels)
-    for range in ranges { try checkExact(range, node) }
+    for (range, unit) in zip(ranges, units) { try checkExact(range, times: unit, node) }
     let bound = ranges.reduce(0) { max($0, $1.upperBound, -$1.lowerBound) }
     var result = CProgram.Convolution(
       window: window, isDepthwise: isDepthwise,
@@ -48,9 +48,9 @@ extension CProgramBuilder {
     guard isExact(ranges, units, bias) else {
       let reason = "its bias is no multiple of what its sums are multiples of"
       if node + 1 == network.nodes.count, case .linear = layer {
+        let starts = try starts(ranges, units, bias, node)
         turnToFloats(name(node), reason, isExact: true)
-        let powers = units.map { Float.power($0) }
-        result.finish = .rounded(starts: zip(bias, powers).map { $0 / $1 }, scales: powers)
+        result.finish = .rounded(starts: starts, scales: units.map { .power($0) })
         found[node + 1] = step([node], .convolution(result), [x], output)
         return
       }
@@ -82,7 +82,7 @@ extension CProgramBuilder {
       let shift = biases.isEmpty ? 0 : biases[i]
       return ranges[i].lowerBound * factors[i] + shift...ranges[i].upperBound * factors[i] + shift
     }
-    for range in results { try checkExact(range, node) }
+    for range in results { try checkExact(range, times: exponent, node) }
     result.finish = .integers(
       factors: factors.allSatisfy { $0 == 1 } ? [] : factors,
       biases: biases.allSatisfy { $0 == 0 } ? [] : biases)
@@ -132,6 +132,31 @@ extension CProgramBuilder {
       guard units[i] - grid <= 24, let own = bias[i].multiple(of: grid) else { return false }
       let size = max(ranges[i].upperBound, -ranges[i].lowerBound)
       return size << (units[i] - grid) + abs(own) <= exactInSinglePrecision
+    }
+  }
+
+  /// Biases in the units of their sums.
+  ///
+  /// - Throws: `RSOError` naming the layer and the first bias that a float does not hold in its unit, or with which a sum
+  ///   may be infinite: then the sums would be rounded in another way than the engine's.
+  private func starts(
+    _ ranges: [ClosedRange<Int>], _ units: [Int], _ bias: [Float], _ node: Int
+  ) throws -> [Float] {
+    try bias.indices.map { i in
+      let unit = Float.power(units[i])
+      let start = bias[i] / unit
+      let size = Double(max(ranges[i].upperBound, -ranges[i].lowerBound))
+      let most = size * Double(unit) + Double(abs(bias[i]))
+      guard start.isFinite, start * unit == bias[i],
+        most <= Double(Float.greatestFiniteMagnitude)
+      else {
+        throw RSOError(
+          name(node),
+          "expected biases that 32-bit floats hold as multiples of what its sums are multiples of, "
+            + "found \(bias[i]) and sums of multiples of 2^\(units[i])",
+          hint: Self.scalesHint)
+      }
+      return start
     }
   }
 

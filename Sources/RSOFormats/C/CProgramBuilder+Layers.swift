@@ -75,9 +75,10 @@ extension CProgramBuilder {
       min($0.lowerBound, 0) * window.area...max($0.upperBound, 0) * window.area
     }
     var sums = CProgram.Integers(exponent: integers.exponent, ranges: ranges)
-    try checkExact(sums.range, node)
     let places = window.area.trailingZeroBitCount
-    if window.area == 1 << places {
+    let isShift = window.area == 1 << places
+    try checkExact(sums.range, times: sums.exponent - (isShift ? places : 0), node)
+    if isShift {
       sums.exponent -= places
       found[node + 1] = step([node], .averagePool(window), [x], shape, sums)
       return
@@ -123,7 +124,7 @@ extension CProgramBuilder {
         + b.upperBound * factors[1]
     }
     let sums = CProgram.Integers(exponent: exponent, ranges: ranges)
-    try checkExact(sums.range, node)
+    try checkExact(sums.range, times: exponent, node)
     found[node + 1] = step([node], .add(factors: factors), [x, b], shape, sums)
   }
 
@@ -134,11 +135,24 @@ extension CProgramBuilder {
     readers[node + 1].count == 1 ? readers[node + 1][0] : nil
   }
 
-  /// - Throws: `RSOError` naming the layer, unless single precision, and so the engine, has every integer of the range.
-  func checkExact(_ range: ClosedRange<Int>, _ node: Int) throws {
+  /// - Throws: `RSOError` naming the layer, unless single precision, and so the engine, has every integer of the range
+  ///   times 2^`exponent`.
+  func checkExact(_ range: ClosedRange<Int>, times exponent: Int, _ node: Int) throws {
     let size = max(abs(range.lowerBound), abs(range.upperBound))
     guard size <= exactInSinglePrecision else { throw inexact(node, "\(size)") }
+    let units = exactUnits
+    guard units.contains(exponent) else {
+      throw RSOError(
+        name(node),
+        "expected sums that are multiples of a power of two from 2^\(units.lowerBound) to "
+          + "2^\(units.upperBound), which 32-bit floats hold, found multiples of 2^\(exponent)",
+        hint: Self.scalesHint)
+    }
   }
+
+  /// What to do where numbers leave the exponents of a float. Only scales that are multiplied layer after layer do that.
+  static let scalesHint =
+    "use scales nearer to 1, or a batch norm and a step behind each layer, and train it again"
 
   func inexact(_ node: Int, _ size: String) -> RSOError {
     RSOError(

@@ -184,7 +184,11 @@ struct StepLevels {
 
   private func level(of value: Float) throws -> Int {
     guard let level = values.firstIndex(of: value) else {
-      throw RSOError(layer, "expected one of its levels, found \(value)")
+      throw RSOError(
+        layer, "expected one of its levels, found \(value.isNaN ? "nan" : "\(value)")",
+        hint:
+          "a batch norm before it has numbers so large that its results leave the range of 32-bit floats: "
+          + "make its weights, biases and statistics smaller")
     }
     return level
   }

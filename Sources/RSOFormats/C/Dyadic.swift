@@ -66,3 +66,7 @@ extension Float {
 
 /// The largest integer up to which single precision has every integer.
 let exactInSinglePrecision = 1 << 24
+
+/// The exponents e with which a normal float can hold 2^e, and a finite one as many times that as
+/// `exactInSinglePrecision`.
+let exactUnits = -126...(127 - 24)
