@@ -90,21 +90,26 @@ def random_network(rng):
 
 
 def exact_networks():
-    """Networks of discrete weights, of every step, with a shortcut, a depthwise convolution and a flat batch norm."""
-    for weights, step in [
-            ("ternary", dict(type="quantize", bits=4)), ("binary", dict(type="sign")), ("int4", dict(type="hardStep")),
-            ("int8", dict(type="quantize", bits=3, signed=True))]:
+    """Networks of discrete weights, of every step, with a shortcut, a depthwise convolution and a flat batch norm.
+
+    `folded` has other layers between batch norms and steps, which pass roundings on.
+    """
+    for name, weights, step, between in [
+            ("ternary", "ternary", dict(type="quantize", bits=4), []), ("binary", "binary", dict(type="sign"), []),
+            ("int4", "int4", dict(type="hardStep"), []),
+            ("int8", "int8", dict(type="quantize", bits=3, signed=True), []),
+            ("folded", "int8", dict(type="quantize", bits=8), [dict(type="relu"), dict(type="maxPool", kernel=2)])]:
         layers = [
-            dict(type="conv2d", channels=8, kernel=5, stride=2, padding=2), dict(type="batchNorm"), step,
+            dict(type="conv2d", channels=8, kernel=5, stride=2, padding=2), dict(type="batchNorm"), *between, step,
             dict(type="conv2d", channels=8, kernel=3, padding=1), dict(type="batchNorm"), step,
-            dict(type="add", of="2"), dict(type="averagePool", kernel=2),
+            dict(type="add", of=str(2 + len(between))), dict(type="averagePool", kernel=2),
             dict(type="depthwiseConv2d", kernel=3, padding=1), dict(type="batchNorm"), step, dict(type="flatten"),
             dict(type="linear", features=16), dict(type="batchNorm"), step, dict(type="linear", features=10)]
         layers = [dict(layer, name=str(index)) for index, layer in enumerate(layers)]
         for layer in layers:
             if layer["type"] in ("conv2d", "depthwiseConv2d", "linear"):
                 layer["weights"] = weights
-        yield weights, {"input": {"channels": 1, "height": 28, "width": 28}, "layers": layers}
+        yield name, {"input": {"channels": 1, "height": 28, "width": 28}, "layers": layers}
 
 
 def check(rso, model, images_file, images, folder, is_random=False, is_exact=False):

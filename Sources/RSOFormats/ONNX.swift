@@ -24,8 +24,8 @@ extension Model {
   /// It takes images as the model was trained on them: pixels as unsigned bytes, which it divides by 255 or 256 as the
   /// model does, or floats as they are. It subtracts the mean and divides by the deviation itself.
   /// Discrete weights are 8-bit integers that `DequantizeLinear` multiplies by their scales.
-  /// Batch norm uses the model's running statistics; before a step (`sign`, `hardStep`, `quantize`) it is computed in
-  /// double precision, so that it takes the same level as here. The number of images is free.
+  /// Batch norm uses the model's running statistics; where a step (`sign`, `hardStep`, `quantize`) follows before the next
+  /// weights, it is computed in double precision, so that it takes the same level as here. The number of images is free.
   ///
   /// - Parameter classNames: one for each class; `nil` for their numbers. They go into the metadata under
   ///   `classes`, as a JSON list.
@@ -69,12 +69,15 @@ struct ONNXBuilder {
   private(set) var graph = ONNXGraph()
   /// For every value of the network, the name of its tensor and whether it is `[N, C]` rather than `[N, C, H, W]`.
   private var values: [(name: String, isFlat: Bool)] = []
+  /// For every value, whether a step follows it.
+  private let isBeforeStep: [Bool]
   /// The names that are not free for a layer's output.
   private let taken: Set<String>
 
   init(_ model: Model) {
     self.model = model
     network = model.network
+    isBeforeStep = network.valuesBeforeSteps
     taken = Set([Model.ONNXName.input, Model.ONNXName.output] + model.tensorNames)
   }
 
@@ -146,7 +149,7 @@ struct ONNXBuilder {
       node(
         "Gemm", [flat(inputs[0])] + weights(index, [.weight, .bias]), name, [.int("transB", 1)])
       isFlat = true
-    case .batchNorm(let epsilon) where network.feedsStep(index):
+    case .batchNorm(let epsilon) where isBeforeStep[index + 1]:
       normalize(index, values[inputs[0]].name, epsilon, isFlat: isFlat, name)
     case .batchNorm(let epsilon):
       node(
@@ -332,6 +335,26 @@ struct ONNXBuilder {
         [.with { $0.dimParam = "N" }]
         + dimensions.map { size in .with { $0.dimValue = Int64(size) } }
     }
+  }
+}
+
+extension Network {
+  /// For every value, as `shapes` numbers them, whether a step reads it, directly or behind layers without weights. These
+  /// pass on its last digit, which may decide the level.
+  fileprivate var valuesBeforeSteps: [Bool] {
+    var result = shapes.map { _ in false }
+    for index in nodes.indices.reversed() {
+      let leads: Bool
+      switch nodes[index].layer {
+      case .activation(let activation) where activation.isStep: leads = true
+      case .conv2d, .depthwiseConv2d, .linear: leads = false
+      case .batchNorm, .activation, .averagePool, .maxPool, .globalMaxPool, .globalAveragePool,
+        .flatten, .add:
+        leads = result[index + 1]
+      }
+      if leads { for value in inputs[index] { result[value] = true } }
+    }
+    return result
   }
 }
 

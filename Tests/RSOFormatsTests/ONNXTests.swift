@@ -307,6 +307,43 @@ struct ONNXTests {
     #expect(try tensor("bn1:offset").dims == [1, 2])
   }
 
+  /// A batch norm is rounded as here wherever a step follows it before the next weights.
+  @Test func batchNormsBeforeSteps() throws {
+    let network = try Network(input: Shape(channels: 2, height: 4, width: 4)) {
+      Node.batchNorm("relu")
+      Node.relu("a1")
+      Node.activation("a2", .quantize(bits: 4))
+      Node.batchNorm("leaky")
+      Node.activation("b1", .leakyReLU(slope: 0.1))
+      Node.maxPool("b2", kernel: 2)
+      Node.activation("b3", .sign)
+      Node.batchNorm("twice0")
+      Node.batchNorm("twice1")
+      Node.activation("c1", .hardStep)
+      // One reader is a sum that a step reads, the other the layer of weights after it.
+      Node.batchNorm("sum")
+      Node.conv2d("d1", channels: 2, kernel: 1)
+      Node.add("d2", "sum")
+      Node.globalMaxPool("d3")
+      Node.activation("d4", .sign)
+      Node.batchNorm("flat")
+      Node.flatten("e1")
+      Node.activation("e2", .hardStep)
+      Node.batchNorm("weights")
+      Node.linear("f1", features: 2)
+      Node.activation("f2", .sign)
+      Node.batchNorm("end")
+      Node.relu("g1")
+    }
+    let graph = try ONNXModel(serializedBytes: try Self.model(network).onnx()).graph
+    Self.checkNames(graph)
+    let floats = graph.node.filter { $0.opType == "BatchNormalization" }.map(\.name)
+    #expect(floats == ["weights", "end"])
+    for name in ["relu", "leaky", "twice0", "twice1", "sum", "flat"] {
+      #expect(graph.node.contains { $0.opType == "Add" && $0.name == "\(name):sum" }, "\(name)")
+    }
+  }
+
   @Test func classNamesAreInTheMetadata() throws {
     func names(_ file: ONNXModel) throws -> [String] {
       let text = try #require(file.metadataProps.first { $0.key == "classes" }).value

@@ -111,7 +111,7 @@ extension Network {
   }
 
   /// Whether all layers that read a node are activations by steps.
-  package func feedsStep(_ node: Int) -> Bool {
+  func feedsStep(_ node: Int) -> Bool {
     let readers = inputs.indices.filter { inputs[$0].contains(node + 1) }
     return !readers.isEmpty
       && readers.allSatisfy {
