@@ -84,6 +84,12 @@ private let damagedFiles: [(Data, String)] = {
   add(
     #"{"w":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}"#, values: 4,
     "expected w of dtype F32, found BF16 (convert it to 32-bit floats)")
+  // What has scales beside it may be levels, which no file has as floats.
+  add(
+    #"{"w":{"dtype":"I32","shape":[1],"data_offsets":[0,4]},"w.scale":\#(f32("[1]", 4, 8))}"#,
+    values: 8,
+    "expected w of dtype F32 or I8, found I32 (convert it to 8-bit integers if it has the levels for w.scale, "
+      + "else to 32-bit floats)")
   add("{\"w\":\(f32("[2]", 0, 8))}", values: 4, range("w", from: 0, within: 4, found: [0, 8]))
   add("{\"w\":\(f32("[]", 4, 8))}", values: 8, range("w", from: 0, within: 8, found: [4, 8]))
   add("{\"w\":\(f32("[]", 0, -4))}", values: 4, range("w", from: 0, within: 4, found: [0, -4]))

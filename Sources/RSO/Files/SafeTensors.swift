@@ -184,9 +184,13 @@ extension SafeTensors {
     for (tensor, entry) in header.entries {
       let type = ElementType(rawValue: entry.dtype)
       guard type != nil || skips(tensor) else {
+        let mayBeLevels = header.entries.contains { $0.name == "\(tensor).scale" }
         throw RSOError(
-          name, "expected \(tensor) of dtype F32, found \(entry.dtype)",
-          hint: "convert it to 32-bit floats")
+          name,
+          "expected \(tensor) of dtype F32\(mayBeLevels ? " or I8" : ""), found \(entry.dtype)",
+          hint: mayBeLevels
+            ? "convert it to 8-bit integers if it has the levels for \(tensor).scale, else to 32-bit floats"
+            : "convert it to 32-bit floats")
       }
       guard entry.offsets[0] == offset, offset...body.count ~= entry.offsets[1] else {
         throw RSOError(
