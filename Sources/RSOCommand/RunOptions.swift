@@ -46,9 +46,6 @@ struct RunOptions: ParsableArguments {
     guard folder != "" else {
       throw ValidationError("--run: expected the path of a folder, found nothing")
     }
-    guard trace != "" else {
-      throw ValidationError("--trace: expected the path of a file, found nothing")
-    }
     guard !resume || folder != nil else {
       throw ValidationError("--resume: expected --run DIR, the folder of the run to go on with")
     }

@@ -86,9 +86,6 @@ struct Train: RunCommand {
     guard lossTimeout == nil || lossCommand != nil || runOptions.resume else {
       throw ValidationError("--loss-timeout: expected it with --loss-command")
     }
-    guard saveInitial != "" else {
-      throw ValidationError("--save-initial: expected the path of a file, found nothing")
-    }
     try runOptions.requireBeginning([("--from", from), ("--save-initial", saveInitial)])
   }
 
