@@ -108,7 +108,8 @@ public final class Predictor {
   /// - Throws: `RSOError` when they are not whole images, or are bytes where the model was trained on floats of another
   ///   scale, or the other way round.
   public func predict(_ images: Pixels) throws -> [Prediction] {
-    let images = try kind?.adapted(images, name: "images", divisor: normalization.divisor).pixels ?? images
+    let adapted = try kind?.adapted(images, name: "images", divisor: normalization.divisor)
+    let images = adapted?.pixels ?? images
     guard images.count.isMultiple(of: shape.count) else {
       throw RSOError("images", "expected whole images of \(shape), found \(images.count) values")
     }
