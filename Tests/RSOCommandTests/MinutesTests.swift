@@ -86,37 +86,40 @@ struct MinutesTests {
       ]
       #expect(try place.train(options).code == 0)
       let expected = try RunFiles(place, "r")
-      try FileManager.default.removeItem(at: place.file("r"))
       var within = 0
-      var before = Data()
-      for stop in 0... {
-        let exists = FileManager.default.fileExists(atPath: place.file("r/trace.jsonl").path)
-        let running = try Tool.Running(
-          exists ? ResumeTests.resume : ["train"] + Workplace.options + options, in: place.url)
-        usleep(UInt32(100_000 + 20_000 * stop))
-        if within < 5 { running.send(SIGTERM) }
-        let result = try running.wait()
-        guard FileManager.default.fileExists(atPath: place.file("r/trace.jsonl").path) else {
-          continue
+      // On a busy machine, most of the time goes to writing, and no stop may fall within a tensor.
+      for _ in 0..<10 where within == 0 {
+        try FileManager.default.removeItem(at: place.file("r"))
+        var before = Data()
+        for stop in 0... {
+          let exists = FileManager.default.fileExists(atPath: place.file("r/trace.jsonl").path)
+          let running = try Tool.Running(
+            exists ? ResumeTests.resume : ["train"] + Workplace.options + options, in: place.url)
+          usleep(UInt32(100_000 + 20_000 * stop))
+          if within < 5 { running.send(SIGTERM) }
+          let result = try running.wait()
+          guard FileManager.default.fileExists(atPath: place.file("r/trace.jsonl").path) else {
+            continue
+          }
+          let trace = try Data(contentsOf: place.file("r/trace.jsonl"))
+          // What was decided before is not decided again.
+          #expect(trace.starts(with: before))
+          before = trace
+          if result.code == 0 { break }
+          let checkpoint = try Checkpoint(contentsOf: place.file("r/checkpoint.safetensors"))
+          guard let progress = checkpoint.progress else { continue }
+          within += 1
+          #expect(
+            try place.traceLines("r/trace.jsonl").count
+              == checkpoint.position.cycle * 108 + progress.values.count)
+          let resumed = "resumed: cycle \(checkpoint.position.cycle + 1), conv1.weight, after "
+          let words = try place.run(ResumeTests.resume + ["--minutes", "0.00001"])
+          #expect(words.code == 0)
+          if words.output.contains("resumed:") { #expect(words.output.contains(resumed)) }
         }
-        let trace = try Data(contentsOf: place.file("r/trace.jsonl"))
-        // What was decided before is not decided again.
-        #expect(trace.starts(with: before))
-        before = trace
-        if result.code == 0 { break }
-        let checkpoint = try Checkpoint(contentsOf: place.file("r/checkpoint.safetensors"))
-        guard let progress = checkpoint.progress else { continue }
-        within += 1
-        #expect(
-          try place.traceLines("r/trace.jsonl").count
-            == checkpoint.position.cycle * 108 + progress.values.count)
-        let resumed = "resumed: cycle \(checkpoint.position.cycle + 1), conv1.weight, after "
-        let words = try place.run(ResumeTests.resume + ["--minutes", "0.00001"])
-        #expect(words.code == 0)
-        if words.output.contains("resumed:") { #expect(words.output.contains(resumed)) }
+        #expect(expected.differences(from: try RunFiles(place, "r")) == [])
       }
       #expect(within > 0)
-      #expect(expected.differences(from: try RunFiles(place, "r")) == [])
     }
   }
 

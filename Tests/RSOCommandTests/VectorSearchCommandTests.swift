@@ -45,24 +45,28 @@ struct VectorSearchCommandTests {
       let options = Self.options + ["--cycles", "8", "--trace", "r/trace.jsonl", "--run", "r"]
       #expect(try place.run(options).code == 0)
       let expected = try RunFiles(place, "r")
-      try FileManager.default.removeItem(at: place.file("r"))
-      var (stops, minutes, isWithin) = (0, 0.005, false)
-      while true {
-        let exists = FileManager.default.fileExists(atPath: place.file("r").path)
-        let result = try place.run(
-          (exists ? ["search", "--run", "r", "--resume"] : options) + ["--minutes", "\(minutes)"])
-        minutes *= 1.1
-        if result.code == 1, !exists { continue }
-        #expect(result.code == 0 && result.errors == "", "\(result.errors)")
-        guard result.output.contains("; go on with: rso search --run r --resume --minutes 0.0")
-        else { break }
-        stops += 1
-        isWithin =
-          try isWithin
-          || Checkpoint(contentsOf: place.file("r/checkpoint.safetensors")).progress != nil
+      var (stops, isWithin) = (0, false)
+      // On a busy machine, no stop of one run may fall within a tensor.
+      for _ in 0..<10 where !isWithin {
+        try FileManager.default.removeItem(at: place.file("r"))
+        var minutes = 0.005
+        while true {
+          let exists = FileManager.default.fileExists(atPath: place.file("r").path)
+          let result = try place.run(
+            (exists ? ["search", "--run", "r", "--resume"] : options) + ["--minutes", "\(minutes)"])
+          minutes *= 1.1
+          if result.code == 1, !exists { continue }
+          #expect(result.code == 0 && result.errors == "", "\(result.errors)")
+          guard result.output.contains("; go on with: rso search --run r --resume --minutes 0.0")
+          else { break }
+          stops += 1
+          isWithin =
+            try isWithin
+            || Checkpoint(contentsOf: place.file("r/checkpoint.safetensors")).progress != nil
+        }
+        #expect(expected.differences(from: try RunFiles(place, "r")) == [])
       }
       #expect(stops > 1 && isWithin, "\(stops)")
-      #expect(expected.differences(from: try RunFiles(place, "r")) == [])
     }
   }
 
